@@ -1,0 +1,140 @@
+"""Build the whole report of a run directory."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.report.content import Content
+from harness.report.distributions import distribution_figure, published_figure
+from harness.report.examples import examples_figure
+from harness.report.headline import headline
+from harness.report.loading import RunData, load_run
+from harness.report.page import render_page
+from harness.report.published import published, published_table
+from harness.report.rendering import write_table
+from harness.report.selection import example_case, extremes, first_methods, showable
+from harness.report.style import (
+    ONE_COLUMN_MM,
+    TWO_COLUMNS_MM,
+    MethodStyle,
+    journal_style,
+    method_styles,
+    save,
+)
+from harness.report.sweep import sweep_figure
+from harness.report.tables import measured_tables
+from harness.report.tiles import CaseTiles, case_tiles
+from harness.statistics import ALL, summarise
+
+#: As many methods as the paper's Fig. 4f has columns; more would be too small to see.
+MOST_PANEL_METHODS = 7
+_SHOWN_EXTREMES = 2
+
+
+def build_report(run_dir: Path) -> Path:
+    """Write tables, figures and a self-contained page for a finished run.
+
+    Only the run directory is read, and, for the example pictures, the images and labels that its
+    manifest names. An older report in the directory is replaced once the new one is whole.
+
+    Parameters
+    ----------
+    run_dir : Path
+        Run directory with ``scores.csv``, ``ledger.csv``, ``manifest.csv``, ``run.json`` and
+        ``predictions``.
+
+    Returns
+    -------
+    Path
+        ``<run>/report/index.html``.
+
+    Raises
+    ------
+    ReportError
+        If the directory is not that of a finished run.
+    """
+    run = load_run(Path(run_dir))
+    summary = summarise(run.scores)
+    styles = method_styles(run.methods)
+    draft = Path(tempfile.mkdtemp(prefix=".report-", dir=run.path))
+    try:
+        for name in ("tables", "figures"):
+            (draft / name).mkdir()
+        content = _make(run, summary, styles, draft)
+        page = render_page(run, headline(run, summary), content, styles)
+        (draft / "index.html").write_text(page, encoding="utf-8")
+        draft.chmod(0o755)
+        target = run.path / "report"
+        if target.exists():
+            shutil.rmtree(target)
+        draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return target / "index.html"
+
+
+def _make(
+    run: RunData, summary: pd.DataFrame, styles: dict[str, MethodStyle], folder: Path
+) -> Content:
+    content = Content()
+    colours = {method: style.colour for method, style in styles.items()}
+    content.tables = measured_tables(run, summary, colours)
+    reference = published() if (run.config.get("report") or {}).get("published", True) else None
+    if reference is not None:
+        content.tables["published"] = published_table(reference)
+    for table in content.tables.values():
+        write_table(table, folder / "tables")
+
+    drawings: dict[str, Callable[[float], Figure]] = {
+        "f1_by_modality": lambda width: distribution_figure(run, styles, width)
+    }
+    if "threshold_sweep" in content.tables:
+        drawings["threshold_sweep"] = lambda width: sweep_figure(run, summary, styles, width)
+    if reference is not None:
+        drawings["published"] = lambda width: published_figure(reference, width)
+    with journal_style():
+        for name, draw in drawings.items():
+            content.figures[name] = (
+                save(draw(ONE_COLUMN_MM), folder / "figures", f"{name}_1column"),
+                save(draw(TWO_COLUMNS_MM), folder / "figures", name),
+            )
+    _make_pictures(run, summary, styles, folder, content)
+    return content
+
+
+def _make_pictures(
+    run: RunData,
+    summary: pd.DataFrame,
+    styles: dict[str, MethodStyle],
+    folder: Path,
+    content: Content,
+) -> None:
+    """Choose, cut out and outline the example cases."""
+    allowed, content.licence_rule = showable(run)
+    main = summary[(summary["profile"] == run.profile) & (summary["threshold"] == run.threshold)]
+    medians = main[main["modality"] == ALL].set_index("method")["median_f1"]
+    methods = first_methods(run.methods, medians, MOST_PANEL_METHODS)
+    content.panel_methods = methods
+    for group in run.groups[1:]:
+        case = example_case(run.main[run.main["modality"] == group], allowed)
+        content.examples.append((group, case_tiles(run, case, methods) if case else None))
+    for method in methods:
+        scores = run.main[(run.main["method"] == method) & run.main["case"].isin(allowed)]
+        content.extremes[method] = _shown(run, method, extremes(scores, _SHOWN_EXTREMES))
+    with journal_style():
+        figure = examples_figure(content.examples, methods, dict(run.labels), styles)
+        save(figure, folder / "figures", "examples")
+
+
+def _shown(
+    run: RunData, method: str, chosen: Sequence[pd.DataFrame]
+) -> tuple[list[CaseTiles], list[CaseTiles]]:
+    best, worst = ([case_tiles(run, c, [method]) for c in rows["case"]] for rows in chosen)
+    return best, worst

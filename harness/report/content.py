@@ -1,0 +1,36 @@
+"""What was made for a page, on its way into the template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness.report.rendering import Table
+from harness.report.tiles import CaseTiles
+
+
+@dataclass
+class Content:
+    """Figures, tables and pictures of one report.
+
+    Attributes
+    ----------
+    figures
+        Name to the SVG in one and in two columns' width.
+    tables
+        Name to table.
+    examples
+        Modality and its case; None where no case may be shown.
+    extremes
+        Method to its best and its worst cases as pictures.
+    licence_rule
+        Which images may be shown, in words.
+    panel_methods
+        Methods that have pictures.
+    """
+
+    figures: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+    examples: list[tuple[str, CaseTiles | None]] = field(default_factory=list)
+    extremes: dict[str, tuple[list[CaseTiles], list[CaseTiles]]] = field(default_factory=dict)
+    licence_rule: str = ""
+    panel_methods: list[str] = field(default_factory=list)

@@ -1,0 +1,197 @@
+"""Panels on a journal page: sized in millimetres, aligned, lettered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.report.style import GREY, new_figure
+
+# A 7 pt sans-serif letter is about this wide and a line this high.
+_CHAR_MM = 1.32
+_LINE_MM = 2.9
+_LEFT_MM = 10.0
+_RIGHT_MM = 2.5
+_TITLE_MM = 9.0
+_GAP_MM = 5.0
+_BETWEEN_MM = 3.0
+
+
+@dataclass(frozen=True)
+class TickLabels:
+    """Names under an axis, wrapped or turned so that they do not run into each other.
+
+    Attributes
+    ----------
+    texts
+        The names as they are drawn.
+    angle
+        Degrees; 0 or 45.
+    height_mm
+        Room they take below the axis.
+    """
+
+    texts: tuple[str, ...]
+    angle: float
+    height_mm: float
+
+
+def fit_labels(names: Sequence[str], slot_mm: float) -> TickLabels:
+    """Wrap names at spaces where each fits its slot, otherwise turn them by 45 degrees.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Full names.
+    slot_mm : float
+        Width that each may take.
+
+    Returns
+    -------
+    TickLabels
+        With names longer than 24 letters cut and closed by an ellipsis when turned.
+    """
+    room = int(slot_mm / _CHAR_MM)
+    wrapped = [_wrap(name, room) for name in names]
+    if (
+        all(len(line) <= room for lines in wrapped for line in lines)
+        and max(map(len, wrapped), default=1) <= 3
+    ):
+        height = max(map(len, wrapped), default=1) * _LINE_MM + 2
+        return TickLabels(tuple("\n".join(lines) for lines in wrapped), 0.0, height)
+    cut = tuple(name if len(name) <= 24 else name[:23].rstrip() + "…" for name in names)
+    longest = max(map(len, cut), default=1)
+    return TickLabels(cut, 45.0, longest * _CHAR_MM * math.sin(math.pi / 4) + 5)
+
+
+def _wrap(name: str, room: int) -> list[str]:
+    lines = [""]
+    for word in name.split():
+        joined = f"{lines[-1]} {word}".strip()
+        if len(joined) <= room:
+            lines[-1] = joined
+        else:
+            lines.append(word)
+    return [line for line in lines if line] or [""]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where panels stand: columns and rows, and the size of one panel in millimetres."""
+
+    columns: int
+    rows: int
+    panel_mm: float
+
+
+def plan(n_panels: int, width_mm: float, needed_mm: float) -> Grid:
+    """Choose as many columns as have room for panels of the width they need.
+
+    Parameters
+    ----------
+    n_panels : int
+        At least 1.
+    width_mm : float
+        Of the whole figure.
+    needed_mm : float
+        Least width of one panel, gap included.
+
+    Returns
+    -------
+    Grid
+        Rows as even as can be; few panels do not grow much beyond what they need.
+    """
+    room = width_mm - _LEFT_MM - _RIGHT_MM + _GAP_MM
+    columns = min(n_panels, max(1, int(room // needed_mm)))
+    rows = -(-n_panels // columns)
+    columns = -(-n_panels // rows)
+    panel = min(room / columns - _GAP_MM, max(45.0, 1.4 * needed_mm))
+    return Grid(columns, rows, min(panel, room - _GAP_MM))
+
+
+def panels(
+    grid: Grid,
+    n_panels: int,
+    width_mm: float,
+    height_mm: float,
+    below_mm: float,
+    above_mm: float = 0.0,
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with aligned, empty panels.
+
+    The panels of a column share what stands below the lowest of them, see `place`.
+
+    Parameters
+    ----------
+    grid : Grid
+        From `plan`.
+    n_panels : int
+        How many there are; a short row comes first, so that every column ends in the last row.
+    width_mm, height_mm : float
+        Of the figure, and of one panel.
+    below_mm : float
+        Room for what stands under the lowest panel of a column.
+    above_mm : float
+        Room for a key at the top of the figure.
+
+    Returns
+    -------
+    figure, axes
+        Axes row by row.
+    """
+    step = _TITLE_MM + height_mm + _BETWEEN_MM
+    total = above_mm + grid.rows * step - _BETWEEN_MM + below_mm + 1.0
+    figure = new_figure(width_mm, total)
+    axes = []
+    for i in range(n_panels):
+        row, column = place(grid, i, n_panels)
+        left = _LEFT_MM + column * (grid.panel_mm + _GAP_MM)
+        top = above_mm + row * step + _TITLE_MM
+        bottom = 1 - (top + height_mm) / total
+        box = (left / width_mm, bottom, grid.panel_mm / width_mm, height_mm / total)
+        axes.append(figure.add_axes(box))
+    return figure, axes
+
+
+def place(grid: Grid, index: int, n_panels: int) -> tuple[int, int]:
+    """Return row and column of a panel.
+
+    Examples
+    --------
+    >>> [place(Grid(2, 3, 40.0), i, 5) for i in range(5)]
+    [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1)]
+    """
+    missing = grid.rows * grid.columns - n_panels
+    first = grid.columns - missing
+    if index < first:
+        return 0, index
+    row, column = divmod(index - first, grid.columns)
+    return row + 1, column
+
+
+def letter(axes: Axes, index: int, title: str, subtitle: str) -> None:
+    """Put a bold lower-case letter, a title and a grey second line above a panel."""
+    at: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "annotation_clip": False,
+    }
+    axes.annotate(chr(ord("a") + index), (0, 1), (-1, 13.5), fontsize=8, fontweight="bold", **at)
+    axes.annotate(title, (0, 1), (8, 13.5), **at)
+    axes.annotate(subtitle, (0, 1), (8, 5), color=GREY, fontsize=6.5, **at)
+
+
+def f1_axis(axes: Axes, first_in_row: bool, label: str) -> None:
+    """Scale the vertical axis for a score in 0..1; only the first panel of a row names it."""
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    axes.spines["left"].set_bounds(0, 1)
+    if first_in_row:
+        axes.set_ylabel(label, labelpad=3)
+    else:
+        axes.set_yticklabels([])

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from harness.report.headline import headline
+from harness.report.loading import load_run
+from harness.statistics import summarise
+
+
+def spoken(make_run, change=None, **options):
+    path = make_run(thresholds=(0.5,), **options)
+    run = load_run(path)
+    scores = run.scores
+    for (method, modality), f1 in (change or {}).items():
+        where = (scores["method"] == method) & (scores["modality"] == modality)
+        scores.loc[where & (scores["status"] == "ok"), "f1"] = f1
+    return headline(run, summarise(scores))
+
+
+TWO = {"modalities": ("Brightfield", "DIC"), "per_modality": 2}
+
+
+def test_one_winner_everywhere(make_run):
+    top = spoken(
+        make_run,
+        {("alpha", "Brightfield"): 0.9, ("alpha", "DIC"): 0.8, ("beta", "Brightfield"): 0.5,
+         ("beta", "DIC"): 0.4},
+        **TWO,
+    )  # fmt: skip
+    assert top.sentences == (
+        "Over all 4 images, Alpha net has the higher median F1 at IoU ≥ 0.5: 0.850, against 0.450 "
+        "for Beta watershed.",
+        "It has the higher median in both modalities too.",
+    )
+    assert "no significance test" in top.caveats[0]
+    assert "Fewer than ten images: Brightfield (2) and DIC (2)." in top.caveats
+
+
+def test_winners_differ_by_modality(make_run):
+    top = spoken(
+        make_run,
+        {("alpha", "Brightfield"): 0.9, ("alpha", "DIC"): 0.2, ("beta", "Brightfield"): 0.5,
+         ("beta", "DIC"): 0.4},
+        **TWO,
+    )  # fmt: skip
+    assert top.sentences[1] == (
+        "By modality, the higher median belongs to Alpha net in Brightfield; to Beta watershed in "
+        "DIC."
+    )
+    assert [s.leaders for s in top.standings] == [("Alpha net",), ("Beta watershed",)]
+
+
+def test_equal_as_printed_is_level(make_run):
+    places = [("alpha", g) for g in TWO["modalities"]] + [("beta", g) for g in TWO["modalities"]]
+    change = {place: 0.7 + 1e-5 * (place[0] == "beta") for place in places}
+    top = spoken(make_run, change, **TWO)
+    assert top.sentences[0] == (
+        "Over all 4 images, Alpha net and Beta watershed are level, with a median F1 at IoU ≥ 0.5 "
+        "of 0.700."
+    )
+    assert top.sentences[1] == "So they are in both modalities."
+    assert set(top.standings[0].leaders) == {"Alpha net", "Beta watershed"}
+
+
+def test_only_method_is_not_called_a_winner(make_run):
+    top = spoken(make_run, methods={"solo": "Solo"}, modalities=("DIC",), per_modality=1)
+    assert "nothing to compare it with" in top.sentences[0]
+    assert "on the one image" in top.sentences[0]
+    assert len(top.sentences) == 1
+
+
+def test_failures_and_a_change_of_leader_between_profiles_are_told(make_run):
+    failed = {("alpha", f"m0_{i:02d}"): "oom" for i in range(2)}
+    top = spoken(
+        make_run,
+        {("alpha", "DIC"): 0.9, ("beta", "DIC"): 0.5},
+        modalities=("DIC",),
+        per_modality=3,
+        statuses=failed,
+    )
+    assert "Beta watershed has the higher median" in top.sentences[0]
+    assert "Alpha net failed on 2 of 3 images (counted as F1 0)." in top.caveats
+    assert (
+        "Under the challenge profile the higher median is another method's in all images and DIC."
+        in top.caveats
+    )
+
+
+def test_nobody_has_a_score(make_run):
+    change = {(method, "DIC"): float("nan") for method in ("alpha", "beta")}
+    top = spoken(make_run, change, modalities=("DIC",), per_modality=1)
+    assert top.sentences[0].startswith("No method has an F1")
+    assert top.standings[0].leaders == ()
