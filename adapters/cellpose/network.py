@@ -1,0 +1,148 @@
+"""Cellpose's network, loaded from any of its weight formats and run fast on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from cellpose.resnet_torch import CPnet
+from torch import nn
+
+from adapters.cellpose.folded import FoldedNetwork
+from adapters.cellpose.mxnet_arrays import read_arrays, torch_name
+
+Precision = Literal["auto", "bfloat16", "float32", "stock"]
+
+_BASE = [2, 32, 64, 128, 256]
+_OUTPUTS = 3
+
+
+class WeightsShapeError(ValueError):
+    """A weight file does not fit Cellpose's network."""
+
+
+def load_network(path: Path, diam_mean: float, *, mkldnn: bool = False) -> CPnet:
+    """Build Cellpose's network and fill it from a weight file.
+
+    Parameters
+    ----------
+    path : Path
+        A torch state dict as cellpose 1 to 3 writes, or the original MXNet arrays.
+    diam_mean : float
+        Diameter in px to which cells were rescaled in training; a value in the file wins.
+    mkldnn : bool
+        Run in the library's own CPU form.
+
+    Returns
+    -------
+    CPnet
+        In evaluation mode, on the CPU.
+
+    Raises
+    ------
+    WeightsShapeError
+        Names or shapes differ from the network's; the first differences are named.
+    """
+    network = CPnet(list(_BASE), _OUTPUTS, sz=3, mkldnn=mkldnn, diam_mean=diam_mean)
+    with path.open("rb") as file:
+        is_mxnet = file.read(2) == b"\x12\x01"
+    if is_mxnet:
+        arrays = read_arrays(path)
+        state = {torch_name(name): torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    # Files of early versions carry neither the batch counters nor the diameters.
+    optional = {name for name in expected if name.endswith("num_batches_tracked")}
+    optional |= {"diam_mean", "diam_labels"}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    wrong = [f"{name} is missing" for name in expected.keys() - found.keys() - optional]
+    wrong += [f"{name} is not of this network" for name in found.keys() - expected.keys()]
+    wrong += [
+        f"{name} has shape {found[name]}, expected {expected[name]}"
+        for name in found.keys() & expected.keys()
+        if found[name] != expected[name]
+    ]
+    if wrong:
+        shown = "; ".join(sorted(wrong)[:3]) + (" ..." if len(wrong) > 3 else "")
+        msg = f"'{path}' does not fit Cellpose's network (2 channels, 3 outputs): {shown}"
+        raise WeightsShapeError(msg)
+    network.load_state_dict(state, strict=False)
+    return network.eval()
+
+
+def choose_precision(wanted: Precision, device: torch.device) -> Precision:
+    """Settle what ``auto`` means on this machine.
+
+    On a CPU with bfloat16 instructions (AVX512-BF16 or AMX) it is ``bfloat16``, else
+    ``float32``; elsewhere bfloat16 is emulated and slower than float32.
+    """
+    if wanted != "auto":
+        return wanted
+    if device.type == "cpu" and _has_bfloat16():
+        return "bfloat16"
+    return "float32"
+
+
+def _has_bfloat16() -> bool:
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+
+
+class FastNetwork(nn.Module):
+    """One or several Cellpose networks behind the interface that ``cellpose.core`` calls.
+
+    Channels-last memory keeps the CPU's convolution kernels fed without reordering;
+    bfloat16 halves what they move, and then the batch norms are folded away too. Several
+    networks are averaged, as ``net_avg`` did in cellpose 1 and 2.
+
+    Attributes
+    ----------
+    style_only : bool
+        Skip the decoder: the size model needs nothing but the style, which the encoder
+        gives. Flows and cell probability are then zero.
+    """
+
+    mkldnn = False
+    nout = _OUTPUTS
+
+    def __init__(self, networks: list[CPnet], precision: Precision, device: torch.device) -> None:
+        super().__init__()
+        self.device = device
+        self.style_only = False
+        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        folded = precision == "bfloat16"
+        used: list[nn.Module] = [FoldedNetwork(n) if folded else n for n in networks]
+        self._networks = nn.ModuleList(used).to(device, self.dtype)
+        self._networks.to(memory_format=torch.channels_last)
+
+    def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the networks on tiles.
+
+        Parameters
+        ----------
+        tiles : Tensor of float32, (N, 2, H, W)
+            Normalised.
+
+        Returns
+        -------
+        output : Tensor of float32, (N, 3, H, W)
+            Flow in y and x (times 5), cell probability logit.
+        style : Tensor of float32, (N, 256)
+            Of the first network.
+        """
+        shape = (len(tiles), _OUTPUTS, *tiles.shape[2:])
+        tiles = tiles.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        if self.style_only:
+            return tiles.new_zeros(shape, dtype=torch.float32), self._style(tiles).float()
+        results = [network(tiles)[:2] for network in self._networks]
+        output = torch.stack([result[0].float() for result in results]).mean(dim=0)
+        return output, results[0][1].float()
+
+    def _style(self, tiles: torch.Tensor) -> torch.Tensor:
+        network = self._networks[0]
+        if isinstance(network, FoldedNetwork):
+            return network.encode(tiles)[1]
+        assert isinstance(network, CPnet)
+        return network.make_style(network.downsample(tiles)[-1])

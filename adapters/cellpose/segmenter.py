@@ -1,0 +1,260 @@
+"""Cellpose through its own library: pre-trained weights, explicit diameter policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from adapters.base import BaseSegmenter, MethodInfo, Parameters, UnsupportedCaseError
+from adapters.cellpose.weights import DEFAULT_DIAM_MEAN, DIAM_MEAN, resolve
+from harness.dataset import Case, hash_file
+from harness.errors import MissingDependencyError, UsageError
+from harness.images import read_label
+from harness.weights import Weights
+
+if TYPE_CHECKING:
+    import torch
+
+_INSTALL = "Install it with: pip install 'cellharness[cellpose]'"
+
+
+class CellposeParameters(Parameters):
+    """Knobs of Cellpose; the defaults are the paper's (its script ``test_cellpose_cyto2_grey``)."""
+
+    weights: str = Field("cyto2", description="Registered weights, or the path of a weight file.")
+    diameter: (
+        Literal["estimate", "training_mean", "truth_median"] | Annotated[float, Field(gt=0)]
+    ) = Field(
+        "estimate",
+        description="estimate: by the size model, as the paper did for cyto2. training_mean: the "
+        "mean of the training cells for every image, as it did for the fine-tuned model. "
+        "truth_median: the median of the case's true cells (an oracle). A number: px.",
+    )
+    net_avg: bool = Field(
+        False, description="Average the four networks, where the weights have them."
+    )
+    flow_threshold: float = Field(0.4, ge=0, description="Largest flow error of a kept cell.")
+    cellprob_threshold: float = Field(0.0, description="Logit above which a pixel is cell.")
+    min_size: int = Field(15, ge=0, description="Smallest kept cell in px.")
+    tile_overlap: float = Field(0.1, ge=0.05, le=0.95, description="Overlap of 224 px tiles.")
+    augment: bool = Field(False, description="Test-time flips of overlapping tiles.")
+    channels: tuple[int, int] = Field(
+        (0, 0), description="Cell and nucleus channel; 0 grey or none, 1 red, 2 green, 3 blue."
+    )
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="Tiles at once; default 8 as in the library, on the CPU 2: the memory of "
+        "more is handed back and fetched again by every layer.",
+    )
+    precision: Literal["auto", "bfloat16", "float32", "stock"] = Field(
+        "auto",
+        description="auto: bfloat16 on a CPU that has it, else float32 (both channels-last). "
+        "stock: exactly as the library runs it.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if any.")
+
+
+class Cellpose(BaseSegmenter):
+    """Cellpose, the pre-trained generalist of the paper's comparison (Fig. 4)."""
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        summary="Generalist network that predicts flows towards cell centres.",
+        licence="BSD-3-Clause",
+        citation="Stringer et al., Nature Methods 18, 100 (2021)",
+        input="gray_max",
+        url="https://github.com/MouseLand/cellpose",
+        extra="cellpose",
+        packages=("cellpose", "torch", "numpy", "opencv-python-headless"),
+    )
+    Parameters: ClassVar[type[Parameters]] = CellposeParameters
+    parameters: CellposeParameters
+
+    def __init__(self, parameters: CellposeParameters | None = None) -> None:
+        super().__init__(parameters)
+        self._case: Case | None = None
+        self._details: dict[str, Any] = {}
+
+    def weights(self) -> tuple[Weights, ...]:
+        """Find the weights by name, and check that they serve the chosen parameters."""
+        found = resolve(self.parameters.weights)
+        if self.parameters.diameter == "estimate" and "size" not in found.files:
+            msg = (
+                f"diameter 'estimate' needs a size model and the weights '{found.name}' have none; "
+                "choose training_mean, truth_median or a number of px"
+            )
+            raise UsageError(msg)
+        if self.parameters.net_avg and "network_1" not in found.files:
+            msg = f"net_avg needs several networks and the weights '{found.name}' hold one"
+            raise UsageError(msg)
+        if self.parameters.net_avg and self.parameters.precision == "stock":
+            msg = "net_avg is not in the library any more; choose another precision than 'stock'"
+            raise UsageError(msg)
+        return (found,)
+
+    def load(self) -> None:
+        """Load network and size model; refuse a cellpose that cannot run these weights."""
+        try:
+            import torch
+            from cellpose.models import SizeModel
+        except ImportError as error:
+            msg = f"method 'cellpose' needs a package that is not installed: {error}. {_INSTALL}"
+            raise MissingDependencyError(msg) from error
+        if not version("cellpose").startswith("3."):
+            msg = f"cellpose {version('cellpose')} cannot run cyto weights; 3.1.1.3 can. {_INSTALL}"
+            raise MissingDependencyError(msg)
+        from adapters.cellpose.network import FastNetwork, choose_precision, load_network
+
+        (weights,) = self.weights()
+        device = self._device(torch)
+        precision = choose_precision(self.parameters.precision, device)
+        diam_mean = DIAM_MEAN.get(weights.name, DEFAULT_DIAM_MEAN)
+        roles = [role for role in weights.files if role.startswith("network")]
+        roles = roles if self.parameters.net_avg else ["network"]
+        stock = precision == "stock"
+        networks = [
+            load_network(weights.files[role], diam_mean, mkldnn=stock and device.type == "cpu")
+            for role in roles
+        ]
+        self._model = _timed_model(self, device)
+        self._network = None if stock else FastNetwork(networks, precision, device)
+        self._model.net = networks[0].to(device) if stock else self._network
+        self._model.diam_mean = float(networks[0].diam_mean)
+        self._model.diam_labels = float(networks[0].diam_labels)
+        self._size = (
+            SizeModel(cp_model=self._model, pretrained_size=str(weights.files["size"]))
+            if "size" in weights.files
+            else None
+        )
+        if device.type == "cuda":
+            self.timer.synchronise = torch.cuda.synchronize
+        self._batch_size = 8 if stock or device.type != "cpu" else 2
+        self._how = {"precision": precision, "device": device.type}
+
+    def warmup(self) -> None:
+        """Run one tile, so that kernels are chosen before the first case is timed."""
+        tile = np.random.default_rng(0).normal(size=(224, 224)).astype(np.float32)
+        self._model.eval(tile, channels=[0, 0], diameter=self._model.diam_mean)
+        self.timer.reset()
+
+    def case_identity(self, case: Case) -> str:
+        """SHA256 of the label image where the oracle diameter is read from it."""
+        if self.parameters.diameter != "truth_median" or case.label is None:
+            return ""
+        return hash_file(case.label) if case.label.is_file() else "absent"
+
+    def begin_case(self, case: Case) -> None:
+        """Keep the case: the oracle diameter needs its label image."""
+        self._case = case
+
+    def details(self) -> dict[str, Any]:
+        """Diameter used and how it was found, precision and device."""
+        return self._details
+
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """Segment one image.
+
+        Parameters
+        ----------
+        image : ndarray, (H, W) or (H, W, C)
+            Any finite range; Cellpose scales the 1st and 99th percentile to 0 and 1.
+
+        Returns
+        -------
+        ndarray of uint16 or uint32, (H, W)
+        """
+        common: dict[str, Any] = {
+            "channels": list(self.parameters.channels),
+            "channel_axis": -1 if image.ndim == 3 else None,
+            "batch_size": self.parameters.batch_size or self._batch_size,
+        }
+        diameter = self._diameter(image, common)
+        return self._model.eval(
+            image,
+            diameter=diameter,
+            flow_threshold=self.parameters.flow_threshold,
+            cellprob_threshold=self.parameters.cellprob_threshold,
+            min_size=self.parameters.min_size,
+            tile_overlap=self.parameters.tile_overlap,
+            augment=self.parameters.augment,
+            **common,
+        )[0]
+
+    def _diameter(self, image: np.ndarray, common: dict[str, Any]) -> float | None:
+        """Diameter in px by the chosen policy; None leaves it to the weights' training mean."""
+        policy = self.parameters.diameter
+        self._details = {
+            "diameter_policy": policy if isinstance(policy, str) else "fixed",
+            **self._how,
+        }
+        used: float | None
+        if policy == "estimate":
+            assert self._size is not None
+            used, from_style = self._size.eval(image, **common)
+            self._details["diameter_from_style"] = float(from_style)
+        elif policy == "training_mean":
+            self._details["diameter"] = float(self._model.diam_labels)
+            return None
+        elif policy == "truth_median":
+            used = self._truth_median()
+        else:
+            used = policy
+        self._details["diameter"] = float(used)
+        return float(used)
+
+    def _truth_median(self) -> float:
+        from cellpose.utils import diameters
+
+        if self._case is None or self._case.label is None:
+            msg = "diameter 'truth_median' needs the case's label image, and it has none"
+            raise UnsupportedCaseError(msg)
+        median = float(diameters(read_label(self._case.label))[0])
+        return median if median > 0 else float(self._model.diam_mean)
+
+    def _device(self, torch: Any) -> torch.device:
+        wanted = self.parameters.device
+        if wanted == "cuda" and not torch.cuda.is_available():
+            msg = "device 'cuda' was asked for and there is no CUDA GPU; see `cellharness doctor`"
+            raise UsageError(msg)
+        use = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+        return torch.device(use)
+
+    @contextmanager
+    def style_only(self) -> Iterator[None]:
+        """Let the network skip its decoder while only the style is wanted."""
+        if self._network is None:
+            yield
+            return
+        self._network.style_only = True
+        try:
+            yield
+        finally:
+            self._network.style_only = False
+
+
+def _timed_model(owner: Cellpose, device: torch.device) -> Any:
+    """Make a ``CellposeModel`` without weights that reports its phases to ``owner``."""
+    from cellpose.models import CellposeModel
+
+    class TimedModel(CellposeModel):
+        def eval(self, x: Any, *args: Any, compute_masks: bool = True, **kwargs: Any) -> Any:
+            if compute_masks:
+                return super().eval(x, *args, **kwargs)
+            with owner.style_only():
+                return super().eval(x, *args, compute_masks=False, **kwargs)
+
+        def _run_net(self, *args: Any, **kwargs: Any) -> Any:
+            with owner.timer.phase("network"):
+                return super()._run_net(*args, **kwargs)
+
+        def _compute_masks(self, *args: Any, **kwargs: Any) -> Any:
+            with owner.timer.phase("postprocess"):
+                return super()._compute_masks(*args, **kwargs)
+
+    # No weight name is given, so the library's silent fall-back to cyto3 cannot happen.
+    return TimedModel(device=device, gpu=device.type == "cuda", pretrained_model=False)

@@ -1,0 +1,149 @@
+"""What happened to each case: one SQLite row a method and case, safe against a kill."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from harness.timing import PHASES
+
+Status = Literal["ok", "empty", "error", "oom", "timeout", "unsupported", "missing"]
+STATUSES: tuple[str, ...] = get_args(Status)
+#: A case with one of these has a mask.
+SEGMENTED: tuple[str, ...] = ("ok", "empty")
+
+_SECONDS = tuple(f"seconds_{phase}" for phase in (*PHASES, "total"))
+COLUMNS = (
+    "method",
+    "case",
+    "identity",
+    "status",
+    "message",
+    *_SECONDS,
+    "peak_host_mb",
+    "peak_gpu_mb",
+    "prediction_sha256",
+    "details",
+    "finished",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one case.
+
+    Attributes
+    ----------
+    status : str
+        One of :data:`STATUSES`.
+    message : str
+        Why, where the status is not ``ok``.
+    seconds : dict of str to float
+        Seconds by phase, and ``total``. ``load`` and ``warmup`` are counted on the first
+        case after the method's process started, and are 0 on the others.
+    peak_host_mb, peak_gpu_mb : float or None
+        Peak resident memory of the method's process, and peak memory of the GPU
+        allocator, during the case, in MiB.
+    prediction_sha256 : str
+        Of the mask file, or "".
+    details : dict
+        What the method wants kept, such as the diameter it used.
+    """
+
+    status: str
+    message: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_host_mb: float | None = None
+    peak_gpu_mb: float | None = None
+    prediction_sha256: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Ledger:
+    """The record of a run; every row is on disk before the next case starts.
+
+    Parameters
+    ----------
+    path : Path
+        SQLite file; made when absent. One process writes, see :mod:`harness.run`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._waiting: dict[tuple[str, str], tuple[Any, ...]] = {}
+        numbers = {*_SECONDS, "peak_host_mb", "peak_gpu_mb"}
+        # "case" is a word of SQL and must be quoted.
+        columns = ", ".join(f'"{name}" {"REAL" if name in numbers else "TEXT"}' for name in COLUMNS)
+        with closing(self._connect()) as connection, connection:
+            connection.execute(
+                f'CREATE TABLE IF NOT EXISTS cases ({columns}, PRIMARY KEY (method, "case"))'
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=30)
+        connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    def record(self, method: str, case: str, identity: str, outcome: Outcome) -> None:
+        """Write one row, replacing an older one of the same method and case.
+
+        On a full disk the row is kept in memory and tried again with the next one and
+        in :meth:`flush`.
+        """
+        seconds = {**dict.fromkeys((*PHASES, "total"), 0.0), **outcome.seconds}
+        self._waiting[method, case] = (
+            method,
+            case,
+            identity,
+            outcome.status,
+            outcome.message,
+            *(float(seconds[name.removeprefix("seconds_")]) for name in _SECONDS),
+            outcome.peak_host_mb,
+            outcome.peak_gpu_mb,
+            outcome.prediction_sha256,
+            json.dumps(dict(outcome.details), sort_keys=True, default=float),
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        try:
+            self.flush()
+        except sqlite3.OperationalError:
+            return
+
+    def flush(self) -> None:
+        """Write rows that a full disk held back.
+
+        Raises
+        ------
+        sqlite3.OperationalError
+            The disk is still full, or the file is not writable.
+        """
+        marks = ", ".join("?" * len(COLUMNS))
+        with closing(self._connect()) as connection, connection:
+            connection.executemany(
+                f"INSERT OR REPLACE INTO cases VALUES ({marks})", list(self._waiting.values())
+            )
+        self._waiting.clear()
+
+    def identities(self, method: str) -> dict[str, tuple[str, str]]:
+        """Case to (identity, status) of all rows of a method."""
+        with closing(self._connect()) as connection:
+            rows = connection.execute(
+                'SELECT "case", identity, status FROM cases WHERE method = ?', (method,)
+            ).fetchall()
+        return {case: (identity, status) for case, identity, status in rows}
+
+    def frame(self) -> pd.DataFrame:
+        """Return all rows, columns :data:`COLUMNS`, in the order of their last writing."""
+        with closing(self._connect()) as connection:
+            rows = connection.execute("SELECT * FROM cases ORDER BY rowid").fetchall()
+        written = {(row[0], row[1]): row for row in rows}
+        written.update(self._waiting)
+        return pd.DataFrame(list(written.values()), columns=list(COLUMNS))

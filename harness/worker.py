@@ -1,0 +1,220 @@
+"""The process in which a method lives: it reads, segments and writes one case after another.
+
+A method has a process of its own so that one that hangs, eats all memory or dies
+takes nothing else with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.base import BaseSegmenter, MissingPredictionError, UnsupportedCaseError
+from adapters.registry import build
+from harness.dataset import Case, hash_file
+from harness.images import ImageError, UnsupportedImageError, prepare, read_image, write_label
+from harness.ledger import Outcome
+from harness.memory import peak_gpu_mb, peak_host_mb, reset_peaks
+from harness.timing import PhaseTimer
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """What a worker needs to make its method."""
+
+    method: str
+    parameters: Mapping[str, Any]
+    input: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """One case to segment, and where its mask goes."""
+
+    case: Case
+    prediction: Path
+
+
+def serve(connection: Connection, spec: MethodSpec) -> None:
+    """Load a method, then answer tasks until the other end closes.
+
+    Parameters
+    ----------
+    connection : Connection
+        First ``("ready", seconds by phase)`` or ``("failed", message)`` is sent; then for
+        each :class:`Task` received, one :class:`Outcome`.
+    spec : MethodSpec
+        The method.
+    """
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("cellpose").setLevel(logging.WARNING)
+    timer = PhaseTimer()
+    try:
+        with timer.phase("load"):
+            segmenter = build(spec.method, spec.parameters)
+            segmenter.load()
+        with timer.phase("warmup"):
+            segmenter.warmup()
+    except BaseException as error:
+        connection.send(("failed", describe(error)))
+        return
+    connection.send(("ready", timer.seconds))
+    first = dict(timer.seconds)
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        outcome = segment_case(segmenter, spec, task, first)
+        first = {}
+        connection.send(outcome)
+
+
+def segment_case(
+    segmenter: BaseSegmenter, spec: MethodSpec, task: Task, start_up: Mapping[str, float]
+) -> Outcome:
+    """Segment one case and write its mask; every failure becomes a status.
+
+    Parameters
+    ----------
+    segmenter : BaseSegmenter
+        Loaded.
+    spec : MethodSpec
+        For the input mode and the seed.
+    task : Task
+        Case and the path of its mask.
+    start_up : mapping of str to float
+        Seconds for loading and warm-up, to be counted on this case.
+
+    Returns
+    -------
+    Outcome
+        Status ``ok`` or ``empty`` with a mask written whole, or why there is none.
+    """
+    timer = getattr(segmenter, "timer", None) or PhaseTimer()
+    timer.reset()
+    reset_peaks()
+    status, message, sha256 = "ok", "", ""
+    begun = time.perf_counter()
+    try:
+        with timer.phase("read"):
+            image = read_image(task.case.image)
+        with timer.phase("preprocess"):
+            mode = spec.input or segmenter.info.input
+            image = prepare(image, mode)
+        seed_everything(spec.seed)
+        getattr(segmenter, "begin_case", lambda _case: None)(task.case)
+        with timer.phase("network"):
+            labels = check_labels(segmenter.segment(image), image.shape[:2])
+        with timer.phase("write"):
+            task.prediction.parent.mkdir(parents=True, exist_ok=True)
+            write_label(task.prediction, labels)
+            sha256 = hash_file(task.prediction)
+        status = "ok" if labels.any() else "empty"
+    except Exception as error:
+        status, message = status_of(error), describe(error)
+    seconds = {**timer.seconds, **start_up}
+    seconds["total"] = time.perf_counter() - begun + sum(start_up.values())
+    return Outcome(
+        status,
+        message,
+        seconds,
+        peak_host_mb(),
+        peak_gpu_mb(),
+        sha256,
+        getattr(segmenter, "details", dict)() if status in ("ok", "empty") else {},
+    )
+
+
+def check_labels(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Refuse a result that is not a label image of the case's size, and number it 1..N.
+
+    Parameters
+    ----------
+    labels : ndarray of int, (H, W)
+        What a method returned.
+    shape : tuple of int
+        (H, W) of the image.
+
+    Returns
+    -------
+    ndarray of unsigned int, (H, W)
+        0 background, contiguous labels.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, or labels that are float, negative or not an array.
+    """
+    if not isinstance(labels, np.ndarray) or labels.shape != tuple(shape):
+        found = getattr(labels, "shape", type(labels).__name__)
+        msg = f"the method returned {found} for an image of {tuple(shape)}; expected labels (H, W)"
+        raise ValueError(msg)
+    if not np.issubdtype(labels.dtype, np.integer):
+        msg = f"the method returned {labels.dtype}; labels must be integers"
+        raise ValueError(msg)
+    if labels.size and labels.min() < 0:
+        msg = f"the method returned negative labels (smallest {labels.min()})"
+        raise ValueError(msg)
+    present = np.unique(labels)
+    if present.size and int(present[-1]) == np.count_nonzero(present):
+        return labels.astype(np.uint32, copy=False)
+    numbers = np.cumsum(present > 0, dtype=np.uint32)
+    return numbers[np.searchsorted(present, labels)]
+
+
+def status_of(error: Exception) -> str:
+    """Name the status for what a case raised."""
+    if isinstance(error, MissingPredictionError):
+        return "missing"
+    if isinstance(error, UnsupportedCaseError | UnsupportedImageError):
+        return "unsupported"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "oom"
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        return "oom"
+    return "error"
+
+
+def describe(error: BaseException) -> str:
+    """One or two lines for the ledger: what was raised, and where unless the user caused it."""
+    text = f"{type(error).__name__}: {error}".strip()
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"no space left on the device of '{error.filename}'"
+    if isinstance(error, ImageError | MissingPredictionError | UnsupportedCaseError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" (in {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{text[:500]}{where}"
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and, where a method has loaded it, torch."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - wrapped libraries draw from the legacy generator
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process when the coordinator is killed; elsewhere the pipe closes."""
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    except (OSError, AttributeError):
+        return

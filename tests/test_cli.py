@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from harness.cli import app, main, spread
+
+COMMANDS = [
+    ["run"],
+    ["predict"],
+    ["score"],
+    ["report"],
+    ["methods"],
+    ["doctor"],
+    ["data", "validate"],
+    ["data", "import"],
+    ["data", "download"],
+    ["data", "phantom"],
+    ["weights", "list"],
+    ["weights", "fetch"],
+]
+
+
+def call(*args):
+    """Run as the console script does; give the exit code."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(arg) for arg in args])
+    return stopped.value.code
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_shows_examples(command):
+    result = CliRunner().invoke(app, [*command, "--help"], terminal_width=200)
+    assert result.exit_code == 0
+    assert "Examples" in result.output
+    assert f"cellharness {' '.join(command)}" in " ".join(result.output.split())
+
+
+def test_several_values_after_one_option():
+    args = ["--threshold", "0.5", "0.7", "--out", "x", "--threshold", "0.9"]
+    assert spread(args, {"--threshold"}) == [
+        *("--threshold", "0.5", "--threshold", "0.7"),
+        *("--out", "x", "--threshold", "0.9"),
+    ]
+
+
+def test_score_writes_the_promised_columns(small_manifest, tmp_path, capsys):
+    labels = small_manifest.parent / "labels"
+    table = tmp_path / "scores.csv"
+    args = ["score", "--gt", labels, "--pred", labels, "--profile", "challenge"]
+    assert call(*args, "--threshold", "0.5", "0.9", "--out", table) == 0
+    scores = pd.read_csv(table)
+    assert list(scores.columns) == [
+        *("case", "threshold", "status", "n_true", "n_pred", "tp", "fp", "fn"),
+        *("precision", "recall", "f1", "dice"),
+    ]
+    assert len(scores) == 12
+    assert set(scores["threshold"]) == {0.5, 0.9}
+    assert (scores["f1"] == 1).all()
+    assert "median F1" in capsys.readouterr().out
+
+
+def test_score_tells_of_a_missing_partner_and_leaves_with_one(small_manifest, tmp_path, capsys):
+    labels, masks = small_manifest.parent / "labels", tmp_path / "masks"
+    masks.mkdir()
+    tifffile.imwrite(masks / "case_0.tif", np.zeros((96, 112), np.uint8))
+    args = ["score", "--gt", labels, "--pred", masks, "--profile", "strict"]
+    assert call(*args, "--out", tmp_path / "s.csv") == 1
+    scores = pd.read_csv(tmp_path / "s.csv").set_index("case")
+    assert scores.loc["case_0", "status"] == "empty"
+    assert (scores.drop("case_0")["status"] == "missing").all()
+    assert (scores["f1"] == 0).all()
+    assert "case_1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["score", "--gt", "a", "--pred", "b", "--profile", "lenient", "--out", "c"], "lenient"),
+        (["run", "absent.yaml"], "no configuration file"),
+        (["predict", "--method", "celpose", "--images", ".", "--out", "o"], "no image in"),
+        (["methods", "celpose"], "Did you mean 'cellpose'"),
+        (["weights", "fetch", "cyto9"], "unknown weights 'cyto9'"),
+        (["data", "validate", "absent.csv"], "absent.csv"),
+        (["report", "absent"], "absent"),
+        (["frobnicate"], "No such command"),
+        (["run"], "Missing argument"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_bad_usage_is_explained_on_stderr_with_exit_code_two(
+    args, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    assert call(*args) == 2
+    captured = capsys.readouterr()
+    assert message in " ".join(captured.err.split())
+    assert "Traceback" not in captured.err
+
+
+def test_predict_writes_masks_and_a_provenance_note(small_manifest, tmp_path, capsys):
+    out = tmp_path / "masks"
+    images = small_manifest.parent / "images"
+    args = ["predict", "--method", "otsu-watershed", "--images", images, "--out", out]
+    assert call(*args, "--set", "sigma=1", "min_size=20") == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        *(f"case_{number}_label.tiff" for number in range(6)),
+        "provenance.json",
+    ]
+    # What was predicted can be compared as a method of its own.
+    config = small_manifest.parent / "config.yaml"
+    config.write_text(
+        "name: again\ndataset: {manifest: manifest.csv}\nscoring: {workers: 1, thresholds: [0.5]}\n"
+        "methods:\n  - name: masks\n    method: precomputed\n"
+        f"    parameters: {{folder: {out}, provenance: {out}/provenance.json}}\n"
+    )
+    (out / "case_5_label.tiff").unlink()
+    assert call("run", config, "--out", tmp_path / "run") == 1
+    scores = pd.read_csv(tmp_path / "run" / "scores.csv").query("profile == 'strict'")
+    assert scores.set_index("case")["f1"].to_dict() == pytest.approx(
+        {"case_1": 1, "case_2": 1, "case_3": 1, "case_4": 1, "case_5": 0}
+    )
+    assert (tmp_path / "run" / "report" / "index.html").is_file()
+    assert "Report:" in capsys.readouterr().out
+
+
+def test_predict_refuses_two_images_of_one_stem_and_bad_settings(tmp_path, capsys):
+    for name in ("a.png", "a.tif"):
+        (tmp_path / name).write_bytes(b"")
+    args = ["predict", "--method", "otsu-watershed", "--images", tmp_path, "--out", tmp_path / "o"]
+    assert call(*args) == 2
+    assert "rename one" in capsys.readouterr().err
+    (tmp_path / "a.png").unlink()
+    assert call(*args, "--set", "sigma") == 2
+    assert "key=value" in capsys.readouterr().err
+    # The file that is left is no image: recorded, and said.
+    assert call(*args) == 1
+    assert "a.tif" in capsys.readouterr().err
+
+
+def test_methods_and_weights_and_doctor_answer(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert call("methods") == 0
+    assert "otsu-watershed" in capsys.readouterr().out
+    assert call("methods", "cellpose") == 0
+    assert "truth_median" in capsys.readouterr().out
+    assert call("weights", "list") == 0
+    assert "cyto2" in capsys.readouterr().out
+    assert call("doctor") in (0, 1)
+    printed = capsys.readouterr().out
+    assert "weights cyto2" in printed
+    assert "cellharness weights fetch" in printed or "SHA256" in printed
+
+
+def test_phantom_and_validate(tmp_path, capsys):
+    assert call("data", "phantom", "--out", tmp_path / "p", "--per-experiment", 1) == 0
+    assert call("data", "validate", tmp_path / "p" / "manifest.csv") == 0
+    assert "0 error(s)" in capsys.readouterr().out

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import errno
+
+import numpy as np
+import pytest
+
+from adapters.base import MissingPredictionError, UnsupportedCaseError
+from harness.worker import check_labels, describe, status_of
+
+
+def test_labels_are_numbered_without_gaps():
+    labels = np.array([[0, 7, 7], [4_000_000_000, 0, 2]], np.int64)
+    assert check_labels(labels, (2, 3)).tolist() == [[0, 2, 2], [3, 0, 1]]
+    full = np.array([[3, 5]], np.uint8)
+    assert check_labels(full, (1, 2)).tolist() == [[1, 2]]
+    contiguous = np.array([[0, 1, 2]], np.uint8)
+    assert check_labels(contiguous, (1, 3)).tolist() == [[0, 1, 2]]
+    assert check_labels(np.zeros((2, 2), np.int8), (2, 2)).dtype == np.uint32
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros((3, 2), int), r"returned \(3, 2\) for an image of \(2, 3\)"),
+        (np.zeros((2, 3)), "must be integers"),
+        (np.full((2, 3), -1), "negative"),
+        ([[0, 1, 2]], "returned list"),
+    ],
+)
+def test_what_is_no_label_image_is_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        check_labels(labels, (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MemoryError(), "oom"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), "oom"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), "oom"),
+        (MissingPredictionError("none"), "missing"),
+        (UnsupportedCaseError("no"), "unsupported"),
+        (KeyError("x"), "error"),
+    ],
+)
+def test_each_failure_has_its_status(error, status):
+    assert status_of(error) == status
+
+
+def test_a_full_disk_is_named():
+    error = OSError(errno.ENOSPC, "No space left on device", "masks/a.tiff")
+    assert describe(error) == "no space left on the device of 'masks/a.tiff'"
