@@ -435,9 +435,11 @@ def data_download(
     ] = None,
 ) -> None:
     """Fetch the challenge data (CC BY-NC-ND 4.0), resumable and hash-checked."""
-    from harness.challenge import ARCHIVES, download_challenge
+    from harness.challenge_download import ARCHIVES, download_challenge
 
-    for path in download_challenge(folder, part or tuple(ARCHIVES)):
+    with _counter("bytes") as progress:
+        paths = download_challenge(folder, part or tuple(ARCHIVES), progress=progress)
+    for path in paths:
         out.print(str(path))
 
 
@@ -510,7 +512,7 @@ def _bars() -> Iterator[_Bars]:
 
 
 @contextmanager
-def _counter(text: str) -> Iterator[Callable[[int, int], None]]:
+def _counter(text: str) -> Iterator[Callable[[int, int | None], None]]:
     with _progress() as progress:
         task = progress.add_task(text, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,118 @@
+"""Download over HTTP in a way that a broken connection, or a kill, does not start again."""
+
+from __future__ import annotations
+
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+
+
+class ResumingDownloader:
+    """A pooch downloader over HTTP that continues a partial file.
+
+    The bytes go to ``<folder>/<name>.part``. A broken connection is taken up where it ended by an
+    HTTP Range request, within one call and between calls and processes; a server that ignores
+    ranges is read from the start again.
+
+    Parameters
+    ----------
+    partial
+        The file that collects the bytes.
+    attempts
+        Tries in a row that bring no new byte before giving up.
+    timeout
+        Seconds without an answer or a byte that count as a broken connection.
+    pause
+        Seconds before the second try; doubled with each further one.
+    progress
+        Called with (bytes there, bytes in all or None) after every block.
+    """
+
+    block = 1 << 20
+
+    def __init__(
+        self,
+        partial: Path,
+        *,
+        attempts: int = 4,
+        timeout: float = 30.0,
+        pause: float = 0.5,
+        progress: Callable[[int, int | None], None] | None = None,
+    ) -> None:
+        self.partial = partial
+        self.attempts = attempts
+        self.timeout = timeout
+        self.pause = pause
+        self.progress = progress
+
+    def __call__(self, url: str, output_file: str | Path, pooch_object: object) -> None:  # noqa: ARG002
+        """Fetch `url` into the partial file and move it to `output_file` when it is whole."""
+        fruitless = 0
+        while True:
+            before = self._have()
+            try:
+                if self._read_on(url):
+                    break
+                problem: Exception = ConnectionError("the connection ended before the file did")
+            except urllib.error.HTTPError as error:
+                if error.code < HTTPStatus.INTERNAL_SERVER_ERROR and error.code not in (408, 429):
+                    raise
+                problem = error
+            except (OSError, HTTPException) as error:
+                problem = error
+            fruitless = 0 if self._have() > before else fruitless + 1
+            if fruitless >= self.attempts:
+                raise problem
+            time.sleep(self.pause * 2**fruitless)
+        self.partial.replace(output_file)
+
+    def _have(self) -> int:
+        return self.partial.stat().st_size if self.partial.exists() else 0
+
+    def _read_on(self, url: str) -> bool:
+        """Make one request and append what it brings; True when the file is whole."""
+        start = self._have()
+        request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
+        if start:
+            request.add_header("Range", f"bytes={start}-")
+        try:
+            response: HTTPResponse = urllib.request.urlopen(request, timeout=self.timeout)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise
+            if _range_of(error.headers.get("Content-Range"))[1] == start:
+                return True
+            # What is there cannot be the beginning of this file.
+            self.partial.unlink()
+            return False
+        with response:
+            resumed = response.status == HTTPStatus.PARTIAL_CONTENT
+            if resumed:
+                first, total = _range_of(response.headers.get("Content-Range"))
+                if first != start:
+                    msg = f"asked for bytes from {start} on, the server sent those from {first} on"
+                    raise HTTPException(msg)
+            else:
+                length = response.headers.get("Content-Length")
+                total = int(length) if length else None
+            with self.partial.open("ab" if resumed else "wb") as file:
+                while data := response.read(self.block):
+                    file.write(data)
+                    if self.progress is not None:
+                        self.progress(file.tell(), total)
+        # Without a length the end of the answer is all there is to go by; the hash is checked.
+        return total is None or self._have() == total
+
+
+def _range_of(content_range: str | None) -> tuple[int | None, int | None]:
+    """First byte and whole size in a Content-Range header (``bytes 5-9/10``, ``bytes */10``)."""
+    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", content_range or "")
+    if found is None:
+        return None, None
+    first, total = found.groups()
+    return int(first) if first else None, int(total) if total != "*" else None
