@@ -1,4 +1,4 @@
-"""Fetch the NeurIPS 2022 cell-segmentation challenge data and write a manifest for them.
+"""Write a manifest for an unpacked copy of the NeurIPS 2022 cell-segmentation challenge data.
 
 The data are Zenodo record 10719375 (CC BY-NC-ND 4.0). As the archives unpack::
 

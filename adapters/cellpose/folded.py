@@ -9,6 +9,8 @@ bfloat16 fewer roundings also mean a smaller error than under autocast.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from cellpose.resnet_torch import CPnet, batchconv, batchconvstyle, resdown, resup
@@ -116,6 +118,7 @@ class FoldedNetwork(nn.Module):
 
     def __init__(self, network: CPnet) -> None:
         super().__init__()
+        network = copy.deepcopy(network)  # convolutions are taken over as they are
         self.down = nn.ModuleList([_Down(block) for block in network.downsample.down])
         self.up = nn.ModuleList([_Up(block) for block in network.upsample.up])
         self.norm, self.output = _NormRelu(network.output[0]), network.output[2]

@@ -7,12 +7,11 @@ from typing import Literal
 
 import torch
 from cellpose.resnet_torch import CPnet
-from torch import nn
 
 from adapters.cellpose.folded import FoldedNetwork
 from adapters.cellpose.mxnet_arrays import read_arrays, torch_name
 
-Precision = Literal["auto", "bfloat16", "float32", "stock"]
+Precision = Literal["auto", "mixed", "bfloat16", "float32", "stock"]
 
 _BASE = [2, 32, 64, 128, 256]
 _OUTPUTS = 3
@@ -75,13 +74,13 @@ def load_network(path: Path, diam_mean: float, *, mkldnn: bool = False) -> CPnet
 def choose_precision(wanted: Precision, device: torch.device) -> Precision:
     """Settle what ``auto`` means on this machine.
 
-    On a CPU with bfloat16 instructions (AVX512-BF16 or AMX) it is ``bfloat16``, else
+    On a CPU with bfloat16 instructions (AVX512-BF16 or AMX) it is ``mixed``, else
     ``float32``; elsewhere bfloat16 is emulated and slower than float32.
     """
     if wanted != "auto":
         return wanted
     if device.type == "cpu" and _has_bfloat16():
-        return "bfloat16"
+        return "mixed"
     return "float32"
 
 
@@ -90,34 +89,46 @@ def _has_bfloat16() -> bool:
     return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
 
 
-class FastNetwork(nn.Module):
+class FastNetwork:
     """One or several Cellpose networks behind the interface that ``cellpose.core`` calls.
 
-    Channels-last memory keeps the CPU's convolution kernels fed without reordering;
-    bfloat16 halves what they move, and then the batch norms are folded away too. Several
-    networks are averaged, as ``net_avg`` did in cellpose 1 and 2.
+    Channels-last memory keeps the CPU's convolution kernels fed without reordering, and
+    the batch norms are folded away. Several networks are averaged, as ``net_avg`` did in
+    cellpose 1 and 2.
 
     Attributes
     ----------
     style_only : bool
         Skip the decoder: the size model needs nothing but the style, which the encoder
         gives. Flows and cell probability are then zero.
+    exact : bool
+        Run in float32 where the precision is ``mixed``.
     """
 
     mkldnn = False
     nout = _OUTPUTS
 
     def __init__(self, networks: list[CPnet], precision: Precision, device: torch.device) -> None:
-        super().__init__()
         self.device = device
         self.style_only = False
-        self.dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        folded = precision == "bfloat16"
-        used: list[nn.Module] = [FoldedNetwork(n) if folded else n for n in networks]
-        self._networks = nn.ModuleList(used).to(device, self.dtype)
-        self._networks.to(memory_format=torch.channels_last)
+        self.exact = False
+        reduced = precision in ("mixed", "bfloat16")
+        self._fast: list[FoldedNetwork] = self._folded(
+            networks, torch.bfloat16 if reduced else torch.float32
+        )
+        self._exact: list[FoldedNetwork] = (
+            self._folded(networks, torch.float32) if precision == "mixed" else self._fast
+        )
 
-    def forward(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _folded(self, networks: list[CPnet], dtype: torch.dtype) -> list[FoldedNetwork]:
+        folded = [FoldedNetwork(network).to(self.device, dtype) for network in networks]
+        return [network.to(memory_format=torch.channels_last) for network in folded]
+
+    def eval(self) -> FastNetwork:
+        """Do nothing: it never trains."""
+        return self
+
+    def __call__(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the networks on tiles.
 
         Parameters
@@ -132,17 +143,13 @@ class FastNetwork(nn.Module):
         style : Tensor of float32, (N, 256)
             Of the first network.
         """
-        shape = (len(tiles), _OUTPUTS, *tiles.shape[2:])
-        tiles = tiles.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        networks = self._exact if self.exact else self._fast
+        tiles = tiles.to(networks[0].output.weight.dtype)
+        tiles = tiles.contiguous(memory_format=torch.channels_last)
         if self.style_only:
-            return tiles.new_zeros(shape, dtype=torch.float32), self._style(tiles).float()
-        results = [network(tiles)[:2] for network in self._networks]
+            shape = (len(tiles), _OUTPUTS, *tiles.shape[2:])
+            style = networks[0].encode(tiles)[1]
+            return tiles.new_zeros(shape, dtype=torch.float32), style.float()
+        results = [network(tiles) for network in networks]
         output = torch.stack([result[0].float() for result in results]).mean(dim=0)
         return output, results[0][1].float()
-
-    def _style(self, tiles: torch.Tensor) -> torch.Tensor:
-        network = self._networks[0]
-        if isinstance(network, FoldedNetwork):
-            return network.encode(tiles)[1]
-        assert isinstance(network, CPnet)
-        return network.make_style(network.downsample(tiles)[-1])
