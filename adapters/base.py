@@ -49,6 +49,8 @@ class MethodInfo:
         The optional dependency group that installs what it needs, or "".
     packages : tuple of str
         Distributions whose versions are part of a prediction's identity.
+    requires : tuple of str
+        Requirements with the versions known to work, such as ``"torch>=2.4"``.
     needs_truth : bool
         Reads the label image (an oracle); the report marks it.
     """
@@ -61,6 +63,7 @@ class MethodInfo:
     url: str = ""
     extra: str = ""
     packages: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
     needs_truth: bool = False
 
 

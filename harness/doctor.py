@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import psutil
+from packaging.requirements import Requirement
 
 from adapters.registry import method_class, method_names, weight_names, weight_source
 from harness.errors import MissingDependencyError
@@ -47,7 +48,6 @@ def examine() -> Iterator[Finding]:
         "memory", f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free", None
     )
     yield _disk()
-    yield from _packages()
     yield _gpu()
     yield from _methods()
     yield from _weights()
@@ -63,21 +63,6 @@ def _disk() -> Finding:
         free > 1,
         "free some space, or point CELLHARNESS_CACHE at another folder",
     )
-
-
-def _packages() -> Iterator[Finding]:
-    remedy = "pip install 'cellharness[cellpose]'"
-    for name in ("torch", "torchvision", "cellpose"):
-        try:
-            yield Finding(name, version(name))
-        except PackageNotFoundError:
-            yield Finding(name, "not installed", False, remedy)
-    try:
-        found = version("cellpose")
-    except PackageNotFoundError:
-        return
-    if not found.startswith("3."):
-        yield Finding("cellpose", f"{found} dropped cyto and cyto2", False, remedy)
 
 
 def _gpu() -> Finding:
@@ -103,17 +88,24 @@ def _methods() -> Iterator[Finding]:
         if name.startswith("dummy-"):
             continue
         try:
-            cls = method_class(name)
-            for package in cls.info.packages:
-                version(package)
+            info = method_class(name).info
         except MissingDependencyError as error:
             yield Finding(f"method {name}", str(error), False)
-        except PackageNotFoundError as error:
-            extra = cls.info.extra
-            remedy = f"pip install 'cellharness[{extra}]'" if extra else f"pip install {error}"
-            yield Finding(f"method {name}", f"{error} is not installed", False, remedy)
-        else:
-            yield Finding(f"method {name}", "ready")
+            continue
+        lacking = [text for text in info.requires if not _is_met(Requirement(text))]
+        if lacking:
+            remedy = f"pip install 'cellharness[{info.extra}]'" if info.extra else ""
+            yield Finding(f"method {name}", f"needs {', '.join(lacking)}", False, remedy)
+            continue
+        found = ", ".join(f"{text} {version(text)}" for text in info.packages)
+        yield Finding(f"method {name}", f"ready{f' ({found})' if found else ''}")
+
+
+def _is_met(requirement: Requirement) -> bool:
+    try:
+        return version(requirement.name) in requirement.specifier
+    except PackageNotFoundError:
+        return False
 
 
 def _weights() -> Iterator[Finding]:

@@ -119,7 +119,7 @@ def predict_folder(
         "parameters": dict(parameters or {}),
         "weights": weights,
         "seed": seed,
-        **environment(),
+        **environment(segmenter.info.packages),
         "images": {
             stem: {"status": outcome.status, "message": outcome.message, **outcome.details}
             for stem, outcome in outcomes.items()

@@ -22,10 +22,6 @@ _PACKAGES = (
     "numba",
     "pandas",
     "matplotlib",
-    "torch",
-    "torchvision",
-    "cellpose",
-    "omnipose",
 )
 
 
@@ -87,10 +83,16 @@ def revision() -> dict[str, Any]:
     return {"commit": commit, "dirty": dirty}
 
 
-def environment() -> dict[str, Any]:
-    """Everything above, as ``run.json`` keeps it."""
+def environment(packages: Iterable[str] = ()) -> dict[str, Any]:
+    """Everything above, as ``run.json`` keeps it.
+
+    Parameters
+    ----------
+    packages : iterable of str
+        Distributions of the methods used, besides the harness's own.
+    """
     return {
-        "versions": package_versions(),
+        "versions": package_versions(dict.fromkeys((*_PACKAGES, *packages))),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "machine": machine(),

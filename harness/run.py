@@ -282,7 +282,7 @@ def _write_head(
         "limit": limit,
         "seed": config.seed,
         "config": written,
-        **environment(),
+        **environment(name for plan in plans for name in plan.segmenter.info.packages),
         "dataset": {
             "manifest": str(config.dataset.manifest or "phantom"),
             "sha256": hash_file(manifest.path) if manifest.path else "",

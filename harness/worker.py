@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import logging
 import random
 import signal
 import sys
@@ -62,7 +61,6 @@ def serve(connection: Connection, spec: MethodSpec) -> None:
     """
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.getLogger("cellpose").setLevel(logging.WARNING)
     timer = PhaseTimer()
     try:
         with timer.phase("load"):

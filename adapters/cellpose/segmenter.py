@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -72,6 +73,7 @@ class Cellpose(BaseSegmenter):
         url="https://github.com/MouseLand/cellpose",
         extra="cellpose",
         packages=("cellpose", "torch", "numpy", "opencv-python-headless"),
+        requires=("cellpose>=3.1.1.3,<4", "torch>=2.4", "torchvision>=0.19"),
     )
     Parameters: ClassVar[type[Parameters]] = CellposeParameters
     parameters: CellposeParameters
@@ -111,6 +113,8 @@ class Cellpose(BaseSegmenter):
             raise MissingDependencyError(msg)
         from adapters.cellpose.network import FastNetwork, choose_precision, load_network
 
+        # The library's own sparse tensors; nothing a user of it could mend.
+        warnings.filterwarnings("ignore", message=".*parse invariant.*")
         (weights,) = self.weights()
         device = self._device(torch)
         precision = choose_precision(self.parameters.precision, device)
