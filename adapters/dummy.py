@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from typing import ClassVar, Literal
 
@@ -88,6 +89,7 @@ class SlowParameters(Parameters):
     """How slow."""
 
     seconds: float = Field(60.0, ge=0, description="Sleep before each case.")
+    in_child: bool = Field(False, description="Sleep in a process of its own.")
 
 
 class Slow(Threshold):
@@ -99,7 +101,10 @@ class Slow(Threshold):
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Sleep, then threshold."""
-        time.sleep(self.parameters.seconds)
+        if self.parameters.in_child:
+            subprocess.run(["sleep", str(self.parameters.seconds)], check=True)
+        else:
+            time.sleep(self.parameters.seconds)
         return super().segment(image)
 
 

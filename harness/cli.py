@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +32,6 @@ from harness.ledger import SEGMENTED, Outcome
 
 EXIT_FAILED_CASES = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -60,17 +60,20 @@ def spread(args: Sequence[str], names: set[str]) -> list[str]:
     ['--a', '1', '--a', '2', '--b', '3', '4']
     """
     result: list[str] = []
-    option = ""
+    option = waiting = ""
     for arg in args:
         if arg.startswith("-"):
-            option = arg if arg in names else ""
+            # An option that got no value is passed on, so that its absence is reported.
+            result += [waiting] if waiting else []
+            option = waiting = arg if arg in names else ""
             if not option:
                 result.append(arg)
         elif option:
             result += [option, arg]
+            waiting = ""
         else:
             result.append(arg)
-    return result
+    return result + ([waiting] if waiting else [])
 
 
 app = typer.Typer(
@@ -423,6 +426,7 @@ def data_import(
 
 @data_app.command(
     "download",
+    cls=SpreadCommand,
     epilog=_examples(
         "cellharness data download --out neurips22/",
         "cellharness data download --out neurips22/ --part Tuning",
@@ -545,7 +549,8 @@ def _print_medians(folder: Path) -> None:
     import pandas as pd
 
     scores = pd.read_csv(folder / "scores.csv")
-    chosen = scores[(scores["profile"] == scores["profile"].iloc[-1])]
+    profiles = set(scores["profile"])
+    chosen = scores[scores["profile"] == ("strict" if "strict" in profiles else profiles.pop())]
     chosen = chosen[chosen["threshold"] == chosen["threshold"].min()]
     chosen = chosen.fillna({"modality": "unknown"})
     cells = chosen.pivot_table(
@@ -553,8 +558,10 @@ def _print_medians(folder: Path) -> None:
     )
     title = f"median F1 at IoU {chosen['threshold'].iloc[0]:g}, {chosen['profile'].iloc[0]}"
     table = Table("method", *map(str, cells.columns), title=title)
-    for method in dict.fromkeys(chosen["method"]):
-        table.add_row(str(method), *(f"{value:.3f}" for value in cells.loc[method]))
+    # A method without a single score has dropped out of the pivot; it still gets its row.
+    cells = cells.reindex(list(dict.fromkeys(chosen["method"])))
+    for method, row in cells.iterrows():
+        table.add_row(str(method), *("-" if pd.isna(value) else f"{value:.3f}" for value in row))
     out.print(table)
 
 
@@ -571,9 +578,9 @@ def main(args: Sequence[str] | None = None) -> None:
     except UsageError as error:
         err.print(f"[red]error:[/red] {_plain(str(error))}")
         sys.exit(EXIT_USAGE)
-    except KeyboardInterrupt:
-        err.print("interrupted; what finished is kept, go on with --resume")
-        sys.exit(EXIT_INTERRUPTED)
+    except (OSError, sqlite3.DatabaseError) as error:
+        err.print(f"[red]error:[/red] {_plain(str(error))}")
+        sys.exit(EXIT_USAGE)
 
 
 if __name__ == "__main__":

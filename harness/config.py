@@ -128,7 +128,9 @@ class RunConfig(_Strict):
     limits: LimitsConfig = LimitsConfig()
     scoring: ScoringConfig = ScoringConfig()
     report: ReportConfig = ReportConfig()
-    seed: int = Field(0, description="Seeds Python, NumPy and torch before each case.")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="Seeds Python, NumPy and torch before each case."
+    )
     out: Path | None = Field(None, description="Run directory; default: runs/<name>.")
     base: Path = Field(
         Path(), exclude=True, description="Set by the reader: where relative paths start."

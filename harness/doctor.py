@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from adapters.registry import method_class, method_names, weight_names, weight_source
 from harness.errors import MissingDependencyError
-from harness.provenance import gpus
+from harness.provenance import gpus, package_versions
 from harness.weights import WeightsHashError, cache_dir
 
 
@@ -97,13 +97,14 @@ def _methods() -> Iterator[Finding]:
             remedy = f"pip install 'cellharness[{info.extra}]'" if info.extra else ""
             yield Finding(f"method {name}", f"needs {', '.join(lacking)}", False, remedy)
             continue
-        found = ", ".join(f"{text} {version(text)}" for text in info.packages)
+        versions = package_versions(info.packages)
+        found = ", ".join(f"{package} {number}" for package, number in versions.items())
         yield Finding(f"method {name}", f"ready{f' ({found})' if found else ''}")
 
 
 def _is_met(requirement: Requirement) -> bool:
     try:
-        return version(requirement.name) in requirement.specifier
+        return requirement.specifier.contains(version(requirement.name), prereleases=True)
     except PackageNotFoundError:
         return False
 

@@ -109,7 +109,7 @@ class Ledger:
             outcome.peak_host_mb,
             outcome.peak_gpu_mb,
             outcome.prediction_sha256,
-            json.dumps(dict(outcome.details), sort_keys=True, default=float),
+            json.dumps(dict(outcome.details), sort_keys=True, default=str),
             datetime.now(UTC).isoformat(timespec="seconds"),
         )
         try:

@@ -103,10 +103,11 @@ def predict_folder(
     observer.method_started(method, len(found), 0)
     try:
         for number, (stem, path) in enumerate(found.items()):
+            mask = out / f"{stem}_label.tiff"
+            # A mask of an earlier call must not pass for one of this method.
+            mask.unlink(missing_ok=True)
             try:
-                outcome = process.segment(
-                    Task(_case(stem, path, number), out / f"{stem}_label.tiff")
-                )
+                outcome = process.segment(Task(_case(stem, path, number), mask))
             except WorkerStartError as error:
                 raise UsageError(str(error)) from error
             outcomes[stem] = outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 import time
@@ -56,7 +57,7 @@ class MethodProcess:
             return
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, self.spec), daemon=True)
+        self._process = context.Process(target=serve, args=(theirs, self.spec))
         self._process.start()
         theirs.close()
         answer = self._wait(self.load_timeout_s)
@@ -139,13 +140,24 @@ class MethodProcess:
         return Outcome("error", f"the process ended by itself with exit code {code}", seconds)
 
     def _kill(self) -> None:
+        """End the process and all that it has started."""
         assert self._process is not None
-        self._process.kill()
+        for process in self._family():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         self.stop()
 
-    def _resident_gb(self) -> float:
+    def _family(self) -> list[psutil.Process]:
         assert self._process is not None
         try:
-            return psutil.Process(self._process.pid).memory_info().rss / 2**30
+            worker = psutil.Process(self._process.pid)
+            return [worker, *worker.children(recursive=True)]
         except psutil.Error:
-            return 0.0
+            return []
+
+    def _resident_gb(self) -> float:
+        used = 0
+        for process in self._family():
+            with contextlib.suppress(psutil.Error):
+                used += process.memory_info().rss
+        return used / 2**30

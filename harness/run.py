@@ -136,8 +136,10 @@ def _cases(config: RunConfig, folder: Path, limit: int | None) -> Manifest:
         assert dataset.manifest is not None
         root = config.resolve(dataset.root) if dataset.root is not None else None
         manifest = Manifest.read(config.resolve(dataset.manifest), root)
-    selected = manifest.select(dataset.splits, dataset.modalities, dataset.experiments, limit)
-    return with_guessed_modalities(selected) if dataset.guess_modality else selected
+    if dataset.guess_modality:
+        # Before the selection, which may be by modality and spreads a limit over them.
+        manifest = with_guessed_modalities(manifest.select(dataset.splits))
+    return manifest.select(dataset.splits, dataset.modalities, dataset.experiments, limit)
 
 
 def _run_method(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import random
 import signal
 import sys
@@ -67,7 +68,7 @@ def serve(connection: Connection, spec: MethodSpec) -> None:
             segmenter = build(spec.method, spec.parameters)
             segmenter.load()
         with timer.phase("warmup"):
-            segmenter.warmup()
+            getattr(segmenter, "warmup", lambda: None)()
     except BaseException as error:
         connection.send(("failed", describe(error)))
         return
@@ -108,6 +109,7 @@ def segment_case(
     timer.reset()
     reset_peaks()
     status, message, sha256 = "ok", "", ""
+    details: dict[str, Any] = {}
     begun = time.perf_counter()
     try:
         with timer.phase("read"):
@@ -124,6 +126,8 @@ def segment_case(
             write_label(task.prediction, labels)
             sha256 = hash_file(task.prediction)
         status = "ok" if labels.any() else "empty"
+        # Through JSON here, so that what cannot be kept fails this case and not the ledger.
+        details = json.loads(json.dumps(getattr(segmenter, "details", dict)(), default=str))
     except Exception as error:
         status, message = status_of(error), describe(error)
     seconds = {**timer.seconds, **start_up}
@@ -135,7 +139,7 @@ def segment_case(
         peak_host_mb(),
         peak_gpu_mb(),
         sha256,
-        getattr(segmenter, "details", dict)() if status in ("ok", "empty") else {},
+        details,
     )
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +47,48 @@ def test_several_values_after_one_option():
         *("--threshold", "0.5", "--threshold", "0.7"),
         *("--out", "x", "--threshold", "0.9"),
     ]
+
+
+def test_an_option_without_a_value_is_not_lost():
+    assert spread(["--threshold", "--out", "x"], {"--threshold"}) == ["--threshold", "--out", "x"]
+    assert spread(["--threshold"], {"--threshold"}) == ["--threshold"]
+
+
+def test_a_run_without_any_label_ends_with_a_report(small_manifest, tmp_path, capsys):
+    text = re.sub(r"labels/case_\d_label.tiff", "", small_manifest.read_text())
+    small_manifest.write_text(text)
+    config = small_manifest.parent / "config.yaml"
+    config.write_text(
+        "name: blind\ndataset: {manifest: manifest.csv}\nscoring: {workers: 1, thresholds: [0.5]}\n"
+        "methods:\n  - {name: t, method: dummy-threshold}\n"
+    )
+    assert call("run", config, "--out", tmp_path / "run") == 0
+    captured = capsys.readouterr()
+    assert "Report:" in captured.out
+    assert "not scored" in captured.err
+
+
+def test_an_output_that_cannot_be_written_is_named(small_manifest, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    images = small_manifest.parent / "images"
+    args = [
+        "predict",
+        "--method",
+        "dummy-threshold",
+        "--images",
+        images,
+        "--out",
+        tmp_path / "file",
+    ]
+    assert call(*args) == 2
+    assert "file" in capsys.readouterr().err
+
+
+def test_predict_leaves_no_mask_of_an_earlier_method(small_manifest, tmp_path):
+    out, images = tmp_path / "masks", small_manifest.parent / "images"
+    assert call("predict", "--method", "dummy-threshold", "--images", images, "--out", out) == 0
+    assert call("predict", "--method", "dummy-raises", "--images", images, "--out", out) == 1
+    assert not list(out.glob("*_label.tiff"))
 
 
 def test_score_writes_the_promised_columns(small_manifest, tmp_path, capsys):

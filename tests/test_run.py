@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import tifffile
 import yaml
@@ -116,6 +117,22 @@ def test_a_method_that_hangs_is_ended_and_started_again(small_manifest, run_dir)
     run_comparison(config, run_dir)
     assert time.perf_counter() - begun < 50
     assert set(statuses(run_dir).values()) == {"timeout"}
+
+
+def test_what_a_hanging_method_started_is_ended_too(small_manifest, run_dir):
+    config = configure(
+        small_manifest,
+        [("slow", "dummy-slow", {"seconds": 7654.3, "in_child": True})],
+        limits={"timeout_s": 1.0},
+    )
+    run_comparison(config, run_dir, limit=1)
+    assert set(statuses(run_dir).values()) == {"timeout"}
+    alive = [
+        p.info["cmdline"]
+        for p in psutil.process_iter(["cmdline", "status"])
+        if p.info["status"] != psutil.STATUS_ZOMBIE
+    ]
+    assert ["sleep", "7654.3"] not in alive
 
 
 def test_a_method_that_eats_memory_is_ended_at_its_limit(small_manifest, run_dir):

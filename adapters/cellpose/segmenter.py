@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from adapters.base import BaseSegmenter, MethodInfo, Parameters, UnsupportedCaseError
-from adapters.cellpose.weights import DEFAULT_DIAM_MEAN, DIAM_MEAN, resolve
+from adapters.cellpose.weights import diam_mean_of, resolve
 from harness.dataset import Case, hash_file
 from harness.errors import MissingDependencyError, UsageError
 from harness.images import read_label
@@ -118,7 +118,7 @@ class Cellpose(BaseSegmenter):
         (weights,) = self.weights()
         device = self._device(torch)
         precision = choose_precision(self.parameters.precision, device)
-        diam_mean = DIAM_MEAN.get(weights.name, DEFAULT_DIAM_MEAN)
+        diam_mean = diam_mean_of(weights)
         roles = [role for role in weights.files if role.startswith("network")]
         roles = roles if self.parameters.net_avg else ["network"]
         stock = precision == "stock"

@@ -66,9 +66,16 @@ NUCLEI = _hosted(
     "nuclei", "nucleitorch_0", "size_nucleitorch_0.npy", data=("Cellpose nuclei", "DSB2018")
 )
 
-#: Diameter in px to which the cells were rescaled in training.
-DIAM_MEAN = {"cyto": 27.0, "nuclei": 17.0}
-DEFAULT_DIAM_MEAN = 30.0
+
+def diam_mean_of(weights: Weights) -> float:
+    """Diameter in px to which the cells were rescaled in training.
+
+    The original cyto file is known by its hash, since it does not say so itself and may
+    be given as a path; cellpose's torch files carry the value, which then wins.
+    """
+    if weights.sha256.get("network") == CYTO.members["network"][1]:
+        return 27.0
+    return 17.0 if weights.name == "nuclei" else 30.0
 
 
 def resolve(name: str) -> Weights:
