@@ -29,13 +29,11 @@ CYTO = WheelWeights(
 )
 
 
-def _hosted(name: str, network: str, size: str, *more: str, data: tuple[str, ...]) -> HostedWeights:
-    files = {"network": network, "size": size}
-    files |= {f"network_{number}": file for number, file in enumerate(more, start=1)}
+def _hosted(name: str, network: str, size: str, data: tuple[str, ...]) -> HostedWeights:
     return HostedWeights(
         name=name,
         base_url="https://www.cellpose.org/models",
-        file_names=files,
+        file_names={"network": network, "size": size},
         folder_variable="CELLPOSE_LOCAL_MODELS_PATH",
         default_folder=".cellpose/models",
         licence=_TERMS,
