@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "Python 3.11 or later is needed; choose one with: make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cellpose,test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cellpose,kit-ge,test,lint]'
 	@touch $(STAMP)
 
 demo: $(STAMP)

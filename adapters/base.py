@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from harness.dataset import Case
+from harness.input_mode import InputMode
 from harness.timing import PhaseTimer
 from harness.weights import Weights
-
-InputMode = Literal["gray_max", "gray", "native"]
 
 
 class MissingPredictionError(Exception):
@@ -92,26 +89,15 @@ class Segmenter(Protocol):
 
         Parameters
         ----------
-        image : ndarray, (H, W), or (H, W, C) where ``info.input`` is ``"native"``
-            Finite, in the dtype and range of the file (``gray``, ``native``) or as the
-            paper's preprocessing left it (``gray_max``).
+        image : ndarray, (H, W), or also (H, W, C) where ``info.input`` is ``"native"``
+            Finite. ``gray_max`` and ``gray``: float32, in the range that the paper's
+            preprocessing, or the file, has; not scaled to 0..1. ``native``: in the dtype and
+            range of the file.
 
         Returns
         -------
         ndarray of unsigned int, (H, W)
             0 background, one positive label a cell.
-        """
-
-
-@runtime_checkable
-class Trainable(Protocol):
-    """A method that can learn from labelled cases."""
-
-    def fit(self, train: Sequence[Case], validation: Sequence[Case], out: Path) -> Path:
-        """Train, write checkpoints under ``out``, and return the last one.
-
-        Seeds everything, writes a checkpoint every k epochs, and goes on from the last
-        one when called again with the same arguments.
         """
 
 
@@ -127,6 +113,8 @@ class BaseSegmenter(ABC):
 
     info: ClassVar[MethodInfo]
     Parameters: ClassVar[type[Parameters]] = Parameters
+    #: "module:Class" of the method's :class:`adapters.training.trainer.Trainer`, or "".
+    trainer: ClassVar[str] = ""
 
     def __init__(self, parameters: Any = None) -> None:
         self.parameters = self.Parameters() if parameters is None else parameters
@@ -135,6 +123,14 @@ class BaseSegmenter(ABC):
     def weights(self) -> tuple[Weights, ...]:
         """Files the method loads, found and verified but not read; fetches what is missing."""
         return ()
+
+    def resolved(self) -> dict[str, Any]:
+        """What choices left to the machine come to here, such as a precision ``auto``.
+
+        It is part of a prediction's identity: masks of another precision are not taken for
+        this one's. Called only where the weights were found; may import heavy packages.
+        """
+        return {}
 
     def load(self) -> None:  # noqa: B027
         """Read weights and get ready."""

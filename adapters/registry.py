@@ -11,17 +11,24 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from adapters.base import BaseSegmenter
 from harness.config import explain
-from harness.errors import MissingDependencyError, UsageError, unknown_name
+from harness.errors import BrokenPackageError, MissingDependencyError, UsageError, unknown_name
+from harness.installation import missing_module_hint
 from harness.weights import WeightSource
+
+if TYPE_CHECKING:
+    from adapters.base import InputMode
+    from adapters.training.trainer import Trainer, Watch
 
 METHODS: dict[str, str] = {
     "cellpose": "adapters.cellpose.segmenter:Cellpose",
+    "cellpose2": "adapters.cellpose.finetuned:Cellpose2",
+    "kit-ge": "adapters.kit_ge.segmenter:KitGe",
     "otsu-watershed": "adapters.otsu_watershed:OtsuWatershed",
     "precomputed": "adapters.precomputed:Precomputed",
     "dummy-threshold": "adapters.dummy:Threshold",
@@ -54,9 +61,34 @@ def _known(own: Mapping[str, str], group: str) -> dict[str, str]:
     return known
 
 
-def _resolve(target: str) -> Any:
+def _resolve(what: str, target: str) -> Any:
+    """Import ``module:attribute``.
+
+    Raises
+    ------
+    MissingDependencyError
+        A module is not installed, or breaks on import, or lacks the attribute.
+    """
     module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    head = f"{what} ({target}) cannot be imported"
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        msg = f"{head}: {error}. {missing_module_hint(error, _extra(module))}".strip()
+        raise MissingDependencyError(msg) from error
+    # Anybody's module may raise anything, even SystemExit; it must cost its own method only.
+    except (Exception, SystemExit) as error:
+        msg = (
+            f"{head}: {type(error).__name__}: {error}. The module is there but broken, or made "
+            "for other versions; mend or reinstall it"
+        )
+        raise BrokenPackageError(msg) from error
+
+
+def _extra(module: str) -> str:
+    """Name of the optional dependency group that a built-in module may belong to."""
+    package, _, rest = module.partition(".")
+    return rest.partition(".")[0] if package == "adapters" else ""
 
 
 def method_names() -> list[str]:
@@ -72,7 +104,7 @@ def method_class(name: str) -> type[BaseSegmenter]:
     UsageError
         No such method; the message lists all.
     MissingDependencyError
-        The method's package is not installed; the message says how to install it.
+        The method's package is not installed, or is broken; the message says what to do.
 
     Examples
     --------
@@ -83,11 +115,12 @@ def method_class(name: str) -> type[BaseSegmenter]:
     if name not in known:
         hint = "`cellharness methods` says what they are."
         raise unknown_name(kind="method", name=name, known=known, hint=hint)
-    try:
-        return _resolve(known[name])
-    except ImportError as error:
-        msg = f"method '{name}' ({known[name]}) cannot be imported: {error}. {install_hint(name)}"
-        raise MissingDependencyError(msg) from error
+    cls = _resolve(f"method '{name}'", known[name])
+    lacking = [attribute for attribute in ("info", "Parameters") if not hasattr(cls, attribute)]
+    if lacking:
+        msg = f"method '{name}' ({known[name]}) has no {' and no '.join(lacking)}; it is no method"
+        raise BrokenPackageError(msg)
+    return cls
 
 
 def build(name: str, parameters: Mapping[str, Any]) -> BaseSegmenter:
@@ -109,6 +142,8 @@ def build(name: str, parameters: Mapping[str, Any]) -> BaseSegmenter:
     ------
     UsageError
         Unknown method, unknown knob or bad value; valid ones are named.
+    MissingDependencyError
+        It cannot be imported or made on this machine.
     """
     cls = method_class(name)
     try:
@@ -116,13 +151,68 @@ def build(name: str, parameters: Mapping[str, Any]) -> BaseSegmenter:
     except ValidationError as error:
         msg = f"parameters of method '{name}' are not valid:\n{explain(error, cls.Parameters)}"
         raise UsageError(msg) from None
-    return cls(checked)
+    try:
+        return cls(checked)
+    except UsageError:
+        raise
+    except Exception as error:
+        msg = f"method '{name}' cannot be made: {type(error).__name__}: {error}"
+        raise BrokenPackageError(msg) from error
 
 
-def install_hint(name: str) -> str:
-    """Say how to install what a built-in method needs, from its name alone."""
-    extra = METHODS.get(name, "").removeprefix("adapters.").partition(":")[0].partition(".")[0]
-    return f"Install it with: pip install 'cellharness[{extra}]'" if extra else ""
+def build_trainer(
+    name: str,
+    parameters: Mapping[str, Any],
+    *,
+    input: InputMode | None,  # noqa: A002 - the configuration's own word
+    seed: int,
+    watch: Watch | None,
+) -> Trainer:
+    """Make the trainer of a method from the training's knobs.
+
+    Parameters
+    ----------
+    name : str
+        Registered method.
+    parameters : mapping
+        Knobs of the training, checked.
+    input : {"gray_max", "gray", "native"} or None
+        Image form; None is what the method declares.
+    seed : int
+        Of everything random.
+    watch : callable or None
+        Told of each finished epoch.
+
+    Raises
+    ------
+    UsageError
+        Unknown method, one that cannot be trained, unknown knob or bad value.
+    """
+    cls = trainer_class(name)
+    try:
+        checked = cls.Parameters.model_validate(dict(parameters))
+    except ValidationError as error:
+        msg = f"training parameters of '{name}' are not valid:\n{explain(error, cls.Parameters)}"
+        raise UsageError(msg) from None
+    return cls(checked, input=input or method_class(name).info.input, seed=seed, watch=watch)
+
+
+def trainer_class(name: str) -> type[Trainer]:
+    """Import the class that trains a method.
+
+    Raises
+    ------
+    UsageError
+        No such method, or it cannot be trained; the message lists those that can.
+    MissingDependencyError
+        A package is not installed.
+    """
+    target = method_class(name).trainer
+    if not target:
+        able = [other for other in METHODS if method_class(other).trainer]
+        msg = f"method '{name}' cannot be trained; methods that can: {', '.join(able)}"
+        raise UsageError(msg)
+    return _resolve(f"training of '{name}'", target)
 
 
 def weight_names() -> list[str]:
@@ -142,4 +232,4 @@ def weight_source(name: str) -> WeightSource:
     if name not in known:
         hint = "A path to a file is taken as well."
         raise unknown_name(kind="weights", name=name, known=known, hint=hint)
-    return _resolve(known[name])
+    return _resolve(f"weights '{name}'", known[name])

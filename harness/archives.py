@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from harness.errors import UsageError
+from harness.files import whole_file
 
 
 class ArchiveError(UsageError):
@@ -94,11 +95,10 @@ def _unsafe(member: zipfile.ZipInfo) -> str:
 
 def _extract_member(content: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with content.open(member) as source, partial.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        whole_file(target) as partial,
+        content.open(member) as source,
+        partial.open("wb") as file,
+    ):
+        shutil.copyfileobj(source, file, 1 << 20)
     return target

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.errors import UsageError
-
-InputMode = Literal["gray_max", "gray", "native"]
-Profile = Literal["challenge", "strict"]
+from harness.input_mode import InputMode
+from harness.profiles import Profile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -88,13 +88,47 @@ class MethodConfig(_Strict):
         return self.label or self.name
 
 
+class TrainingConfig(_Strict):
+    """A training; methods use its weights as ``trained:NAME``."""
+
+    name: str = Field(description="Folder name; letters, digits, '.', '_' and '-'.")
+    method: str = Field(description="Registered method that can be trained.")
+    label: str | None = Field(None, description="How the report spells the name.")
+    input: InputMode | None = Field(
+        None, description="Image form for training; default: what the method declares."
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Knobs of the training, see `cellharness methods NAME`.",
+    )
+    splits: list[str] = Field(["train"], description="Splits of the manifest to learn from.")
+    modalities: list[str] | None = Field(None, description="Learn from these modalities only.")
+    experiments: list[str] | None = Field(None, description="Learn from these experiments only.")
+    validation: float = Field(
+        0.15, ge=0, lt=1, description="Share of each modality held back to watch the training."
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _safe_name(cls, value: str) -> str:
+        return MethodConfig._safe_name(value)
+
+    @property
+    def display(self) -> str:
+        """The name for tables and figures."""
+        return self.label or self.name
+
+
 class LimitsConfig(_Strict):
     """When a case is given up; it is then recorded and the rest goes on."""
 
     timeout_s: float = Field(900.0, gt=0, description="Seconds for one case.")
     load_timeout_s: float = Field(1800.0, gt=0, description="Seconds for loading a method.")
     memory_gb: float | None = Field(
-        None, gt=0, description="Resident memory of a method's process; empty for no limit."
+        None,
+        gt=0,
+        description="Resident memory of a method's process, GiB. Empty for no limit; where memory "
+        "runs out Linux then ends that process first, which is recorded as oom.",
     )
 
 
@@ -125,6 +159,9 @@ class RunConfig(_Strict):
     title: str | None = Field(None, description="Title of the report.")
     dataset: DatasetConfig
     methods: list[MethodConfig] = Field(min_length=1)
+    training: list[TrainingConfig] = Field(
+        [], description="Trainings to run before the comparison, or by `cellharness train`."
+    )
     limits: LimitsConfig = LimitsConfig()
     scoring: ScoringConfig = ScoringConfig()
     report: ReportConfig = ReportConfig()
@@ -147,20 +184,25 @@ class RunConfig(_Strict):
 
     def parameters_of(self, method: MethodConfig) -> dict[str, Any]:
         """Give a method's parameters, those that begin with ``./`` or ``../`` made absolute."""
+        return self.absolute(method.parameters)
+
+    def absolute(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Make values that begin with ``./`` or ``../`` absolute."""
         return {
             key: str(self.resolve(Path(value)))
             if isinstance(value, str) and value.startswith(("./", "../"))
             else value
-            for key, value in method.parameters.items()
+            for key, value in parameters.items()
         }
 
     @model_validator(mode="after")
     def _names_differ(self) -> RunConfig:
-        names = [method.name for method in self.methods]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            msg = f"method names must differ; given twice: {', '.join(twice)}"
-            raise ValueError(msg)
+        for kind, named in (("method", self.methods), ("training", self.training)):
+            names = [item.name for item in named]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                msg = f"{kind} names must differ; given twice: {', '.join(twice)}"
+                raise ValueError(msg)
         return self
 
 

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import pandas as pd
 
 from harness.errors import UsageError
+from harness.files import whole_file
 
 MODALITIES = ("Brightfield", "Fluorescent", "Phase-contrast", "DIC")
 TRAIN_SPLIT = "train"
@@ -197,15 +198,10 @@ class Manifest:
         extra = dict.fromkeys(name for c in self.cases for name, _ in c.extra if name != "seen")
         columns = [*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, "seen", *extra]
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with partial.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(self._row(case) for case in self.cases)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._row(case) for case in self.cases)
         return replace(self, path=path)
 
     def select(

@@ -7,13 +7,12 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import psutil
-from packaging.requirements import Requirement
 
 from adapters.registry import method_class, method_names, weight_names, weight_source
 from harness.errors import MissingDependencyError
+from harness.installation import install_command, unmet
 from harness.provenance import gpus, package_versions
 from harness.weights import WeightsHashError, cache_dir
 
@@ -92,9 +91,9 @@ def _methods() -> Iterator[Finding]:
         except MissingDependencyError as error:
             yield Finding(f"method {name}", str(error), False)
             continue
-        lacking = [text for text in info.requires if not _is_met(Requirement(text))]
+        lacking = unmet(info.requires)
         if lacking:
-            remedy = f"pip install 'cellharness[{info.extra}]'" if info.extra else ""
+            remedy = install_command(info.extra, info.requires)
             yield Finding(f"method {name}", f"needs {', '.join(lacking)}", False, remedy)
             continue
         versions = package_versions(info.packages)
@@ -102,20 +101,16 @@ def _methods() -> Iterator[Finding]:
         yield Finding(f"method {name}", f"ready{f' ({found})' if found else ''}")
 
 
-def _is_met(requirement: Requirement) -> bool:
-    try:
-        return requirement.specifier.contains(version(requirement.name), prereleases=True)
-    except PackageNotFoundError:
-        return False
-
-
 def _weights() -> Iterator[Finding]:
     for name in weight_names():
         fetch = f"cellharness weights fetch {name}"
         try:
             found = weight_source(name).locate()
+        except MissingDependencyError as error:
+            yield Finding(f"weights {name}", str(error), False)
+            continue
         except WeightsHashError as error:
-            yield Finding(f"weights {name}", str(error), False, fetch)
+            yield Finding(f"weights {name}", str(error), False, f"{fetch} --force")
             continue
         if found is None:
             yield Finding(f"weights {name}", "not on this machine", None, fetch)

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -29,6 +30,9 @@ class ResumingDownloader:
         Seconds without an answer or a byte that count as a broken connection.
     pause
         Seconds before the second try; doubled with each further one.
+    verified
+        Whether the caller checks a hash afterwards. If not, a partial file of an earlier call is
+        continued only where the server can say that its file is still the same one.
     progress
         Called with (bytes there, bytes in all or None) after every block.
     """
@@ -42,16 +46,20 @@ class ResumingDownloader:
         attempts: int = 4,
         timeout: float = 30.0,
         pause: float = 0.5,
+        verified: bool = True,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> None:
         self.partial = partial
         self.attempts = attempts
         self.timeout = timeout
         self.pause = pause
+        self.verified = verified
         self.progress = progress
 
     def __call__(self, url: str, output_file: str | Path, pooch_object: object) -> None:  # noqa: ARG002
         """Fetch `url` into the partial file and move it to `output_file` when it is whole."""
+        if not self.verified and not self._version():
+            self.partial.unlink(missing_ok=True)
         fruitless = 0
         while True:
             before = self._have()
@@ -70,6 +78,15 @@ class ResumingDownloader:
                 raise problem
             time.sleep(self.pause * 2**fruitless)
         self.partial.replace(output_file)
+        self._mark.unlink(missing_ok=True)
+
+    @property
+    def _mark(self) -> Path:
+        """The server's mark of the version that the partial file is of, kept beside it."""
+        return self.partial.with_name(f"{self.partial.name}.version")
+
+    def _version(self) -> str:
+        return self._mark.read_text(encoding="utf-8") if self._mark.is_file() else ""
 
     def _have(self) -> int:
         return self.partial.stat().st_size if self.partial.exists() else 0
@@ -80,6 +97,9 @@ class ResumingDownloader:
         request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
         if start:
             request.add_header("Range", f"bytes={start}-")
+            if version := self._version():
+                # Of another version the server then sends the whole file.
+                request.add_header("If-Range", version)
         try:
             response: HTTPResponse = urllib.request.urlopen(request, timeout=self.timeout)
         except urllib.error.HTTPError as error:
@@ -98,6 +118,7 @@ class ResumingDownloader:
                     msg = f"asked for bytes from {start} on, the server sent those from {first} on"
                     raise HTTPException(msg)
             else:
+                self._mark.write_text(_version_of(response.headers), encoding="utf-8")
                 length = response.headers.get("Content-Length")
                 total = int(length) if length else None
             with self.partial.open("ab" if resumed else "wb") as file:
@@ -116,3 +137,9 @@ def _range_of(content_range: str | None) -> tuple[int | None, int | None]:
         return None, None
     first, total = found.groups()
     return int(first) if first else None, int(total) if total != "*" else None
+
+
+def _version_of(headers: Message) -> str:
+    """What identifies a file's version byte by byte: a strong ETag, or when it was changed."""
+    tag = headers.get("ETag") or ""
+    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified") or ""

@@ -14,6 +14,10 @@ class MissingDependencyError(UsageError):
     """An optional package is not installed; the message holds the command that installs it."""
 
 
+class BrokenPackageError(MissingDependencyError):
+    """A package is there but fails on import, or lacks what its entry promises."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UsageError:
     """Build the error for a name that no registry holds.
 

@@ -7,7 +7,6 @@ rescaled on the way in: 16-bit data stay 16-bit, float data stay float.
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ import tifffile
 from PIL import Image
 from skimage.color import rgb2gray
 
+from harness.files import whole_file
+from harness.input_mode import INPUT_MODES
+
 IMAGE_SUFFIXES: tuple[str, ...] = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".npz")
-INPUT_MODES: tuple[str, ...] = ("gray_max", "gray", "native")
 
 _MAX_CHANNELS = 4
 _NPZ_KEYS = ("image", "label", "arr_0")
@@ -134,15 +135,10 @@ def write_label(path: str | os.PathLike[str], labels: np.ndarray) -> None:
     labels = _as_unsigned(labels, str(path))
     narrow = labels.astype(np.min_scalar_type(int(labels.max(initial=0))), copy=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Process and thread in the name: two writers of one case must not share a partial file.
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
+    with whole_file(path) as partial:
         tifffile.imwrite(
             partial, narrow, compression="zlib", photometric="minisblack", metadata=None
         )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def to_gray(image: np.ndarray) -> np.ndarray:
@@ -231,6 +227,43 @@ def prepare(image: np.ndarray, mode: str) -> np.ndarray:
         return rgb
     # As float first, so that rgb2gray does not divide by the range of the dtype.
     return rgb2gray(rgb.astype(np.float32 if rgb.dtype.itemsize <= 2 else np.float64))
+
+
+def model_input(image: np.ndarray, mode: str) -> np.ndarray:
+    """Prepare an image and give it the dtype that methods are promised.
+
+    Parameters
+    ----------
+    image
+        Shape (H, W) or (H, W, C), as `read_image` gives it.
+    mode
+        As for `prepare`.
+
+    Returns
+    -------
+    ndarray
+        Grey modes: float32, shape (H, W), finite. 8- and 16-bit values are exact in it. For
+        Cellpose and Omnipose it makes no difference: their own first step is the same cast
+        (``transforms.convert_image``). ``"native"``: as `prepare`, in the dtype of the file.
+
+    Raises
+    ------
+    UnsupportedImageError
+        As `prepare`, and if a grey value is beyond the range of float32.
+    """
+    prepared = prepare(image, mode)
+    if mode == "native":
+        return prepared
+    with np.errstate(over="ignore"):
+        gray = prepared.astype(np.float32, copy=False)
+    bad = gray.size - int(np.count_nonzero(np.isfinite(gray)))
+    if bad:
+        msg = (
+            f"{bad} of {gray.size} pixel values are too large for float32 (largest "
+            f"{np.abs(prepared).max():g}); rescale the image."
+        )
+        raise UnsupportedImageError(msg)
+    return gray
 
 
 def _describe(array: np.ndarray) -> str:

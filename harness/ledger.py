@@ -9,16 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from harness.timing import PHASES
-
-Status = Literal["ok", "empty", "error", "oom", "timeout", "unsupported", "missing"]
-STATUSES: tuple[str, ...] = get_args(Status)
-#: A case with one of these has a mask.
-SEGMENTED: tuple[str, ...] = ("ok", "empty")
 
 _SECONDS = tuple(f"seconds_{phase}" for phase in (*PHASES, "total"))
 COLUMNS = (
@@ -43,7 +38,7 @@ class Outcome:
     Attributes
     ----------
     status : str
-        One of :data:`STATUSES`.
+        One of :data:`harness.status.STATUSES`.
     message : str
         Why, where the status is not ``ok``.
     seconds : dict of str to float
@@ -65,6 +60,24 @@ class Outcome:
     peak_gpu_mb: float | None = None
     prediction_sha256: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Known(NamedTuple):
+    """What decides whether a case is made again.
+
+    Attributes
+    ----------
+    identity : str
+        Hash of all that its mask was made from.
+    status : str
+        One of :data:`harness.status.STATUSES`.
+    prediction_sha256 : str
+        Of the mask file, or "".
+    """
+
+    identity: str
+    status: str
+    prediction_sha256: str
 
 
 class Ledger:
@@ -132,13 +145,14 @@ class Ledger:
             )
         self._waiting.clear()
 
-    def identities(self, method: str) -> dict[str, tuple[str, str]]:
-        """Case to (identity, status) of all rows of a method."""
+    def known(self, method: str) -> dict[str, Known]:
+        """Case to what is known of it, for all rows of a method."""
+        columns = "identity, status, prediction_sha256"
         with closing(self._connect()) as connection:
             rows = connection.execute(
-                'SELECT "case", identity, status FROM cases WHERE method = ?', (method,)
+                f'SELECT "case", {columns} FROM cases WHERE method = ?', (method,)
             ).fetchall()
-        return {case: (identity, status) for case, identity, status in rows}
+        return {case: Known(*facts) for case, *facts in rows}
 
     def frame(self) -> pd.DataFrame:
         """Return all rows, columns :data:`COLUMNS`, in the order of their last writing."""

@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adapters.base import BaseSegmenter
 from adapters.registry import build
 from harness.config import LimitsConfig
 from harness.dataset import Case
 from harness.errors import UsageError
+from harness.files import remove_leftovers, write_atomic
 from harness.images import IMAGE_SUFFIXES
 from harness.ledger import Outcome
 from harness.observer import Observer, Silent
 from harness.process import MethodProcess, WorkerStartError
 from harness.provenance import environment
 from harness.result import RunResult
-from harness.weights import write_atomic
 from harness.worker import MethodSpec, Task
 
 
@@ -70,7 +71,8 @@ def predict_folder(
         Registered method.
     images, out : Path
         Folder of images; folder for the masks, ``<stem>_label.tiff``. Beside them goes
-        ``provenance.json``, so that the folder can serve as a ``precomputed`` method.
+        ``provenance.json``, so that the folder can serve as a ``precomputed`` method. It is
+        there from the start, with status ``running`` until all images are done.
     parameters : mapping or None
         The method's knobs.
     input_mode : {"gray_max", "gray", "native"} or None
@@ -95,41 +97,64 @@ def predict_folder(
     observer, limits = observer or Silent(), limits or LimitsConfig()
     found = images_in(images)
     segmenter = build(method, parameters or {})
-    weights = [item.record() for item in getattr(segmenter, "weights", tuple)()]
-    out.mkdir(parents=True, exist_ok=True)
     spec = MethodSpec(method, dict(parameters or {}), input_mode, seed)
+    facts = _facts(segmenter, spec, limits)
+    out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
     process = MethodProcess(spec, limits.timeout_s, limits.load_timeout_s, limits.memory_gb)
     outcomes: dict[str, Outcome] = {}
     observer.method_started(method, len(found), 0)
     try:
-        for number, (stem, path) in enumerate(found.items()):
-            mask = out / f"{stem}_label.tiff"
+        process.start()
+        for stem in found:
             # A mask of an earlier call must not pass for one of this method.
-            mask.unlink(missing_ok=True)
-            try:
-                outcome = process.segment(Task(_case(stem, path, number), mask))
-            except WorkerStartError as error:
-                raise UsageError(str(error)) from error
-            outcomes[stem] = outcome
-            observer.case_finished(method, stem, outcome)
+            _mask(out, stem).unlink(missing_ok=True)
+        _write_note(out, "running", facts, outcomes)
+        for number, (stem, path) in enumerate(found.items()):
+            outcomes[stem] = process.segment(Task(_case(stem, path, number), _mask(out, stem)))
+            observer.case_finished(method, stem, outcomes[stem])
+    except WorkerStartError as error:
+        raise UsageError(str(error)) from error
     finally:
         process.stop()
-    note = {
-        "method": method,
-        "input": input_mode or segmenter.info.input,
-        "parameters": dict(parameters or {}),
+    _write_note(out, "complete", facts, outcomes)
+    statuses = Counter(outcome.status for outcome in outcomes.values())
+    first = next((f"{stem}: {o.message}" for stem, o in outcomes.items() if o.message), "")
+    return RunResult(out, {method: statuses}, {method: first} if first else {})
+
+
+def _facts(segmenter: BaseSegmenter, spec: MethodSpec, limits: LimitsConfig) -> dict[str, Any]:
+    """All that the masks hang on; finds the weights."""
+    checked = getattr(segmenter, "parameters", None)
+    weights = [item.record() for item in getattr(segmenter, "weights", tuple)()]
+    return {
+        "method": spec.method,
+        "input": spec.input or segmenter.info.input,
+        "parameters": dict(spec.parameters) if checked is None else checked.model_dump(mode="json"),
+        "resolved": getattr(segmenter, "resolved", dict)(),
         "weights": weights,
-        "seed": seed,
+        "seed": spec.seed,
+        "limits": limits.model_dump(mode="json"),
         **environment(segmenter.info.packages),
+    }
+
+
+def _write_note(
+    out: Path, status: str, facts: Mapping[str, Any], outcomes: Mapping[str, Outcome]
+) -> None:
+    note = {
+        "status": status,
+        **facts,
         "images": {
             stem: {"status": outcome.status, "message": outcome.message, **outcome.details}
             for stem, outcome in outcomes.items()
         },
     }
     write_atomic(out / "provenance.json", json.dumps(note, indent=1, default=str).encode())
-    statuses = Counter(outcome.status for outcome in outcomes.values())
-    first = next((f"{stem}: {o.message}" for stem, o in outcomes.items() if o.message), "")
-    return RunResult(out, {method: statuses}, {method: first} if first else {})
+
+
+def _mask(out: Path, stem: str) -> Path:
+    return out / f"{stem}_label.tiff"
 
 
 def _case(stem: str, path: Path, number: int) -> Case:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import re
 import signal
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -17,13 +19,32 @@ from harness.worker import MethodSpec, Task, serve
 
 _TICK_S = 0.1
 
+#: Failed loads in a row after which a method that once loaded is not tried again.
+_FAILED_LOADS = 2
+
+# After these torch refuses every further call in the same process.
+_BROKEN_GPU = re.compile(r"CUDA (driver )?error|cuDNN error|CUBLAS_STATUS|device-side assert")
+
 
 class WorkerStartError(Exception):
-    """The method did not load; no case of it can be segmented."""
+    """The method did not load.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        ``timeout``, ``oom`` or ``error``, with the seconds that were spent on it.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.message)
+        self.outcome = outcome
 
 
 class MethodProcess:
-    """One method in its own process, restarted after a timeout, a kill or a crash.
+    """One method in its own process, restarted when that hangs, dies or may be unsound.
+
+    A method that does not load the first time is given up; one that loaded before is given
+    up after two failed loads in a row.
 
     Parameters
     ----------
@@ -44,6 +65,9 @@ class MethodProcess:
         self.memory_gb = memory_gb
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
+        self._has_loaded = False
+        self._failed_loads = 0
+        self._given_up: Outcome | None = None
 
     def start(self) -> None:
         """Load the method.
@@ -51,38 +75,47 @@ class MethodProcess:
         Raises
         ------
         WorkerStartError
-            It raised, hung, died or ran out of memory while loading.
+            It raised, hung, died or ran out of memory while loading, now or before.
         """
         if self._process is not None:
             return
+        if self._given_up is not None:
+            raise WorkerStartError(self._given_up)
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, self.spec))
         self._process.start()
         theirs.close()
+        begun = time.perf_counter()
         answer = self._wait(self.load_timeout_s)
-        if isinstance(answer, Outcome):
-            msg = f"the method did not load: {answer.message}"
-            raise WorkerStartError(msg)
-        kind, content = answer
-        if kind == "failed":
-            self.stop()
-            raise WorkerStartError(content)
+        if answer == "ready":
+            self._has_loaded, self._failed_loads = True, 0
+            return
+        assert isinstance(answer, Outcome)
+        if self._process is not None:
+            self._kill()
+        spent = time.perf_counter() - begun
+        message = f"the method did not load: {answer.message}"
+        outcome = replace(answer, message=message, seconds={"load": spent, "total": spent})
+        self._failed_loads += 1
+        if not self._has_loaded or self._failed_loads >= _FAILED_LOADS:
+            # Later cases get the reason, but not the seconds, which were spent once.
+            self._given_up = Outcome(outcome.status, message)
+        raise WorkerStartError(outcome)
 
     def segment(self, task: Task) -> Outcome:
-        """Segment one case.
+        """Segment one case; load the method first where that is needed.
 
         Returns
         -------
         Outcome
-            The worker's, or ``timeout``, ``oom`` or ``error`` where it had to be ended.
-
-        Raises
-        ------
-        WorkerStartError
-            The method had to be loaded for this case and did not load.
+            The worker's; ``timeout``, ``oom`` or ``error`` where it had to be ended, or
+            where the method did not load.
         """
-        self.start()
+        try:
+            self.start()
+        except WorkerStartError as error:
+            return error.outcome
         assert self._connection is not None
         begun = time.perf_counter()
         try:
@@ -91,6 +124,8 @@ class MethodProcess:
             return self._death(time.perf_counter() - begun)
         answer = self._wait(self.timeout_s)
         assert isinstance(answer, Outcome)
+        if self._process is not None and _may_be_unsound(answer):
+            self._kill()
         return answer
 
     def stop(self) -> None:
@@ -161,3 +196,10 @@ class MethodProcess:
             with contextlib.suppress(psutil.Error):
                 used += process.memory_info().rss
         return used / 2**30
+
+
+def _may_be_unsound(outcome: Outcome) -> bool:
+    """Whether what happened may spoil the cases that come after it in the same process."""
+    # After an allocation that failed, memory is held or in pieces: the next case may fail of it.
+    broken_gpu = outcome.status == "error" and _BROKEN_GPU.search(outcome.message)
+    return outcome.status == "oom" or bool(broken_gpu)

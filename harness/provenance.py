@@ -12,13 +12,13 @@ from typing import Any
 
 import psutil
 
+#: What reads images and makes them grey: other versions may give a method other pixels.
+IMAGE_PACKAGES = ("numpy", "scikit-image", "tifffile", "imagecodecs", "imageio", "pillow")
+
 _PACKAGES = (
     "cellharness",
-    "numpy",
+    *IMAGE_PACKAGES,
     "scipy",
-    "scikit-image",
-    "tifffile",
-    "imagecodecs",
     "numba",
     "pandas",
     "matplotlib",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.ledger import SEGMENTED
+from harness.status import SEGMENTED
 
 
 @dataclass(frozen=True)

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
 from filelock import FileLock, Timeout
 
-from adapters.base import BaseSegmenter
-from adapters.registry import build
-from harness.config import MethodConfig, RunConfig
+from harness.config import RunConfig
 from harness.dataset import Case, Manifest, hash_file
-from harness.errors import MissingDependencyError, UsageError
-from harness.ledger import SEGMENTED, Ledger, Outcome
+from harness.errors import UsageError
+from harness.files import remove_leftovers, write_atomic
+from harness.identity import is_done, prediction_identity
+from harness.ledger import Ledger, Outcome
 from harness.modality_guess import with_guessed_modalities
 from harness.observer import Observer, Silent
-from harness.process import MethodProcess, WorkerStartError
-from harness.provenance import environment, package_versions
+from harness.plan import Plan, check_methods, make_plan
+from harness.process import MethodProcess
+from harness.provenance import environment
 from harness.result import RunResult
 from harness.score_table import score_run
-from harness.weights import WeightsError, write_atomic
-from harness.worker import MethodSpec, Task
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A method, built but not loaded, with what makes its predictions what they are."""
-
-    config: MethodConfig
-    segmenter: BaseSegmenter
-    spec: MethodSpec
-    weights: list[dict[str, object]]
-    problem: str
+from harness.status import SEGMENTED
+from harness.training.observer import TrainingObserver
+from harness.training.record import TrainingRecord
+from harness.training.session import run_trainings
+from harness.worker import Task
 
 
 def run_comparison(
@@ -50,8 +43,9 @@ def run_comparison(
     resume: bool = False,
     retry_failed: bool = False,
     observer: Observer | None = None,
+    training_observer: TrainingObserver | None = None,
 ) -> RunResult:
-    """Run all methods of a configuration on all its cases, and score them.
+    """Run all trainings and methods of a configuration on all its cases, and score them.
 
     Parameters
     ----------
@@ -68,6 +62,8 @@ def run_comparison(
         With ``resume``: try cases again that failed.
     observer : Observer or None
         Told of progress.
+    training_observer : TrainingObserver or None
+        Told of the progress of trainings.
 
     Returns
     -------
@@ -80,7 +76,38 @@ def run_comparison(
         ``resume`` is off, or another run is busy in it.
     """
     observer = observer or Silent()
-    plans = [_plan(config, method) for method in config.methods]
+    check_methods(config, folder)
+    with locked(folder):
+        _refuse_old_run(folder, resume)
+        for place in (folder, *folder.glob("predictions/*")):
+            remove_leftovers(place)
+        everything = read_cases(config, folder)
+        manifest = _selected(config, everything, limit)
+        trainings = run_trainings(config, everything, folder, observer=training_observer)
+        plans = [make_plan(config, method, folder, trainings) for method in config.methods]
+        ledger = Ledger(folder / "ledger.sqlite")
+        _write_head(config, folder, manifest, plans, trainings, limit, "running")
+        for plan in plans:
+            _run_method(config, plan, manifest, folder, ledger, retry_failed, observer)
+        _flush(ledger)
+        names = [plan.config.name for plan in plans]
+        rows = _in_order(ledger.frame(), names, manifest)
+        unscored = score_run(folder, manifest, rows, names, config.scoring, observer)
+        _export(rows, unscored, folder / "ledger.csv")
+        status = "partial" if limit else "complete"
+        _write_head(config, folder, manifest, plans, trainings, limit, status)
+    return _result(folder, rows, unscored)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a run directory to oneself.
+
+    Raises
+    ------
+    UsageError
+        Another run is busy in it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
@@ -89,34 +116,9 @@ def run_comparison(
         msg = f"another run is busy in '{folder}'; wait for it, or choose another --out"
         raise UsageError(msg) from None
     try:
-        _refuse_old_run(folder, resume)
-        manifest = _cases(config, folder, limit)
-        ledger = Ledger(folder / "ledger.sqlite")
-        _write_head(config, folder, manifest, plans, limit, "running")
-        for plan in plans:
-            _run_method(config, plan, manifest, folder, ledger, retry_failed, observer)
-        _flush(ledger)
-        names = [plan.config.name for plan in plans]
-        rows = _in_order(ledger.frame(), names, manifest)
-        unscored = score_run(folder, manifest, rows, names, config.scoring, observer)
-        _export(rows, unscored, folder / "ledger.csv")
-        _write_head(config, folder, manifest, plans, limit, "partial" if limit else "complete")
+        yield
     finally:
         lock.release()
-    return _result(folder, rows, unscored)
-
-
-def _plan(config: RunConfig, method: MethodConfig) -> _Plan:
-    """Build a method and find its weights; what it lacks is kept as its problem."""
-    parameters = config.parameters_of(method)
-    spec = MethodSpec(method.method, parameters, method.input, config.seed)
-    segmenter = build(method.method, parameters)
-    try:
-        weights = [found.record() for found in getattr(segmenter, "weights", tuple)()]
-        problem = ""
-    except (WeightsError, MissingDependencyError) as error:
-        weights, problem = [], str(error)
-    return _Plan(method, segmenter, spec, weights, problem)
 
 
 def _refuse_old_run(folder: Path, resume: bool) -> None:
@@ -125,17 +127,29 @@ def _refuse_old_run(folder: Path, resume: bool) -> None:
         raise UsageError(msg)
 
 
-def _cases(config: RunConfig, folder: Path, limit: int | None) -> Manifest:
+def read_cases(config: RunConfig, folder: Path) -> Manifest:
+    """Read all cases of a configuration's data set, whatever their split.
+
+    Parameters
+    ----------
+    config : RunConfig
+    folder : Path
+        Run directory, where embedded data are generated.
+    """
     dataset = config.dataset
     if dataset.phantom is not None:
         from harness.phantom import generate
 
         options = dataset.phantom.model_dump(exclude_none=True)
-        manifest = generate(folder / "data", **options)
-    else:
-        assert dataset.manifest is not None
-        root = config.resolve(dataset.root) if dataset.root is not None else None
-        manifest = Manifest.read(config.resolve(dataset.manifest), root)
+        return generate(folder / "data", **options)
+    assert dataset.manifest is not None
+    root = config.resolve(dataset.root) if dataset.root is not None else None
+    return Manifest.read(config.resolve(dataset.manifest), root)
+
+
+def _selected(config: RunConfig, manifest: Manifest, limit: int | None) -> Manifest:
+    """Choose the cases to segment."""
+    dataset = config.dataset
     if dataset.guess_modality:
         # Before the selection, which may be by modality and spreads a limit over them.
         manifest = with_guessed_modalities(manifest.select(dataset.splits))
@@ -144,7 +158,7 @@ def _cases(config: RunConfig, folder: Path, limit: int | None) -> Manifest:
 
 def _run_method(
     config: RunConfig,
-    plan: _Plan,
+    plan: Plan,
     manifest: Manifest,
     folder: Path,
     ledger: Ledger,
@@ -153,12 +167,12 @@ def _run_method(
 ) -> None:
     """Segment what is not there yet; every case ends with a row."""
     name, label = plan.config.name, plan.config.display
-    known = ledger.identities(name)
+    known = ledger.known(name)
     todo: list[tuple[Case, str, str]] = []
     for case in manifest.cases:
         sha256, problem = _image_hash(case)
-        identity = _identity(plan, case, sha256)
-        if not _is_done(known.get(case.case), identity, _mask(folder, name, case), retry_failed):
+        identity = prediction_identity(plan, case, sha256)
+        if not is_done(known.get(case.case), identity, _mask(folder, name, case), retry_failed):
             todo.append((case, identity, problem or plan.problem))
     observer.method_started(label, len(manifest.cases), len(manifest.cases) - len(todo))
     process = MethodProcess(
@@ -167,20 +181,12 @@ def _run_method(
         config.limits.load_timeout_s,
         config.limits.memory_gb,
     )
-    dead = ""
     try:
         for case, identity, problem in todo:
             mask = _mask(folder, name, case)
             # A mask of other weights or parameters must not outlive its row.
             mask.unlink(missing_ok=True)
-            if problem or dead:
-                outcome = Outcome("error", problem or dead)
-            else:
-                try:
-                    outcome = process.segment(Task(case, mask))
-                except WorkerStartError as error:
-                    dead = str(error)
-                    outcome = Outcome("error", dead)
+            outcome = Outcome("error", problem) if problem else process.segment(Task(case, mask))
             ledger.record(name, case.case, identity, outcome)
             observer.case_finished(label, case.case, outcome)
     finally:
@@ -199,33 +205,6 @@ def _image_hash(case: Case) -> tuple[str, str]:
             "it is not the image that was listed; see `cellharness data validate`"
         )
     return found, ""
-
-
-def _identity(plan: _Plan, case: Case, image_sha256: str) -> str:
-    """Hash of all that a prediction depends on (design: run identity)."""
-    segmenter = plan.segmenter
-    case_identity = getattr(segmenter, "case_identity", lambda _case: "")
-    facts = {
-        "method": plan.spec.method,
-        "parameters": segmenter.parameters.model_dump(mode="json")
-        if hasattr(segmenter, "parameters")
-        else dict(plan.spec.parameters),
-        "input": plan.spec.input or segmenter.info.input,
-        "weights": [weights["sha256"] for weights in plan.weights],
-        "image": image_sha256,
-        "case": "" if plan.problem else case_identity(case),
-        "seed": plan.spec.seed,
-        "versions": package_versions(("cellharness", *segmenter.info.packages)),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _is_done(known: tuple[str, str] | None, identity: str, mask: Path, retry_failed: bool) -> bool:
-    if known is None or known[0] != identity:
-        return False
-    if known[1] in SEGMENTED:
-        return mask.is_file()
-    return not retry_failed
 
 
 def _mask(folder: Path, method: str, case: Case) -> Path:
@@ -264,7 +243,8 @@ def _write_head(
     config: RunConfig,
     folder: Path,
     manifest: Manifest,
-    plans: list[_Plan],
+    plans: list[Plan],
+    trainings: Mapping[str, TrainingRecord],
     limit: int | None,
     status: str,
 ) -> None:
@@ -284,42 +264,17 @@ def _write_head(
         "limit": limit,
         "seed": config.seed,
         "config": written,
-        **environment(name for plan in plans for name in plan.segmenter.info.packages),
+        **environment(name for plan in plans for name in plan.info.packages),
         "dataset": {
             "manifest": str(config.dataset.manifest or "phantom"),
             "sha256": hash_file(manifest.path) if manifest.path else "",
             "root": str(manifest.root),
             "n_cases": len(manifest.cases),
         },
-        "methods": [_method_record(plan) for plan in plans],
+        "trainings": [asdict(record) for record in trainings.values()],
+        "methods": [plan.record() for plan in plans],
     }
     write_atomic(head_path, json.dumps(head, indent=1).encode())
-
-
-def _method_record(plan: _Plan) -> dict[str, Any]:
-    info = plan.segmenter.info
-    parameters = getattr(plan.segmenter, "parameters", None)
-    return {
-        "name": plan.config.name,
-        "label": plan.config.display,
-        "adapter": plan.spec.method,
-        "input": plan.spec.input or info.input,
-        "parameters": {
-            # As written where given, so that no machine's path ends up in a report.
-            **(parameters.model_dump(mode="json") if parameters is not None else {}),
-            **plan.config.parameters,
-        },
-        "weights": plan.weights,
-        "problem": plan.problem,
-        "info": {
-            "summary": info.summary,
-            "citation": info.citation,
-            "licence": info.licence,
-            "training_data": list(info.training_data),
-            "url": info.url,
-            "needs_truth": info.needs_truth,
-        },
-    }
 
 
 def _result(folder: Path, rows: pd.DataFrame, unscored: dict[tuple[str, str], str]) -> RunResult:

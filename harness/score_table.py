@@ -10,10 +10,10 @@ import pandas as pd
 
 from harness.config import ScoringConfig
 from harness.dataset import Manifest
-from harness.ledger import SEGMENTED
 from harness.observer import Observer
 from harness.scoring import METRICS
 from harness.scoring.files import Job, score_files
+from harness.status import SEGMENTED
 
 COLUMNS = (
     "method",

@@ -6,6 +6,7 @@ takes nothing else with it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -25,10 +26,19 @@ import numpy as np
 from adapters.base import BaseSegmenter, MissingPredictionError, UnsupportedCaseError
 from adapters.registry import build
 from harness.dataset import Case, hash_file
-from harness.images import ImageError, UnsupportedImageError, prepare, read_image, write_label
+from harness.errors import UsageError
+from harness.images import ImageError, UnsupportedImageError, model_input, read_image, write_label
 from harness.ledger import Outcome
 from harness.memory import peak_gpu_mb, peak_host_mb, reset_peaks
 from harness.timing import PhaseTimer
+
+# How torch words it where it raises a plain RuntimeError: on the CPU, by the driver, by cuBLAS.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 @dataclass(frozen=True)
@@ -55,12 +65,13 @@ def serve(connection: Connection, spec: MethodSpec) -> None:
     Parameters
     ----------
     connection : Connection
-        First ``("ready", seconds by phase)`` or ``("failed", message)`` is sent; then for
-        each :class:`Task` received, one :class:`Outcome`.
+        First ``"ready"`` is sent, or the :class:`Outcome` of a failed load; then for each
+        :class:`Task` received, one :class:`Outcome`.
     spec : MethodSpec
         The method.
     """
     _die_with_parent()
+    _die_first()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     timer = PhaseTimer()
     try:
@@ -70,9 +81,10 @@ def serve(connection: Connection, spec: MethodSpec) -> None:
         with timer.phase("warmup"):
             getattr(segmenter, "warmup", lambda: None)()
     except BaseException as error:
-        connection.send(("failed", describe(error)))
+        status = "oom" if status_of(error) == "oom" else "error"
+        connection.send(Outcome(status, describe(error), peak_host_mb=peak_host_mb()))
         return
-    connection.send(("ready", timer.seconds))
+    connection.send("ready")
     first = dict(timer.seconds)
     while True:
         try:
@@ -115,8 +127,7 @@ def segment_case(
         with timer.phase("read"):
             image = read_image(task.case.image)
         with timer.phase("preprocess"):
-            mode = spec.input or segmenter.info.input
-            image = prepare(image, mode)
+            image = model_input(image, spec.input or segmenter.info.input)
         seed_everything(spec.seed)
         getattr(segmenter, "begin_case", lambda _case: None)(task.case)
         with timer.phase("network"):
@@ -180,7 +191,7 @@ def check_labels(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return numbers[np.searchsorted(present, labels)]
 
 
-def status_of(error: Exception) -> str:
+def status_of(error: BaseException) -> str:
     """Name the status for what a case raised."""
     if isinstance(error, MissingPredictionError):
         return "missing"
@@ -188,7 +199,7 @@ def status_of(error: Exception) -> str:
         return "unsupported"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "oom"
-    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+    if isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY):
         return "oom"
     return "error"
 
@@ -198,7 +209,7 @@ def describe(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}".strip()
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"no space left on the device of '{error.filename}'"
-    if isinstance(error, ImageError | MissingPredictionError | UnsupportedCaseError):
+    if isinstance(error, ImageError | MissingPredictionError | UnsupportedCaseError | UsageError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" (in {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
@@ -220,3 +231,9 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     except (OSError, AttributeError):
         return
+
+
+def _die_first() -> None:
+    """Have Linux end this process, and not the coordinator, when memory runs out."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,23 @@ from harness.dataset import Manifest
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
+
+
+#: Set where ../shared must be there: what would skip for want of it then fails.
+REQUIRE_SHARED = "CELLHARNESS_REQUIRE_SHARED"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Turn a skip that names ../shared into a failure where REQUIRE_SHARED is set."""
+    report = yield
+    required = os.environ.get(REQUIRE_SHARED, "0") not in ("", "0")
+    if required and report.skipped and not hasattr(report, "wasxfail"):
+        reason = str(call.excinfo.value) if call.excinfo else ""
+        if "../shared" in reason:
+            report.outcome = "failed"
+            report.longrepr = f"{REQUIRE_SHARED} is set, and this test {reason}"
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -77,3 +97,31 @@ def small_manifest(tmp_path):
     path = folder / "manifest.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Make a throw-away package that this process and its workers see as installed.
+
+    Call with the module's source and its entry points, such as
+    ``{"cellharness.methods": {"mine": "Mine"}}``; returns the module's path.
+    """
+
+    def install(source, entry_points):
+        site = tmp_path / "site"
+        facts = site / "throwaway-1.0.dist-info"
+        facts.mkdir(parents=True)
+        (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: throwaway\nVersion: 1.0\n")
+        lines = [
+            line
+            for group, points in entry_points.items()
+            for line in (f"[{group}]", *(f"{k} = throwaway:{v}" for k, v in points.items()))
+        ]
+        (facts / "entry_points.txt").write_text("\n".join(lines) + "\n")
+        (site / "throwaway.py").write_text(textwrap.dedent(source))
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, "throwaway", raising=False)
+        return site / "throwaway.py"
+
+    yield install
+    sys.modules.pop("throwaway", None)

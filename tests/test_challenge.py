@@ -202,6 +202,3 @@ def test_wrong_folders_and_parts(tmp_path):
         import_challenge(tmp_path / "absent", tmp_path / "m.csv")
     with pytest.raises(UsageError, match=r"'tunning'. Did you mean 'tuning'"):
         import_challenge(tmp_path, tmp_path / "m.csv", {"tunning": "t"})
-
-
-# Archives.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,8 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from harness.cli import app, main, spread
+from harness.cli import app, main
+from harness.cli.spreading import spread
 
 COMMANDS = [
     ["run"],
@@ -186,6 +188,79 @@ def test_predict_refuses_two_images_of_one_stem_and_bad_settings(tmp_path, capsy
     # The file that is left is no image: recorded, and said.
     assert call(*args) == 1
     assert "a.tif" in capsys.readouterr().err
+
+
+def test_predictions_without_a_truth_are_passed_over_when_asked(small_manifest, tmp_path, capsys):
+    labels, masks = small_manifest.parent / "labels", tmp_path / "masks"
+    shutil.copytree(labels, masks)
+    shutil.copy(masks / "case_0_label.tiff", masks / "stray_label.tiff")
+    args = ["score", "--gt", labels, "--pred", masks, "--profile", "strict"]
+    args += ["--out", tmp_path / "s.csv"]
+    assert call(*args) == 2
+    assert "stray_label.tiff" in capsys.readouterr().err
+    assert call(*args, "--ignore-extra") == 0
+    assert "stray" not in (tmp_path / "s.csv").read_text()
+
+
+BRACKETS = "[red]a[/red] [b] :warning: \\[/]"
+
+
+def test_brackets_and_colons_in_paths_and_messages_stay_as_they_are(
+    small_manifest, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "300")
+    out = tmp_path / "masks [green]x :smile:"
+    images = tmp_path / "images"
+    images.mkdir()
+    name = "a[red]b[bold]"
+    np.save(images / f"{name}.npy", np.zeros((9, 9), np.uint8))
+    args = ["predict", "--images", images, "--out", out, "--method"]
+    assert call(*args, "dummy-threshold") == 0
+    assert f"Masks: {out}" in capsys.readouterr().out
+    assert call(*args, "dummy-raises") == 1
+    assert "told to fail on 00000_a_red_b_bold_" in capsys.readouterr().err
+    assert call(*args, BRACKETS) == 2
+    assert f"unknown method '{BRACKETS}'" in capsys.readouterr().err
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    tifffile.imwrite(truth / f"{name}.tif", np.ones((9, 9), np.uint8))
+    table = tmp_path / "[s]" / "scores.csv"
+    args = ["score", "--gt", truth, "--pred", images, "--profile", "strict", "--out", table]
+    assert call(*args) == 1
+    captured = capsys.readouterr()
+    assert f"{name}: missing" in captured.err
+    assert f"Scores: {table}" in captured.out
+
+
+def test_labels_with_brackets_do_not_break_a_run(small_manifest, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    config = small_manifest.parent / "config.yaml"
+    config.write_text(
+        "name: try\ndataset: {manifest: manifest.csv}\n"
+        "scoring: {workers: 1, thresholds: [0.5]}\nmethods:\n"
+        "  - {name: r, label: 'Raises [/] [bold]', method: dummy-raises}\n"
+    )
+    assert call("run", config, "--out", tmp_path / "[run]") == 1
+    captured = capsys.readouterr()
+    assert "Raises [/] [bold], case_1: error" in captured.err
+    assert f"Report: {tmp_path / '[run]'}" in captured.out
+
+
+def test_data_import_prints_a_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    for folder in ("images", "labels"):
+        (tmp_path / "Tuning" / folder).mkdir(parents=True)
+    for number in range(3):
+        tifffile.imwrite(tmp_path / f"Tuning/images/i{number}.tif", np.zeros((4, 4), np.uint8))
+    tifffile.imwrite(tmp_path / "Tuning/labels/i0_label.tiff", np.ones((4, 4), np.uint8))
+    manifest = tmp_path / "[m].csv"
+    assert call("data", "import", tmp_path, "--out", manifest) == 0
+    captured = capsys.readouterr()
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in captured.out.splitlines()]
+    assert ["tuning", "3", "101", "1", "0"] in rows
+    assert f"3 cases: {manifest}" in captured.out
+    assert "PartCount" not in captured.out
+    assert "i1.tif has no label" in captured.err
 
 
 def test_methods_and_weights_and_doctor_answer(capsys, monkeypatch):

@@ -8,8 +8,6 @@ import pytest
 from harness.dataset import Case, Manifest, ManifestError, hash_file
 
 HEADER = "case,image,label,modality,experiment,split,sha256"
-ROOT = Path(__file__).parents[1]
-REALDATA = ROOT / ".." / "shared" / "realdata" / "manifest.csv"
 
 
 def row(case="a", image="images/a.png", label="labels/a_label.tiff", modality="DIC",
@@ -222,10 +220,8 @@ def test_hash_file(tmp_path):
     assert hash_file(tmp_path / "a") == hashlib.sha256(b"cells").hexdigest()
 
 
-def test_reads_the_real_manifest_unmodified():
-    if not REALDATA.is_file():
-        pytest.skip("../shared/realdata/manifest.csv is missing")
-    manifest = Manifest.read(REALDATA)
+def test_reads_the_real_manifest_unmodified(realdata):
+    manifest = realdata
     assert len(manifest) == 130
     assert {case.modality_source for case in manifest.cases} == {"given"}
     assert all(case.image.is_file() and case.label.is_file() for case in manifest.cases)

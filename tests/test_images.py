@@ -14,6 +14,7 @@ from harness import images
 from harness.images import (
     ImageError,
     UnsupportedImageError,
+    model_input,
     prepare,
     read_image,
     read_label,
@@ -403,3 +404,28 @@ def test_prepare_refuses_non_finite_pixels_with_their_count(mode):
 @pytest.mark.parametrize("mode", images.INPUT_MODES)
 def test_constant_image_is_prepared(mode):
     assert np.isfinite(prepare(np.zeros((H, W, 3), np.uint8), mode)).all()
+
+
+@pytest.mark.parametrize("mode", ["gray_max", "gray"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(H, W), (H, W, 3)])
+def test_methods_are_handed_grey_as_float32(mode, dtype, shape):
+    image = random(shape, dtype)
+    given = model_input(image, mode)
+    assert (given.dtype, given.shape) == (np.float32, (H, W))
+    np.testing.assert_array_equal(given, prepare(image, mode).astype(np.float32))
+    if "int" in dtype and len(shape) == 2:
+        np.testing.assert_array_equal(given.astype(dtype), image)
+
+
+def test_methods_that_want_it_native_are_handed_the_files_dtype():
+    image = random((H, W, 3), "uint16")
+    assert model_input(image, "native") is image
+
+
+def test_values_beyond_float32_are_refused():
+    image = np.zeros((4, 5))
+    image[0, 0] = 1e39
+    with pytest.raises(UnsupportedImageError, match=r"1 of 20 .* too large .* 1e\+39"):
+        model_input(image, "gray")
+    assert model_input(image, "native") is image

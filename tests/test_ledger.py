@@ -15,8 +15,8 @@ def test_rows_are_on_disk_at_once_and_replaced_by_later_ones(tmp_path):
     ledger.record("m", "b", "id2", Outcome("ok", details={"diameter": 30.5}))
     ledger.record("m", "a", "id3", Outcome("ok", "", {"network": 2.0}, 100.0, None, "ff"))
     again = Ledger(path)
-    assert again.identities("m") == {"a": ("id3", "ok"), "b": ("id2", "ok")}
-    assert again.identities("other") == {}
+    assert again.known("m") == {"a": ("id3", "ok", "ff"), "b": ("id2", "ok", "")}
+    assert again.known("other") == {}
     rows = again.frame()
     assert list(rows.columns) == list(COLUMNS)
     row = rows.set_index("case").loc["a"]
@@ -38,4 +38,4 @@ def test_a_row_that_a_full_disk_refused_is_kept_and_written_later(tmp_path, monk
     monkeypatch.setattr(ledger, "_connect", connect)
     assert len(ledger.frame()) == 1
     ledger.flush()
-    assert Ledger(ledger.path).identities("m") == {"a": ("id", "ok")}
+    assert Ledger(ledger.path).known("m") == {"a": ("id", "ok", "")}

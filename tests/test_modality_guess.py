@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +9,6 @@ import tifffile
 from harness.dataset import MODALITIES, Case, Manifest
 from harness.images import UnsupportedImageError, read_image
 from harness.modality_guess import guess_modality, measure_cues, with_guessed_modalities
-
-ROOT = Path(__file__).parents[1]
-REALDATA = ROOT / ".." / "shared" / "realdata" / "manifest.csv"
 
 
 def discs(size: int = 200) -> np.ndarray:
@@ -79,10 +75,8 @@ def test_only_empty_modalities_are_filled_and_marked(tmp_path):
     assert with_guessed_modalities(filled).cases[0].modality_source == "guessed"
 
 
-def test_accuracy_on_real_test_images_is_what_the_docstring_says():
-    if not REALDATA.is_file():
-        pytest.skip("../shared/realdata/manifest.csv is missing")
-    cases = Manifest.read(REALDATA).select(splits=["test"]).cases
+def test_accuracy_on_real_test_images_is_what_the_docstring_says(realdata):
+    cases = realdata.select(splits=["test"]).cases
     wrong = [c.case for c in cases if guess_modality(read_image(c.image))[0] != c.modality]
     assert len(cases) == 39
     assert wrong == ["cell_00079", "cell_00142"]

@@ -17,8 +17,10 @@ import pytest
 import tifffile
 import yaml
 
+from harness import provenance
 from harness.config import load_config
 from harness.errors import UsageError
+from harness.report import build_report
 from harness.run import run_comparison
 
 
@@ -203,6 +205,21 @@ def test_an_image_that_is_not_the_listed_one_is_refused(small_manifest, run_dir)
     assert "not the image that was listed" in rows.loc["case_4", "message"]
 
 
+def test_half_written_files_of_a_killed_run_are_cleared_away(small_manifest, run_dir):
+    config = configure(small_manifest, [("t", "dummy-threshold", {})])
+    run_comparison(config, run_dir)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = [
+        folder / f".case_1_label.tiff.{dead.pid}-1.tmp"
+        for folder in (run_dir, run_dir / "predictions" / "t")
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+    run_comparison(config, run_dir, resume=True)
+    assert not any(path.exists() for path in left)
+
+
 def test_resume_makes_nothing_again_but_what_changed(small_manifest, run_dir):
     def finished():
         return pd.read_csv(run_dir / "ledger.csv").set_index("case")
@@ -229,6 +246,66 @@ def test_resume_makes_nothing_again_but_what_changed(small_manifest, run_dir):
         configure(small_manifest, [("t", "dummy-slow", {"seconds": 0})]), run_dir, resume=True
     )
     assert (finished()["identity"] != second["identity"]).all()
+
+
+def test_a_mask_that_was_changed_or_damaged_is_made_anew(small_manifest, run_dir):
+    config = configure(small_manifest, [("t", "dummy-threshold", {})])
+    run_comparison(config, run_dir)
+    masks = run_dir / "predictions" / "t"
+    before = {path.name: path.read_bytes() for path in masks.iterdir()}
+    tifffile.imwrite(masks / "case_2_label.tiff", np.ones((96, 112), np.uint8))
+    (masks / "case_3_label.tiff").write_bytes(before["case_3_label.tiff"][:-9])
+    untouched = (masks / "case_4_label.tiff").stat().st_mtime_ns
+    run_comparison(config, run_dir, resume=True)
+    assert {path.name: path.read_bytes() for path in masks.iterdir()} == before
+    assert (masks / "case_4_label.tiff").stat().st_mtime_ns == untouched
+
+
+CHOOSES = """
+    import os
+    from adapters.base import BaseSegmenter, MethodInfo
+
+    class Chooses(BaseSegmenter):
+        info = MethodInfo(summary="Chooses by itself.", licence="MIT")
+
+        def resolved(self):
+            if os.environ["PRECISION"] == "none":
+                raise RuntimeError("no such device")
+            return {"precision": os.environ["PRECISION"]}
+
+        def segment(self, image):
+            return (image > 100).astype("uint8")
+"""
+
+
+def test_what_automatic_choices_come_to_is_part_of_a_masks_identity(
+    small_manifest, run_dir, installed, monkeypatch
+):
+    installed(CHOOSES, {"cellharness.methods": {"chooses": "Chooses"}})
+    config = configure(small_manifest, [("c", "chooses", {})])
+    found = {}
+    for precision in ("float32", "bfloat16", "none"):
+        monkeypatch.setenv("PRECISION", precision)
+        run_comparison(config, run_dir, resume=True, limit=1)
+        found[precision] = pd.read_csv(run_dir / "ledger.csv").iloc[0]
+        head = json.loads((run_dir / "run.json").read_text())["methods"][0]
+        assert head["resolved"] == ({"precision": precision} if precision != "none" else {})
+    assert len({row["identity"] for row in found.values()}) == 3
+    assert [row["status"] for row in found.values()] == ["ok", "ok", "error"]
+    assert "no such device" in found["none"]["message"]
+
+
+@pytest.mark.parametrize("package", ["numpy", "imageio", "pillow"])
+def test_a_package_that_changes_pixels_is_part_of_a_masks_identity(
+    small_manifest, run_dir, monkeypatch, package
+):
+    config = configure(small_manifest, [("t", "dummy-threshold", {})])
+    run_comparison(config, run_dir, limit=1)
+    first = pd.read_csv(run_dir / "ledger.csv")["identity"]
+    real = provenance.version
+    monkeypatch.setattr(provenance, "version", lambda n: "0.1" if n == package else real(n))
+    run_comparison(config, run_dir, limit=1, resume=True)
+    assert (pd.read_csv(run_dir / "ledger.csv")["identity"] != first).all()
 
 
 def test_failed_cases_are_tried_again_only_when_asked(small_manifest, run_dir):
@@ -319,7 +396,47 @@ def test_an_unknown_method_or_knob_stops_before_anything_runs(small_manifest, ru
         run_comparison(configure(small_manifest, [("a", "otsu-watersheds", {})]), run_dir)
     with pytest.raises(UsageError, match=r"sigmma: unknown key. Did you mean 'sigma'"):
         run_comparison(configure(small_manifest, [("a", "otsu-watershed", {"sigmma": 1})]), run_dir)
+    knobs = {"polarity": "trained:nope"}
+    with pytest.raises(UsageError, match="unknown training 'nope'"):
+        run_comparison(configure(small_manifest, [("a", "otsu-watershed", knobs)]), run_dir)
     assert not run_dir.exists()
+
+
+def test_a_method_that_cannot_be_imported_fails_alone(small_manifest, run_dir, installed):
+    source = "import no_such_package"
+    installed(source, {"cellharness.methods": {"lost": "Lost"}})
+    methods = [("lost", "lost", {"any": "knob"}), ("t", "dummy-threshold", {})]
+    config = configure(small_manifest, methods)
+    result = run_comparison(config, run_dir)
+    assert result.statuses == {"lost": {"error": 5}, "t": {"ok": 5}}
+    assert "provides the module 'no_such_package'" in result.messages["lost"]
+    page = build_report(run_dir).read_text()
+    assert "no_such_package" in page
+    # Nothing is tried again in vain, but all of it once the package is there.
+    first = pd.read_csv(run_dir / "ledger.csv")
+    run_comparison(config, run_dir, resume=True)
+    assert pd.read_csv(run_dir / "ledger.csv").equals(first)
+
+
+def test_a_misspelt_method_stops_the_run_although_another_cannot_be_imported(
+    small_manifest, run_dir, installed
+):
+    installed("import no_such_package", {"cellharness.methods": {"lost": "Lost"}})
+    methods = [("lost", "lost", {}), ("t", "dummy-treshold", {})]
+    with pytest.raises(UsageError, match="Did you mean 'dummy-threshold'"):
+        run_comparison(configure(small_manifest, methods), run_dir)
+    assert not run_dir.exists()
+
+
+def test_path_parameters_start_at_the_configuration(small_manifest, run_dir, monkeypatch):
+    folder = small_manifest.parent
+    (folder / "labels" / "note.txt").write_text("the truth")
+    monkeypatch.chdir(folder.parent)
+    knobs = {"folder": "labels", "provenance": "labels/note.txt"}
+    result = run_comparison(configure(small_manifest, [("p", "precomputed", knobs)]), run_dir)
+    assert result.statuses == {"p": {"ok": 5}}
+    head = json.loads((run_dir / "run.json").read_text())
+    assert head["methods"][0]["parameters"] == knobs
 
 
 def test_a_manifest_that_points_outside_is_refused(small_manifest, run_dir):

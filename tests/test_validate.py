@@ -11,9 +11,6 @@ from harness.dataset import Case, Manifest, hash_file
 from harness.images import write_label
 from harness.validate import validate
 
-ROOT = Path(__file__).parents[1]
-REALDATA = ROOT / ".." / "shared" / "realdata" / "manifest.csv"
-
 
 def squares(count: int = 6, side: int = 8) -> np.ndarray:
     labels = np.zeros((16, 16 * count), np.uint16)
@@ -215,9 +212,7 @@ def test_progress_counts_every_case(folder):
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_the_real_images_are_sound():
-    if not REALDATA.is_file():
-        pytest.skip("../shared/realdata/manifest.csv is missing")
-    report = validate(Manifest.read(REALDATA).select(limit=24))
+def test_the_real_images_are_sound(realdata):
+    report = validate(realdata.select(limit=24))
     assert report.ok, report.at("error")
     assert {finding.code for finding in report.findings} <= {"disconnected-id", "duplicate-id"}

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import threading
 import zipfile
 
 import pytest
+from download_server import Server
 
+from harness.downloading import ResumingDownloader
 from harness.weights import (
     HostedWeights,
     WeightsHashError,
@@ -14,6 +15,8 @@ from harness.weights import (
     WheelWeights,
     local_weights,
 )
+
+EAGER = {**ResumingDownloader.__init__.__kwdefaults__, "pause": 0.0}
 
 
 def sha(data):
@@ -64,8 +67,27 @@ def test_a_wheel_or_member_with_another_hash_is_refused(cache):
 def test_weights_that_change_in_the_cache_are_noticed(cache):
     source = make_wheel(cache)
     source.fetch().files["network"].write_bytes(b"tampered")
-    with pytest.raises(WeightsHashError, match="Delete it and fetch again"):
+    with pytest.raises(WeightsHashError, match="cellharness weights fetch thing --force"):
         source.locate()
+
+
+def test_a_wrong_member_is_replaced_only_when_asked(cache):
+    source = make_wheel(cache)
+    source.fetch().files["network"].write_bytes(b"tampered")
+    with pytest.raises(WeightsHashError):
+        source.fetch()
+    assert source.fetch(replace=True).files["network"].read_bytes() == b"network"
+
+
+def test_a_wrong_wheel_put_there_by_hand_is_not_kept(cache, monkeypatch):
+    source = make_wheel(cache)
+    (cache / source.wheel).write_bytes(b"no wheel")
+    monkeypatch.setenv("CELLHARNESS_OFFLINE", "1")
+    with pytest.raises(WeightsHashError):
+        source.fetch()
+    with pytest.raises(WeightsUnavailableError, match=r"put thing-1\.0"):
+        source.fetch(replace=True)
+    assert not (cache / source.wheel).exists()
 
 
 def test_offline_weights_say_what_to_do(cache, tmp_path, monkeypatch):
@@ -86,22 +108,13 @@ def test_a_registry_that_does_not_answer_is_reported(cache, tmp_path, monkeypatc
 
 
 @pytest.fixture
-def host(tmp_path):
-    """A web host on this machine that serves one folder."""
-    folder = tmp_path / "host"
-    folder.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(folder))
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
+def host():
+    """A web host on this machine that sends one content for every file."""
+    server = Server(b"first" * 1000)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield server
     server.shutdown()
+    server.server_close()
 
 
 def hosted(url):
@@ -119,17 +132,57 @@ def hosted(url):
 def test_hosted_weights_go_where_their_library_looks_and_are_pinned_on_first_use(
     host, tmp_path, monkeypatch
 ):
-    folder, url = host
-    (folder / "net").write_bytes(b"first")
-    (folder / "size.npy").write_bytes(b"size")
     monkeypatch.setenv("ZOO_FOLDER", str(tmp_path / "zoo"))
-    source = hosted(url)
+    source = hosted(host.url)
     assert source.locate() is None
-    assert source.fetch().sha256 == {"network": sha(b"first"), "size": sha(b"size")}
-    assert (tmp_path / "zoo" / "net").read_bytes() == b"first"
+    assert source.fetch().sha256 == {"network": sha(host.content), "size": sha(host.content)}
+    assert sorted(path.name for path in (tmp_path / "zoo").iterdir()) == ["net", "size.npy"]
+    assert (tmp_path / "zoo" / "net").read_bytes() == host.content
     (tmp_path / "zoo" / "net").write_bytes(b"second")
-    with pytest.raises(WeightsHashError, match="has changed since its first use"):
-        source.locate()
+    for look in (source.locate, source.fetch):
+        with pytest.raises(WeightsHashError, match=r"has changed since.*fetch zoo --force"):
+            look()
+
+
+def test_hosted_weights_that_changed_are_replaced_only_when_asked(host, tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_FOLDER", str(tmp_path / "zoo"))
+    source = hosted(host.url)
+    source.fetch()
+    right, wrong = host.content, tmp_path / "zoo" / "net"
+    wrong.write_bytes(b"tampered")
+    # What cannot be had now does not cost what is there.
+    host.fail = [404]
+    with pytest.raises(WeightsUnavailableError, match="404"):
+        source.fetch(replace=True)
+    assert wrong.read_bytes() == b"tampered"
+    assert source.fetch(replace=True).sha256["network"] == sha(right)
+    assert len(host.asked) == 4
+    # A host with other files than before is not believed, even so.
+    wrong.write_bytes(b"tampered")
+    host.content = b"another"
+    with pytest.raises(WeightsHashError, match=f"SHA256 {sha(b'another')}, first {sha(right)}"):
+        source.fetch(replace=True)
+
+
+@pytest.mark.parametrize(("etag", "resumes"), [('"v1"', True), ('"v2"', False), ("", False)])
+def test_hosted_weights_go_on_after_a_cut_only_in_the_same_file(
+    host, tmp_path, monkeypatch, etag, resumes
+):
+    monkeypatch.setenv("ZOO_FOLDER", str(tmp_path / "zoo"))
+    monkeypatch.setattr(ResumingDownloader.__init__, "__kwdefaults__", EAGER)
+    host.etag, host.cut_after = etag and '"v1"', [2000]
+    # The first connection is cut, and then the host is gone for a while.
+    host.fail_later = [503] * 3
+    with pytest.raises(WeightsUnavailableError, match="503"):
+        hosted(host.url).fetch()
+    assert (tmp_path / "zoo" / "net.part").stat().st_size == 2000
+    host.etag = etag
+    if not resumes:
+        host.content = b"other" * 1000
+    host.asked.clear()
+    assert hosted(host.url).fetch().sha256["network"] == sha(host.content)
+    assert host.asked[0] == ("bytes=2000-" if etag else None)
+    assert sorted(path.name for path in (tmp_path / "zoo").iterdir()) == ["net", "size.npy"]
 
 
 def test_an_unreachable_host_says_what_to_put_where(tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ def _norm_then_projection(layers: nn.Sequential) -> nn.Conv2d:
     return folded
 
 
-class _NormRelu(nn.Module):
+class NormRelu(nn.Module):
     """Batch norm and ReLU as one multiply-add and one clamp in place."""
 
     def __init__(self, norm: nn.BatchNorm2d) -> None:
@@ -53,28 +53,30 @@ class _NormRelu(nn.Module):
         self.scale, self.shift = _per_channel(scale), _per_channel(shift)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) in and out."""
         return torch.addcmul(self.shift, x, self.scale).relu_()
 
 
-class _Down(nn.Module):
+class Down(nn.Module):
     """One level of the encoder: two residual pairs of convolutions."""
 
     def __init__(self, block: resdown) -> None:
         super().__init__()
         layers: list[batchconv] = list(block.conv)
         self.projection = _norm_then_projection(block.proj)
-        self.norm_0, self.norm_2 = _NormRelu(layers[0][0]), _NormRelu(layers[2][0])
+        self.norm_0, self.norm_2 = NormRelu(layers[0][0]), NormRelu(layers[2][0])
         self.conv_0 = fuse_conv_bn_eval(layers[0][2], layers[1][0])
         self.conv_1 = layers[1][2]
         self.conv_2 = fuse_conv_bn_eval(layers[2][2], layers[3][0])
         self.conv_3 = layers[3][2]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) in, with other C out."""
         x = self.projection(x).add_(self.conv_1(self.conv_0(self.norm_0(x)).relu_()))
         return x.add_(self.conv_3(self.conv_2(self.norm_2(x)).relu_()))
 
 
-class _Styled(nn.Module):
+class Styled(nn.Module):
     """A convolution of the decoder, whose norm takes the style's bias along."""
 
     def __init__(self, block: batchconvstyle) -> None:
@@ -87,21 +89,23 @@ class _Styled(nn.Module):
         self.conv = block.conv[2]
 
     def forward(self, style: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """(N, 256) and (N, C, H, W) in, (N, C, H, W) out."""
         bias = self.bias(style)[:, :, None, None]
         return self.conv(torch.addcmul(bias, x, self.scale).relu_())
 
 
-class _Up(nn.Module):
+class Up(nn.Module):
     """One level of the decoder."""
 
     def __init__(self, block: resup) -> None:
         super().__init__()
         first, *styled = list(block.conv)
         self.projection = _norm_then_projection(block.proj)
-        self.norm_0, self.conv_0 = _NormRelu(first[0]), first[2]
-        self.conv_1, self.conv_2, self.conv_3 = (_Styled(layer) for layer in styled)
+        self.norm_0, self.conv_0 = NormRelu(first[0]), first[2]
+        self.conv_1, self.conv_2, self.conv_3 = (Styled(layer) for layer in styled)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W), the encoder's level and (N, 256) in, the level's shape out."""
         inner = self.conv_0(self.norm_0(x)).add_(skip)
         x = self.projection(x).add_(self.conv_1(style, inner))
         return x.add_(self.conv_3(style, self.conv_2(style, x)))
@@ -119,9 +123,9 @@ class FoldedNetwork(nn.Module):
     def __init__(self, network: CPnet) -> None:
         super().__init__()
         network = copy.deepcopy(network)  # convolutions are taken over as they are
-        self.down = nn.ModuleList([_Down(block) for block in network.downsample.down])
-        self.up = nn.ModuleList([_Up(block) for block in network.upsample.up])
-        self.norm, self.output = _NormRelu(network.output[0]), network.output[2]
+        self.down = nn.ModuleList([Down(block) for block in network.downsample.down])
+        self.up = nn.ModuleList([Up(block) for block in network.upsample.up])
+        self.norm, self.output = NormRelu(network.output[0]), network.output[2]
         self.make_style = network.make_style
 
     def encode(self, tiles: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:

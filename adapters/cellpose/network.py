@@ -10,11 +10,15 @@ from cellpose.resnet_torch import CPnet
 
 from adapters.cellpose.folded import FoldedNetwork
 from adapters.cellpose.mxnet_arrays import read_arrays, torch_name
+from adapters.cellpose.tile_networks import TileNetworks
+from adapters.cellpose.winograd_network import LARGEST_TILE
 
 Precision = Literal["auto", "mixed", "bfloat16", "float32", "stock"]
 
 _BASE = [2, 32, 64, 128, 256]
 _OUTPUTS = 3
+#: More at once make every layer fetch memory from the system and hand it back.
+_DIRECT_TILES = 2
 
 
 class WeightsShapeError(ValueError):
@@ -74,27 +78,25 @@ def load_network(path: Path, diam_mean: float, *, mkldnn: bool = False) -> CPnet
 def choose_precision(wanted: Precision, device: torch.device) -> Precision:
     """Settle what ``auto`` means on this machine.
 
-    On a CPU with bfloat16 instructions (AVX512-BF16 or AMX) it is ``mixed``, else
-    ``float32``; elsewhere bfloat16 is emulated and slower than float32.
+    On a CPU with bfloat16 matrix instructions (AMX) it is ``mixed``, else ``float32``, whose
+    Winograd convolutions are as fast as bfloat16 by AVX512-BF16, and exact.
     """
     if wanted != "auto":
         return wanted
-    if device.type == "cpu" and _has_bfloat16():
-        return "mixed"
-    return "float32"
+    return "mixed" if device.type == "cpu" and _has_amx() else "float32"
 
 
-def _has_bfloat16() -> bool:
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+def _has_amx() -> bool:
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
 class FastNetwork:
     """One or several Cellpose networks behind the interface that ``cellpose.core`` calls.
 
-    Channels-last memory keeps the CPU's convolution kernels fed without reordering, and
-    the batch norms are folded away. Several networks are averaged, as ``net_avg`` did in
-    cellpose 1 and 2.
+    The batch norms are folded away. On the CPU float32 runs with Winograd convolutions, tiles
+    shared out to the cores; bfloat16, and float32 where there are many more cores than tiles,
+    with the processor's own convolutions on channels-last memory. Several networks are
+    averaged, as ``net_avg`` did in cellpose 1 and 2.
 
     Attributes
     ----------
@@ -119,6 +121,7 @@ class FastNetwork:
         self._exact: list[FoldedNetwork] = (
             self._folded(networks, torch.float32) if precision == "mixed" else self._fast
         )
+        self._by_tile: TileNetworks | None = None
 
     def _folded(self, networks: list[CPnet], dtype: torch.dtype) -> list[FoldedNetwork]:
         folded = [FoldedNetwork(network).to(self.device, dtype) for network in networks]
@@ -144,6 +147,26 @@ class FastNetwork:
             Of the first network.
         """
         networks = self._exact if self.exact else self._fast
+        if self._suits_tile_by_tile(networks[0], tiles):
+            if self._by_tile is None:
+                self._by_tile = TileNetworks(networks)
+            return self._by_tile(tiles, style_only=self.style_only)
+        at_once = _DIRECT_TILES if self.device.type == "cpu" else len(tiles)
+        parts = [self._direct(networks, part) for part in tiles.split(at_once)]
+        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+    def _suits_tile_by_tile(self, network: FoldedNetwork, tiles: torch.Tensor) -> bool:
+        return (
+            self.device.type == "cpu"
+            and network.output.weight.dtype == torch.float32
+            and max(tiles.shape[2:]) <= LARGEST_TILE
+            # Half the cores idle are made up for by half the work, more are not.
+            and 2 * len(tiles) >= torch.get_num_threads()
+        )
+
+    def _direct(
+        self, networks: list[FoldedNetwork], tiles: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         tiles = tiles.to(networks[0].output.weight.dtype)
         tiles = tiles.contiguous(memory_format=torch.channels_last)
         if self.style_only:

@@ -16,12 +16,25 @@ from adapters.cellpose.weights import diam_mean_of, resolve
 from harness.dataset import Case, hash_file
 from harness.errors import MissingDependencyError, UsageError
 from harness.images import read_label
+from harness.installation import install_command
 from harness.weights import Weights
 
 if TYPE_CHECKING:
     import torch
+    from cellpose.resnet_torch import CPnet
 
-_INSTALL = "Install it with: pip install 'cellharness[cellpose]'"
+    from adapters.cellpose.network import FastNetwork, Precision
+
+_INSTALL = f"Install it with: {install_command('cellpose')}"
+#: What the library hands to its mask reconstruction for a single 2-D image.
+_KNOBS = (
+    "niter",
+    "cellprob_threshold",
+    "flow_threshold",
+    "interp",
+    "min_size",
+    "max_size_fraction",
+)
 
 
 class CellposeParameters(Parameters):
@@ -35,6 +48,11 @@ class CellposeParameters(Parameters):
         description="estimate: by the size model, as the paper did for cyto2. training_mean: the "
         "mean of the training cells for every image, as it did for the fine-tuned model. "
         "truth_median: the median of the case's true cells (an oracle). A number: px.",
+    )
+    size_weights: str | None = Field(
+        None,
+        description="Weights whose network and size model estimate the diameter; empty for the "
+        "same weights. Fine-tuned weights have no size model of their own.",
     )
     net_avg: bool = Field(
         False, description="Average the four networks, where the weights have them."
@@ -50,14 +68,14 @@ class CellposeParameters(Parameters):
     batch_size: int | None = Field(
         None,
         ge=1,
-        description="Tiles at once; default 8 as in the library, on the CPU 2: the memory of "
-        "more is handed back and fetched again by every layer.",
+        description="Tiles at once; default 8 as in the library. On the CPU 64, which are shared "
+        "out to the cores one by one.",
     )
     precision: Literal["auto", "mixed", "bfloat16", "float32", "stock"] = Field(
         "auto",
-        description="auto: mixed on a CPU with bfloat16, else float32. mixed: diameter in float32, "
-        "since masks hang on its third digit, then bfloat16. bfloat16: all of it, fastest, with "
-        "other diameters. stock: exactly as the library runs it.",
+        description="auto: mixed on a CPU with bfloat16 matrix instructions (AMX), else float32. "
+        "mixed: diameter in float32, since masks hang on its third digit, then bfloat16. "
+        "bfloat16: all of it, with other diameters. stock: exactly as the library runs it.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if any.")
 
@@ -86,10 +104,13 @@ class Cellpose(BaseSegmenter):
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by name, and check that they serve the chosen parameters."""
         found = resolve(self.parameters.weights)
-        if self.parameters.diameter == "estimate" and "size" not in found.files:
+        other = self.parameters.size_weights
+        sizes = found if other is None else resolve(other)
+        if self.parameters.diameter == "estimate" and "size" not in sizes.files:
             msg = (
-                f"diameter 'estimate' needs a size model and the weights '{found.name}' have none; "
-                "choose training_mean, truth_median or a number of px"
+                f"diameter 'estimate' needs a size model and the weights '{sizes.name}' have none; "
+                "name weights that do as size_weights, such as cyto, or choose training_mean, "
+                "truth_median or a number of px"
             )
             raise UsageError(msg)
         if self.parameters.net_avg and "network_1" not in found.files:
@@ -98,7 +119,7 @@ class Cellpose(BaseSegmenter):
         if self.parameters.net_avg and self.parameters.precision == "stock":
             msg = "net_avg is not in the library any more; choose another precision than 'stock'"
             raise UsageError(msg)
-        return (found,)
+        return (found,) if sizes is found else (found, sizes)
 
     def load(self) -> None:
         """Load network and size model; refuse a cellpose that cannot run these weights."""
@@ -111,11 +132,11 @@ class Cellpose(BaseSegmenter):
         if not version("cellpose").startswith("3."):
             msg = f"cellpose {version('cellpose')} cannot run cyto weights; 3.1.1.3 can. {_INSTALL}"
             raise MissingDependencyError(msg)
-        from adapters.cellpose.network import FastNetwork, choose_precision, load_network
+        from adapters.cellpose.network import choose_precision, load_network
 
         # The library's own sparse tensors; nothing a user of it could mend.
         warnings.filterwarnings("ignore", message=".*parse invariant.*")
-        (weights,) = self.weights()
+        weights, *others = self.weights()
         device = self._device(torch)
         precision = choose_precision(self.parameters.precision, device)
         diam_mean = diam_mean_of(weights)
@@ -126,23 +147,30 @@ class Cellpose(BaseSegmenter):
             load_network(weights.files[role], diam_mean, mkldnn=stock and device.type == "cpu")
             for role in roles
         ]
-        self._model = _timed_model(self, device)
-        self._network = None if stock else FastNetwork(networks, precision, device)
-        self._model.net = networks[0].to(device) if stock else self._network
-        self._model.diam_mean = float(networks[0].diam_mean)
-        self._model.diam_labels = float(networks[0].diam_labels)
+        self._networks: list[FastNetwork] = []
+        self._model = self._model_of(networks, precision, device)
+        sizes = others[0] if others else weights
+        sizer = self._model
+        if others:
+            path, own_mean = sizes.files["network"], diam_mean_of(sizes)
+            network = load_network(path, own_mean, mkldnn=stock and device.type == "cpu")
+            sizer = self._model_of([network], precision, device)
         self._size = (
-            SizeModel(cp_model=self._model, pretrained_size=str(weights.files["size"]))
-            if "size" in weights.files
+            SizeModel(cp_model=sizer, pretrained_size=str(sizes.files["size"]))
+            if "size" in sizes.files
             else None
         )
         if device.type == "cuda":
             self.timer.synchronise = torch.cuda.synchronize
-        self._batch_size = 8 if stock or device.type != "cpu" else 2
+        self._batch_size = 8 if stock or device.type != "cpu" else 64
         self._how = {"precision": precision, "device": device.type}
 
     def warmup(self) -> None:
-        """Run one tile, so that kernels are chosen before the first case is timed."""
+        """Run once, so that all is compiled before the first case is timed."""
+        if self._networks and self._how["device"] == "cpu":
+            from adapters.cellpose.reconstruction import compile_ahead
+
+            compile_ahead()
         tile = np.random.default_rng(0).normal(size=(224, 224)).astype(np.float32)
         self._model.eval(tile, channels=[0, 0], diameter=self._model.diam_mean)
         self.timer.reset()
@@ -222,6 +250,36 @@ class Cellpose(BaseSegmenter):
         median = float(diameters(read_label(self._case.label))[0])
         return median if median > 0 else float(self._model.diam_mean)
 
+    def _model_of(self, networks: list[CPnet], precision: Precision, device: torch.device) -> Any:
+        """Give the library's model with networks of ours, or with its own where asked for."""
+        from adapters.cellpose.network import FastNetwork
+
+        stock = precision == "stock"
+        model = _timed_model(self, device, stock=stock)
+        if stock:
+            model.net = networks[0].to(device)
+        else:
+            model.net = FastNetwork(networks, precision, device)
+            self._networks.append(model.net)
+        model.diam_mean = float(networks[0].diam_mean.item())
+        model.diam_labels = float(networks[0].diam_labels.item())
+        return model
+
+    def resolved(self) -> dict[str, Any]:
+        """What ``auto`` comes to on this machine; torch is imported only to answer that."""
+        if "auto" not in (self.parameters.precision, self.parameters.device):
+            return {}
+        try:
+            import torch
+
+            from adapters.cellpose.network import choose_precision
+        except ImportError as error:
+            msg = f"method 'cellpose' needs a package that is not installed: {error}. {_INSTALL}"
+            raise MissingDependencyError(msg) from error
+        device = self._device(torch)
+        precision = choose_precision(self.parameters.precision, device)
+        return {"precision": precision, "device": device.type}
+
     def _device(self, torch: Any) -> torch.device:
         wanted = self.parameters.device
         if wanted == "cuda" and not torch.cuda.is_available():
@@ -233,20 +291,29 @@ class Cellpose(BaseSegmenter):
     @contextmanager
     def _set(self, **switches: bool) -> Iterator[None]:
         """Turn switches of the fast network on for a while; the stock one has none."""
-        for name in switches if self._network is not None else ():
-            setattr(self._network, name, switches[name])
+        places = [(network, name) for network in self._networks for name in switches]
+        for network, name in places:
+            setattr(network, name, switches[name])
         try:
             yield
         finally:
-            for name in switches if self._network is not None else ():
-                setattr(self._network, name, False)
+            for network, name in places:
+                setattr(network, name, False)
 
 
-def _timed_model(owner: Cellpose, device: torch.device) -> Any:
-    """Make a ``CellposeModel`` without weights that reports its phases to ``owner``."""
+def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
+    """Make a ``CellposeModel`` without weights that reports its phases to ``owner``.
+
+    Unless ``stock``, the library's picture of the flows, which nobody reads, is drawn of a
+    corner only, and on the CPU masks are made by our own reconstruction.
+    """
     from cellpose.models import CellposeModel
 
+    from adapters.cellpose.reconstruction import reconstruct
+
     class TimedModel(CellposeModel):
+        flows: np.ndarray
+
         def eval(self, x: Any, *args: Any, compute_masks: bool = True, **kwargs: Any) -> Any:
             if compute_masks:
                 return super().eval(x, *args, **kwargs)
@@ -255,11 +322,22 @@ def _timed_model(owner: Cellpose, device: torch.device) -> Any:
 
         def _run_net(self, *args: Any, **kwargs: Any) -> Any:
             with owner.timer.phase("network"):
-                return super()._run_net(*args, **kwargs)
+                self.flows, cellprob, styles = super()._run_net(*args, **kwargs)
+            corner = self.flows if stock else self.flows[:, :, :2, :2]
+            return corner, cellprob, styles
 
-        def _compute_masks(self, *args: Any, **kwargs: Any) -> Any:
+        def _compute_masks(
+            self, shape: Any, _corner: Any, cellprob: np.ndarray, **kwargs: Any
+        ) -> np.ndarray:
             with owner.timer.phase("postprocess"):
-                return super()._compute_masks(*args, **kwargs)
+                if stock or device.type != "cpu" or len(cellprob) != 1:
+                    return super()._compute_masks(shape, self.flows, cellprob, **kwargs)
+                return reconstruct(
+                    self.flows[:, 0],
+                    cellprob[0],
+                    resize=None if cellprob.shape[1:] == shape[1:3] else list(shape[1:3]),
+                    **{name: kwargs[name] for name in _KNOBS},
+                )
 
     # No weight name is given, so the library's silent fall-back to cyto3 cannot happen.
     return TimedModel(device=device, gpu=device.type == "cuda", pretrained_model=False)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
-from harness.ledger import SEGMENTED, STATUSES
 from harness.report.differences import reasons
 from harness.report.loading import RunData
 from harness.report.records import Record, by_key, group_title, leaders, records
 from harness.report.rendering import Row, Table
 from harness.report.wording import NOTHING, f1_at, number, signed, spread
 from harness.statistics import ALL, count_statuses, profile_differences, summarise
+from harness.status import SEGMENTED, STATUSES
 
 _OTHER_METRICS = {
     "precision": "Precision",
@@ -23,7 +23,6 @@ _OTHER_METRICS = {
     "sq": "SQ",
     "aji": "AJI",
 }
-_SEEN = {"true": "seen", "false": "unseen"}
 
 
 def accuracy_table(run: RunData, summary: pd.DataFrame, colours: Mapping[str, str]) -> Table:
@@ -108,41 +107,6 @@ def difference_table(run: RunData, colours: Mapping[str, str]) -> Table | None:
         notes=(
             "Dropped, images that the challenge profile leaves out; differ, other images whose "
             "F1 differs by more than the four decimals that it keeps; Δ, challenge − strict.",
-        ),
-    )
-
-
-def seen_table(run: RunData, colours: Mapping[str, str]) -> Table | None:
-    """Split by whether the experiment occurs in the training split; None where not recorded."""
-    scores = run.main.copy()
-    if scores["seen"].isna().all():
-        return None
-    scores["seen"] = [_SEEN.get(str(seen).lower(), "not stated") for seen in scores["seen"]]
-    kinds = [k for k in ("seen", "unseen", "not stated") if k in set(scores["seen"])]
-    frame = summarise(scores, by=("modality", "seen"))
-    frame.insert(1, "label", frame["method"].map(run.labels))
-    frame = frame[frame["seen"] != ALL]
-    found = by_key(frame, "modality", "method", "seen")
-    rows = []
-    for group in run.groups:
-        rows.append(Row((group_title(group),), heading=True))
-        for method in run.methods:
-            cells = [run.labels[method]]
-            for kind in kinds:
-                row = found.get((group, method, kind))
-                cells += ["0", *[NOTHING] * 3] if row is None else _seen_cells(row)
-            rows.append(Row(tuple(cells), colour=colours[method]))
-    return Table(
-        name="seen_unseen",
-        title=f"{f1_at(run.threshold)} on seen and unseen experiments",
-        header=("Method", *("n", "Failed", "Median F1", "IQR") * len(kinds)),
-        rows=tuple(rows),
-        frame=frame,
-        spans=(("", 1), *((f"{kind.capitalize()} experiments", 4) for kind in kinds)),
-        notes=(
-            "Seen, the image's experiment has images in the training split of the manifest. "
-            "It says what a method trained on that split has met; a method trained elsewhere "
-            "has not necessarily met either.",
         ),
     )
 
@@ -249,12 +213,3 @@ def _failures(row: Record) -> str:
     counts = {s: int(row[f"n_{s}"]) for s in STATUSES if s not in SEGMENTED}
     parts = [f"{n} {status}" for status, n in counts.items() if n]
     return f"{sum(counts.values()):,}" + (f" ({', '.join(parts)})" if parts else "")
-
-
-def _seen_cells(row: Record) -> Sequence[str]:
-    return (
-        f"{row['n']:,}",
-        f"{row['n_failed']:,}",
-        number(row["median_f1"]),
-        spread(row["q1"], row["q3"]),
-    )

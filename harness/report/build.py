@@ -18,11 +18,12 @@ from harness.report.loading import RunData, load_run
 from harness.report.page import render_page
 from harness.report.published import published, published_table
 from harness.report.rendering import write_table
+from harness.report.seen_unseen import both_occur, seen_figure
 from harness.report.selection import example_case, extremes, first_methods, showable
 from harness.report.style import (
     ONE_COLUMN_MM,
     TWO_COLUMNS_MM,
-    MethodStyle,
+    LineStyle,
     journal_style,
     method_styles,
     save,
@@ -30,6 +31,9 @@ from harness.report.style import (
 from harness.report.sweep import sweep_figure
 from harness.report.tables import measured_tables
 from harness.report.tiles import CaseTiles, case_tiles
+from harness.report.training_figure import drawable, training_figure
+from harness.report.training_table import training_table
+from harness.report.trainings import load_trainings
 from harness.statistics import ALL, summarise
 
 #: As many methods as the paper's Fig. 4f has columns; more would be too small to see.
@@ -81,14 +85,17 @@ def build_report(run_dir: Path) -> Path:
 
 
 def _make(
-    run: RunData, summary: pd.DataFrame, styles: dict[str, MethodStyle], folder: Path
+    run: RunData, summary: pd.DataFrame, styles: dict[str, LineStyle], folder: Path
 ) -> Content:
-    content = Content()
+    content = Content(trainings=load_trainings(run))
     colours = {method: style.colour for method, style in styles.items()}
     content.tables = measured_tables(run, summary, colours)
     reference = published() if (run.config.get("report") or {}).get("published", True) else None
     if reference is not None:
         content.tables["published"] = published_table(reference)
+    trainings = training_table(content.trainings, run.config)
+    if trainings is not None:
+        content.tables[trainings.name] = trainings
     for table in content.tables.values():
         write_table(table, folder / "tables")
 
@@ -97,6 +104,11 @@ def _make(
     }
     if "threshold_sweep" in content.tables:
         drawings["threshold_sweep"] = lambda width: sweep_figure(run, summary, styles, width)
+    if both_occur(run):
+        drawings["seen_unseen"] = lambda width: seen_figure(run, styles, width)
+    trained = drawable(content.trainings)
+    if trained:
+        drawings["training"] = lambda width: training_figure(trained, width)
     if reference is not None:
         drawings["published"] = lambda width: published_figure(reference, width)
     with journal_style():
@@ -112,7 +124,7 @@ def _make(
 def _make_pictures(
     run: RunData,
     summary: pd.DataFrame,
-    styles: dict[str, MethodStyle],
+    styles: dict[str, LineStyle],
     folder: Path,
     content: Content,
 ) -> None:

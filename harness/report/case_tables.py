@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from harness.ledger import SEGMENTED
 from harness.report.loading import RunData
 from harness.report.records import Record, by_key, records
 from harness.report.rendering import Row, Table
 from harness.report.selection import extremes
 from harness.report.wording import NOTHING, absent, f1_at, number
+from harness.status import SEGMENTED
 
 
 def extremes_table(run: RunData, colours: Mapping[str, str], k: int) -> Table:

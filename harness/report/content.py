@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.report.rendering import Table
 from harness.report.tiles import CaseTiles
+from harness.report.trainings import Training
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Content:
         Which images may be shown, in words.
     panel_methods
         Methods that have pictures.
+    trainings
+        Trainings of the run.
     """
 
     figures: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -34,3 +37,4 @@ class Content:
     extremes: dict[str, tuple[list[CaseTiles], list[CaseTiles]]] = field(default_factory=dict)
     licence_rule: str = ""
     panel_methods: list[str] = field(default_factory=list)
+    trainings: list[Training] = field(default_factory=list)

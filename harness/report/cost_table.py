@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from harness.ledger import SEGMENTED
 from harness.report.loading import RunData
 from harness.report.records import Record
 from harness.report.rendering import Row, Table
 from harness.report.wording import significant
+from harness.status import SEGMENTED
 from harness.timing import PHASES
 
 _START_UP = ("seconds_load", "seconds_warmup")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from harness.images import ImageError, read_label
-from harness.ledger import SEGMENTED
 from harness.report.loading import RunData
 from harness.report.records import Record, by_key, records
 from harness.statistics import differing_cases
+from harness.status import SEGMENTED
 
 # From this many pixels on the official script works patch by patch (anchors 4.1, fact 5).
 _PATCHED_FROM = 25_000_000

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from harness.report.layout import TickLabels, fit_labels
 from harness.report.outlines import STYLES
-from harness.report.style import GREY, TWO_COLUMNS_MM, MethodStyle, new_figure
+from harness.report.style import GREY, TWO_COLUMNS_MM, LineStyle, new_figure
 from harness.report.tiles import CaseTiles, MethodTile
 from harness.report.wording import number
 
@@ -29,7 +29,7 @@ def examples_figure(
     rows: Sequence[tuple[str, CaseTiles | None]],
     methods: Sequence[str],
     labels: dict[str, str],
-    styles: dict[str, MethodStyle],
+    styles: dict[str, LineStyle],
 ) -> Figure:
     """Draw one case a modality: the truth, then what each method made of it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ def load_run(run_dir: Path) -> RunData:
         labels=labels,
         profile="strict" if "strict" in profiles else profiles[0],
         threshold=PAPER_THRESHOLD if PAPER_THRESHOLD in thresholds else thresholds[0],
-        groups=_groups(scores),
+        groups=ordered_groups(scores["modality"]),
     )
 
 
@@ -190,10 +190,19 @@ def _methods(
     listed = {str(m.get("name")): str(m.get("label") or m.get("name")) for m in _listed(info)}
     order = [name for name in listed if name in scored]
     order += [name for name in scored if name not in listed]
-    labels = {name: listed.get(name, name) for name in order}
+    return tuple(order), unique_labels({name: listed.get(name, name) for name in order})
+
+
+def unique_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Tell names with the same label apart, as a reader of a figure could not.
+
+    Examples
+    --------
+    >>> unique_labels({"a": "Net", "b": "Net", "c": "Tree"})
+    {'a': 'Net (a)', 'b': 'Net (b)', 'c': 'Tree'}
+    """
     spelled = list(labels.values())
-    # Two methods under one label could not be told apart in a figure.
-    return tuple(order), {
+    return {
         name: f"{label} ({name})" if spelled.count(label) > 1 and label != name else label
         for name, label in labels.items()
     }
@@ -203,8 +212,15 @@ def _listed(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [m for m in info.get("methods") or [] if isinstance(m, dict)]
 
 
-def _groups(scores: pd.DataFrame) -> tuple[str, ...]:
-    found = set(scores["modality"])
+def ordered_groups(modalities: Iterable[str]) -> tuple[str, ...]:
+    """Put `ALL` first, then modalities in the paper's order, others and unknown ones last.
+
+    Examples
+    --------
+    >>> ordered_groups(["DIC", "Electron", "Brightfield"])
+    ('All', 'Brightfield', 'DIC', 'Electron')
+    """
+    found = set(modalities) - {ALL}
     known = [name for name in MODALITIES if name in found]
     other = sorted(found - set(MODALITIES) - {UNKNOWN_MODALITY})
     unknown = [UNKNOWN_MODALITY] if UNKNOWN_MODALITY in found else []

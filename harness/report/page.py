@@ -23,8 +23,9 @@ from harness.report.provenance import (
     overlaps,
     shorten_paths,
 )
+from harness.report.seen_unseen import not_stated
 from harness.report.selection import EXAMPLE_RULE
-from harness.report.style import MethodStyle
+from harness.report.style import LineStyle
 from harness.report.tiles import CaseTiles, MethodTile, data_uri, path_data
 from harness.report.wording import count, number
 from harness.statistics import differing_cases
@@ -83,7 +84,7 @@ class _Gallery:
 
 
 def render_page(
-    run: RunData, top: Headline, content: Content, styles: Mapping[str, MethodStyle]
+    run: RunData, top: Headline, content: Content, styles: Mapping[str, LineStyle]
 ) -> str:
     """Render the page.
 
@@ -95,7 +96,7 @@ def render_page(
         What stands at the top.
     content : Content
         Tables, figures and pictures.
-    styles : mapping of str to MethodStyle
+    styles : mapping of str to LineStyle
         Colours of the methods.
 
     Returns
@@ -144,6 +145,8 @@ def render_page(
         n_panel_methods=len(content.panel_methods),
         methods=methods_of(run),
         overlaps=overlaps(run),
+        trainings=[(t.label, shorten_paths(t.parameters), t.versions) for t in content.trainings],
+        not_stated=not_stated(run),
         agreement=_agreement(run),
         contamination_rule=CONTAMINATION_RULE,
         config_yaml=config_text(run),
@@ -178,7 +181,7 @@ def _shown(tiles: CaseTiles | None) -> bool:
 
 
 def _example_panes(
-    run: RunData, tiles: CaseTiles | None, gallery: _Gallery, styles: Mapping[str, MethodStyle]
+    run: RunData, tiles: CaseTiles | None, gallery: _Gallery, styles: Mapping[str, LineStyle]
 ) -> list[Pane]:
     assert tiles is not None
     name = gallery.add(tiles, "example", _EXAMPLE_PX)
@@ -200,7 +203,7 @@ def _extreme_panes(
     run: RunData,
     shown: Sequence[CaseTiles],
     gallery: _Gallery,
-    styles: Mapping[str, MethodStyle],
+    styles: Mapping[str, LineStyle],
 ) -> list[Pane]:
     panes = []
     for tiles in shown:
@@ -220,7 +223,7 @@ def _method_pane(
     tiles: CaseTiles,
     result: MethodTile,
     picture: str,
-    styles: Mapping[str, MethodStyle],
+    styles: Mapping[str, LineStyle],
 ) -> Pane:
     label = run.labels[result.method]
     badge = f"F1 {number(result.f1, 2)}" if result.has_mask else f"no mask: {result.status}"

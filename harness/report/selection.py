@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from harness.ledger import SEGMENTED
 from harness.report.loading import ReportError, RunData
 from harness.report.records import records
+from harness.status import SEGMENTED
 
 EXAMPLE_RULE = (
     "the case whose F1, averaged over methods, lies nearest the median of these averages in its "

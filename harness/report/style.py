@@ -1,11 +1,11 @@
-"""One look for every figure: sizes of a journal page, one colour a method, SVG with real text."""
+"""One look for every figure: a journal page's sizes, a colour a method or modality, real text."""
 
 from __future__ import annotations
 
 import io
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+
+from harness.statistics import ALL, UNKNOWN_MODALITY
 
 #: Widths of one and two columns, in millimetres.
 ONE_COLUMN_MM = 88.0
@@ -36,22 +38,25 @@ _FAMILY = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
 
 @dataclass(frozen=True)
-class MethodStyle:
-    """How one method is drawn, in every figure and table of a report.
+class LineStyle:
+    """How one method or one modality is drawn, in every figure and table of a report.
 
     Attributes
     ----------
     colour
         Hex colour.
     marker
-        Matplotlib marker, so that methods differ without colour as well.
+        Matplotlib marker, so that lines differ without colour as well.
     dashes
         Dash pattern of its lines in points; empty for a solid line.
+    width
+        Of its lines in points.
     """
 
     colour: str
     marker: str
     dashes: tuple[float, ...]
+    width: float = 1.0
 
     @property
     def linestyle(self) -> str | tuple[float, tuple[float, ...]]:
@@ -59,7 +64,7 @@ class MethodStyle:
         return (0, self.dashes) if self.dashes else "solid"
 
 
-def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
+def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
     """Give each method its own look, by its place in the configuration.
 
     Parameters
@@ -69,17 +74,58 @@ def method_styles(methods: Sequence[str]) -> dict[str, MethodStyle]:
 
     Returns
     -------
-    dict of str to MethodStyle
+    dict of str to LineStyle
         No two alike for up to 70 methods.
     """
     styles = {}
     for i, method in enumerate(methods):
         turn = i // len(_COLOURS)
-        styles[method] = MethodStyle(
+        styles[method] = LineStyle(
             _COLOURS[i % len(_COLOURS)],
             _MARKERS[(i + turn) % len(_MARKERS)],
             _DASHES[(i + turn) % len(_DASHES)],
         )
+    return styles
+
+
+# Paul Tol's "muted" palette, colour-blind safe as well, and darker than that of the methods:
+# a modality shall not be taken for a method.
+_MODALITY_STYLES = {
+    ALL: LineStyle(INK, "o", (), 1.6),
+    "Brightfield": LineStyle("#882255", "s", (4, 1.2)),
+    "Fluorescent": LineStyle("#117733", "^", (1.2, 1)),
+    "Phase-contrast": LineStyle("#332288", "D", (5, 1, 1.2, 1)),
+    "DIC": LineStyle("#999933", "v", (7, 1.5)),
+    UNKNOWN_MODALITY: LineStyle(GREY, "X", (2, 2)),
+}
+_OTHER_MODALITIES = (
+    LineStyle("#44AA99", "P", (3, 1, 1, 1, 1, 1)),
+    LineStyle("#AA4499", "<", (3, 1.5)),
+    LineStyle("#DDCC77", ">", (6, 1, 2, 1)),
+)
+
+
+def modality_styles(groups: Iterable[str]) -> dict[str, LineStyle]:
+    """Give each modality its own look, the same in every report whichever of them occur.
+
+    Parameters
+    ----------
+    groups : iterable of str
+        Modalities; `harness.statistics.ALL` stands for all images.
+
+    Returns
+    -------
+    dict of str to LineStyle
+        In the order given. The four modalities, all images and unknown ones have fixed looks;
+        others take three more in turn.
+    """
+    styles, others = {}, 0
+    for group in groups:
+        if group not in _MODALITY_STYLES:
+            styles[group] = _OTHER_MODALITIES[others % len(_OTHER_MODALITIES)]
+            others += 1
+        else:
+            styles[group] = _MODALITY_STYLES[group]
     return styles
 
 

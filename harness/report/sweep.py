@@ -7,17 +7,24 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.report.distributions import groups_of
-from harness.report.layout import f1_axis, letter, panels, place, plan
+from harness.report.layout import (
+    KEY_ROW_MM,
+    draw_key,
+    f1_axis,
+    keys_per_row,
+    letter,
+    panels,
+    place,
+    plan,
+)
 from harness.report.loading import RunData
 from harness.report.records import group_title
-from harness.report.style import MethodStyle
+from harness.report.style import LineStyle
 from harness.report.wording import count
-
-_KEY_ROW_MM = 3.6
 
 
 def sweep_figure(
-    run: RunData, summary: pd.DataFrame, styles: dict[str, MethodStyle], width_mm: float
+    run: RunData, summary: pd.DataFrame, styles: dict[str, LineStyle], width_mm: float
 ) -> Figure:
     """Draw each method's median F1 over images against the threshold, with its quartiles.
 
@@ -27,7 +34,7 @@ def sweep_figure(
         Names and order.
     summary : DataFrame
         From `harness.statistics.summarise`, grouped by modality, all thresholds.
-    styles : dict of str to MethodStyle
+    styles : dict of str to LineStyle
         Colour, marker and dash pattern of each method.
     width_mm : float
         Printed width.
@@ -44,9 +51,9 @@ def sweep_figure(
         raise ValueError(msg)
     groups = groups_of(run)
     grid = plan(len(groups), width_mm, 33.0)
-    per_row = max(1, int((width_mm - 10) // (11 + 1.2 * max(map(len, run.labels.values())))))
+    per_row = keys_per_row(list(run.labels.values()), width_mm - 10)
     key_rows = -(-len(run.methods) // per_row)
-    figure, axes = panels(grid, len(groups), width_mm, 32.0, 10.0, key_rows * _KEY_ROW_MM)
+    figure, axes = panels(grid, len(groups), width_mm, 32.0, 10.0, key_rows * KEY_ROW_MM)
     for i, (group, ax) in enumerate(zip(groups, axes, strict=True)):
         here = rows[rows["modality"] == group]
         for method in run.methods:
@@ -72,7 +79,7 @@ def sweep_figure(
         f1_axis(ax, column == 0, "Median F1")
         n = int(here["n"].iloc[0])
         letter(ax, i, group_title(group), count(n, "image"))
-    _legend(figure, run, styles, width_mm, per_row)
+    draw_key(figure, _samples(run, styles), 8.0, per_row)
     return figure
 
 
@@ -81,15 +88,9 @@ def _ticks(thresholds: list[float]) -> list[float]:
     return tenths if len(tenths) >= 2 else thresholds
 
 
-def _legend(
-    figure: Figure, run: RunData, styles: dict[str, MethodStyle], width_mm: float, per_row: int
-) -> None:
-    lines = [
+def _samples(run: RunData, styles: dict[str, LineStyle]) -> list[Line2D]:
+    return [
         Line2D([], [], color=styles[m].colour, ls=styles[m].linestyle, marker=styles[m].marker,
                ms=3, mew=0, label=run.labels[m])
         for m in run.methods
     ]  # fmt: skip
-    figure.legend(
-        handles=lines, loc="upper left", bbox_to_anchor=(8 / width_mm, 1), ncols=per_row,
-        borderaxespad=0.2, handlelength=2.6, columnspacing=1.6, labelspacing=0.35,
-    )  # fmt: skip

@@ -11,13 +11,13 @@ from harness.report.accuracy_tables import (
     difference_table,
     experiment_table,
     metric_table,
-    seen_table,
     sweep_table,
 )
 from harness.report.case_tables import extremes_table, failure_table
 from harness.report.cost_table import cost_table
 from harness.report.loading import RunData
 from harness.report.rendering import Table
+from harness.report.seen_unseen import seen_table
 
 _LISTED_EXTREMES = 5
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from harness.dataset import ManifestError, hash_file, resolve_inside
 from harness.images import ImageError, prepare, read_image, read_label
-from harness.ledger import SEGMENTED
 from harness.report.loading import RunData
 from harness.report.outlines import Window, choose_window, compare
 from harness.report.records import Record, by_key, records
+from harness.status import SEGMENTED
 
 _LOW, _HIGH = 0.5, 99.8
 

@@ -72,6 +72,22 @@ def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
+def duration(seconds: float | None) -> str:
+    """Write how long something took, to the minute from one minute on.
+
+    Examples
+    --------
+    >>> duration(55.3), duration(754), duration(12000), duration(3600), duration(None)
+    ('55 s', '13 min', '3 h 20 min', '1 h', '–')
+    """
+    if absent(seconds) or seconds is None:
+        return NOTHING
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return " ".join([f"{hours:,} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0))
+
+
 def listing(items: Sequence[str]) -> str:
     """Join items as a sentence does.
 

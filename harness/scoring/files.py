@@ -23,10 +23,8 @@ from harness.scoring.validation import (
     check_strict_options,
     check_thresholds,
 )
+from harness.status import SEGMENTED, STATUSES
 
-STATUSES: tuple[str, ...] = ("ok", "empty", "error", "oom", "timeout", "unsupported", "missing")
-
-_PRESENT = ("ok", "empty")
 _UNKNOWN: dict[str, Any] = dict.fromkeys(METRICS, math.nan)
 
 Progress = Callable[[int, int], None]
@@ -189,7 +187,7 @@ def _score_case(job: Job, options: _Options) -> CaseScores:
 
 def _recorded_failure(job: Job) -> tuple[str | None, str]:
     """Return the status of a prediction that need not be read, and why; None if it is there."""
-    if job.status is not None and job.status not in _PRESENT:
+    if job.status is not None and job.status not in SEGMENTED:
         return job.status, f"the run recorded {job.status!r}"
     if job.pred is None:
         return "missing", "there is no prediction"

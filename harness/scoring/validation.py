@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from harness.errors import UsageError
+from harness.profiles import PROFILES
 
-PROFILES: tuple[str, ...] = ("challenge", "strict")
 BOTH_EMPTY: tuple[str, ...] = ("one", "zero", "nan")
 
 

@@ -7,7 +7,7 @@ from itertools import chain, combinations
 
 import pandas as pd
 
-from harness.ledger import SEGMENTED, STATUSES
+from harness.status import SEGMENTED, STATUSES
 
 #: Name of a group that holds every case.
 ALL = "All"

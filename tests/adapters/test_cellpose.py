@@ -127,7 +127,7 @@ def test_the_fast_path_finds_the_same_cells(cyto, realdata):
 def test_skipping_the_decoder_leaves_the_style_as_it_is(cyto):
     import torch
 
-    network = made(cyto, precision="float32")._network
+    network = made(cyto, precision="float32")._networks[0]
     tiles = torch.randn(2, 2, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         _, style = network(tiles)

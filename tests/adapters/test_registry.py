@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from adapters import registry
-from adapters.base import BaseSegmenter, Segmenter, Trainable
-from harness.errors import MissingDependencyError, UsageError
+from adapters.base import BaseSegmenter, Segmenter
+from harness.errors import BrokenPackageError, MissingDependencyError, UsageError
 
 
 @pytest.mark.parametrize("name", sorted(registry.METHODS))
@@ -37,7 +37,7 @@ def test_every_weight_source_says_where_it_comes_from(name):
 def test_methods_fulfil_the_protocol():
     method = registry.build("otsu-watershed", {})
     assert isinstance(method, Segmenter)
-    assert not isinstance(method, Trainable)
+    assert not method.trainer
 
 
 def test_looking_at_methods_loads_neither_torch_nor_cellpose():
@@ -60,10 +60,53 @@ def test_unknown_names_and_knobs_are_named_with_the_valid_ones():
         registry.build("cellpose", {"diameter": -3})
 
 
-def test_a_missing_package_says_how_to_install_it(monkeypatch):
-    monkeypatch.setitem(registry.METHODS, "absent", "adapters.absent.segmenter:Absent")
-    with pytest.raises(MissingDependencyError, match=r"pip install 'cellharness\[absent\]'"):
-        registry.method_class("absent")
+def test_a_missing_package_says_how_to_install_it(monkeypatch, installed):
+    source = "import no_such_package.part"
+    installed(source, {"cellharness.methods": {"lost": "Lost"}, "cellharness.weights": {"w": "W"}})
+    for look in (registry.method_class, registry.weight_source):
+        name = "lost" if look is registry.method_class else "w"
+        with pytest.raises(MissingDependencyError, match=f"'{name}' .*provides .*no_such_package"):
+            look(name)
+    # An extra is named only where this copy has one of that name.
+    for folder, hint in (("cellpose", r"\[cellpose\]'"), ("absent", "No module named")):
+        monkeypatch.setitem(registry.METHODS, "away", f"adapters.{folder}.nowhere:Lost")
+        with pytest.raises(MissingDependencyError, match=hint) as failure:
+            registry.method_class("away")
+        assert "[absent]" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("other = 1", "AttributeError.*mend or reinstall"),
+        ("def broken(:", "SyntaxError"),
+        ("raise RuntimeError('wrong driver')", "RuntimeError: wrong driver"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("class Bad: pass", "has no info and no Parameters"),
+    ],
+)
+def test_a_broken_package_is_told_from_a_missing_one(installed, source, message):
+    installed(source, {"cellharness.methods": {"bad": "Bad"}})
+    with pytest.raises(BrokenPackageError, match=message):
+        registry.method_class("bad")
+
+
+def test_a_method_that_cannot_be_made_is_a_broken_one(installed):
+    source = """
+        from adapters.base import BaseSegmenter, MethodInfo
+
+        class Bad(BaseSegmenter):
+            info = MethodInfo(summary="Breaks.", licence="MIT")
+
+            def __init__(self, parameters=None):
+                raise ValueError("not today")
+
+            def segment(self, image):
+                return image
+    """
+    installed(source, {"cellharness.methods": {"bad": "Bad"}})
+    with pytest.raises(BrokenPackageError, match="cannot be made: ValueError: not today"):
+        registry.build("bad", {})
 
 
 def test_a_name_that_two_packages_claim_is_an_error(monkeypatch):

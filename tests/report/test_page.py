@@ -3,67 +3,17 @@ from __future__ import annotations
 import json
 import re
 import time
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from page_reader import Page
 from PIL import Image
 from run_maker import RunMaker
 
 from harness.report import ReportError, build_report
 from harness.statistics import summarise
-
-VOID = {"meta", "br", "hr", "img", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Checks nesting, and keeps ids, links and visible text."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.source = path.read_text(encoding="utf-8")
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.loads: list[tuple[str, str]] = []
-        self.headings: list[str] = []
-        self.words: list[str] = []
-        self.feed(self.source)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag, attrs):
-        self._note(tag, dict(attrs))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self._note(tag, dict(attrs))
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag, f"</{tag}> at {self.getpos()}"
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.words.append(data)
-        if self.open and self.open[-1] in ("h1", "h2", "h3"):
-            self.headings.append(data.strip())
-
-    def _note(self, tag, attrs):
-        if "id" in attrs:
-            self.ids.append(attrs["id"])
-        if tag == "a":
-            self.links.append(attrs["href"])
-        for name in ("src", "href", "xlink:href", "data", "poster"):
-            if name in attrs and tag != "a":
-                self.loads.append((tag, attrs[name]))
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +36,7 @@ def test_everything_lies_where_the_contract_says(run, page):
     report = run / "report"
     tables = {"accuracy", "profile_differences", "seen_unseen", "threshold_sweep", "experiments",
               "other_metrics", "best_worst", "failures", "timing", "published"}  # fmt: skip
-    figures = {"f1_by_modality", "threshold_sweep", "published"}
+    figures = {"f1_by_modality", "threshold_sweep", "seen_unseen", "published"}
     figures |= {f"{name}_1column" for name in figures} | {"examples"}
     for folder, names, suffixes in (
         ("tables", tables, ("csv", "md", "tex")),
@@ -186,7 +136,9 @@ def test_provenance_is_complete_and_without_folders_of_the_machine(run, page):
 
 
 def test_figures_have_the_printed_width_and_real_text(run):
-    for name, width_mm in (("f1_by_modality", 180), ("f1_by_modality_1column", 88)):
+    names = ("f1_by_modality", "seen_unseen")
+    widths = [(f"{name}{end}", mm) for name in names for end, mm in (("", 180), ("_1column", 88))]
+    for name, width_mm in widths:
         with Image.open(run / f"report/figures/{name}.png") as image:
             assert image.width / 300 * 25.4 == pytest.approx(width_mm, abs=0.2)
         svg = (run / f"report/figures/{name}.svg").read_text()
@@ -202,7 +154,7 @@ def test_every_picture_has_words_for_who_does_not_see_it(page):
     # Four modalities of truth and two methods, two best and two worst of two methods.
     assert len(panes) == 4 * 3 + 2 * 4
     assert any("correct" in text and "missed" in text for text in panes)
-    assert len(re.findall(r'class="(?:wide|narrow)" role="img" aria-label="', page.source)) == 6
+    assert len(re.findall(r'class="(?:wide|narrow)" role="img" aria-label="', page.source)) == 8
 
 
 def test_same_run_gives_the_same_bytes(make_run):

@@ -9,7 +9,7 @@ import pytest
 from harness.dataset import MODALITIES
 from harness.report.published import published, published_table
 
-PAPER = Path("../shared/paper/multi-modality-cell-segmentation-challenge.txt")
+PAPER = Path("paper", "multi-modality-cell-segmentation-challenge.txt")
 WORDS = {
     "All": "422 microscopy images",
     "Brightfield": "120 brightfield images",
@@ -20,10 +20,10 @@ WORDS = {
 
 
 @pytest.fixture(scope="module")
-def paper() -> str:
-    if not PAPER.is_file():
-        pytest.skip(f"{PAPER} is not there")
-    return PAPER.read_text(encoding="utf-8")
+def paper(shared: Path) -> str:
+    if not (shared / PAPER).is_file():
+        pytest.skip(f"needs ../shared/{PAPER.as_posix()}, which is not here")
+    return (shared / PAPER).read_text(encoding="utf-8")
 
 
 def passage(paper: str, source: str) -> str:

@@ -1,0 +1,182 @@
+"""KIT-GE-style segmentation: distances by a U-Net, cells by a watershed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from skimage.transform import rescale, resize
+
+from adapters.base import BaseSegmenter, MethodInfo, Parameters
+from adapters.kit_ge.instances import instances_from_distances
+from adapters.kit_ge.normalisation import Normalisation, normalise
+from adapters.kit_ge.tiles import predict_tiled
+from harness.weights import Weights, local_weights
+
+if TYPE_CHECKING:
+    import torch
+
+
+class KitGeParameters(Parameters):
+    """Knobs of prediction; defaults as in the published inference script."""
+
+    weights: str = Field(
+        description="trained:NAME for a training of the same configuration, or a path; the "
+        "published weights lie on no host that hands them out."
+    )
+    th_cell: float = Field(0.07, description="Cell distance above which a pixel is cell.")
+    th_seed: float = Field(0.45, description="Cell distance, less borders, of a seed.")
+    merge: bool = Field(
+        False, description="Join neighbours whose common border has next to no neighbour distance."
+    )
+    scale: float = Field(1.0, gt=0, le=1, description="Shrink the image first, for large cells.")
+    normalisation: Normalisation = Field(
+        "min_max", description="Both are the same in prediction: the image's range to [-1, 1]."
+    )
+    activation: Literal["relu", "mish"] | None = Field(
+        None, description="Of the network, where the checkpoint does not say; relu if empty."
+    )
+    tile: int = Field(512, ge=64, multiple_of=16, description="Side of a tile in px.")
+    tile_overlap: int = Field(96, ge=0, description="Px that tiles share.")
+    batch_size: int = Field(1, ge=1, description="Tiles at once.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the processor computes in it, else float32."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if any.")
+
+
+class KitGe(BaseSegmenter):
+    """Cell and neighbour distances by a U-Net with two decoders (Scherr et al. 2020)."""
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        summary="U-Net with two decoders for cell and neighbour distances, then watershed.",
+        licence="BSD-3-Clause (own code after the published method)",
+        citation="Scherr et al., PLoS ONE 15, e0243219 (2020)",
+        input="gray_max",
+        url="https://git.scc.kit.edu/KIT-Sch-GE/2021_segmentation",
+        extra="kit-ge",
+        packages=("torch", "numpy", "scipy", "scikit-image"),
+        requires=("torch>=2.4", "lightning-fabric>=2.4"),
+    )
+    Parameters: ClassVar[type[Parameters]] = KitGeParameters
+    parameters: KitGeParameters
+    trainer: ClassVar[str] = "adapters.kit_ge.training:KitGeTrainer"
+
+    def weights(self) -> tuple[Weights, ...]:
+        """Find the checkpoint."""
+        return (local_weights(Path(self.parameters.weights)),)
+
+    def load(self) -> None:
+        """Build the network that the checkpoint is of."""
+        import torch
+
+        from adapters.kit_ge.network import network_from
+        from adapters.training.checkpoints import load
+        from adapters.training.loop import choose_device, choose_precision
+
+        path = Path(self.parameters.weights)
+        content = load(path)
+        meta = content.get("meta", {}) if isinstance(content, dict) else {}
+        state = content.get("model", content) if isinstance(content, dict) else {}
+        activation = self.parameters.activation or meta.get("activation", "relu")
+        network = network_from(state, activation, path.name)
+        device = choose_device(self.parameters.device)
+        precision = choose_precision(self.parameters.precision, device)
+        if device == "cuda":
+            self.timer.synchronise = torch.cuda.synchronize
+        self._predict = Predictor(network, device, precision)
+        self._how = {"device": device, "precision": precision, "filters": list(network.filters)}
+
+    def warmup(self) -> None:
+        """Run one tile."""
+        side = self.parameters.tile
+        self._predict(np.zeros((1, side, side), np.float32))
+        self.timer.reset()
+
+    def details(self) -> dict[str, Any]:
+        """Device, precision and width of the network."""
+        return self._how
+
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """Segment one image.
+
+        Parameters
+        ----------
+        image : ndarray, (H, W)
+            Grey, any finite range.
+
+        Returns
+        -------
+        ndarray of unsigned int, (H, W)
+
+        Raises
+        ------
+        ValueError
+            The image has channels; use input gray_max or gray.
+        """
+        if image.ndim != 2:
+            msg = f"kit-ge takes grey images, this one has shape {image.shape}; use input gray_max"
+            raise ValueError(msg)
+        scale = self.parameters.scale
+        values = normalise(image, self.parameters.normalisation)
+        if scale < 1:
+            values = rescale(values, scale, order=2, preserve_range=True).astype(np.float32)
+        neighbor, cell = predict_tiled(
+            values,
+            self._predict,
+            tile=self.parameters.tile,
+            overlap=self.parameters.tile_overlap,
+            divisor=self._predict.divisor,
+            batch_size=self.parameters.batch_size,
+        )
+        with self.timer.phase("postprocess"):
+            labels = instances_from_distances(
+                cell,
+                neighbor,
+                self.parameters.th_cell,
+                self.parameters.th_seed,
+                merge=self.parameters.merge,
+            )
+            if scale < 1:
+                labels = resize(
+                    labels, image.shape, order=0, preserve_range=True, anti_aliasing=False
+                ).astype(labels.dtype)
+        return labels
+
+
+class Predictor:
+    """The network on batches of NumPy tiles.
+
+    Parameters
+    ----------
+    network : DUNet
+        In evaluation mode; moved to the device.
+    device : {"cpu", "cuda"}
+    precision : {"float32", "bfloat16", "float16"}
+    """
+
+    def __init__(self, network: Any, device: str, precision: str) -> None:
+        import torch
+
+        self._network: torch.nn.Module = network.to(
+            device=device, memory_format=torch.channels_last
+        )
+        self.divisor: int = network.divisor
+        self._device = device
+        self._dtype = getattr(torch, precision)
+
+    def __call__(self, tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Predict (neighbour, cell), each float32 (N, H, W), of tiles (N, H, W)."""
+        import torch
+
+        batch = torch.from_numpy(np.ascontiguousarray(tiles[:, None])).to(self._device)
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        mixed = self._dtype != torch.float32
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device, self._dtype, enabled=mixed),
+        ):
+            neighbor, cell = self._network(batch)
+        return neighbor[:, 0].float().cpu().numpy(), cell[:, 0].float().cpu().numpy()

@@ -1,0 +1,1 @@
+"""What trainable methods share: the loop, its checkpoints, its options."""

@@ -1,0 +1,15 @@
+"""The ``cellharness`` command. No logic of its own: it parses, calls and prints.
+
+One module a group of commands; importing them hangs them onto :data:`app`, in the order in
+which ``--help`` shows them.
+"""
+
+from __future__ import annotations
+
+# isort: off
+from harness.cli import run, train, predict, score, methods, data, weights
+
+# isort: on
+from harness.cli.application import app, main
+
+__all__ = ["app", "data", "main", "methods", "predict", "run", "score", "train", "weights"]

@@ -1,0 +1,66 @@
+"""The identity of a prediction: a mask is used again only where nothing it hangs on changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from harness.dataset import Case, hash_file
+from harness.ledger import Known
+from harness.plan import Plan
+from harness.provenance import IMAGE_PACKAGES, package_versions
+from harness.status import SEGMENTED
+
+
+def prediction_identity(plan: Plan, case: Case, image_sha256: str) -> str:
+    """Hash all that a prediction depends on (design: run identity).
+
+    Parameters
+    ----------
+    plan : Plan
+        The method.
+    case : Case
+        The case.
+    image_sha256 : str
+        Of its image as it is now.
+
+    Returns
+    -------
+    str
+        SHA256, 64 hexadecimal digits.
+    """
+    case_identity = getattr(plan.segmenter, "case_identity", lambda _case: "")
+    facts = {
+        "method": plan.spec.method,
+        "parameters": plan.parameters,
+        "resolved": dict(plan.resolved),
+        "input": plan.spec.input or plan.info.input,
+        "weights": [weights["sha256"] for weights in plan.weights],
+        "image": image_sha256,
+        "case": "" if plan.problem else case_identity(case),
+        "seed": plan.spec.seed,
+        "versions": package_versions(("cellharness", *IMAGE_PACKAGES, *plan.info.packages)),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def is_done(known: Known | None, identity: str, mask: Path, retry_failed: bool) -> bool:
+    """Whether a case needs nothing more.
+
+    Parameters
+    ----------
+    known : Known or None
+        Its row of the ledger.
+    identity : str
+        What it would be made from now.
+    mask : Path
+        Where its mask should be.
+    retry_failed : bool
+        Try cases again that have no mask.
+    """
+    if known is None or known.identity != identity:
+        return False
+    if known.status in SEGMENTED:
+        return mask.is_file() and hash_file(mask) == known.prediction_sha256
+    return not retry_failed

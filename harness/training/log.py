@@ -1,0 +1,96 @@
+"""What a training says of itself, epoch by epoch, in two CSV files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+EPOCH_COLUMNS = ("epoch", "learning_rate", "train_loss", "validation_loss", "seconds")
+VALIDATION_COLUMNS = ("epoch", "modality", "n", "mean_f1", "median_f1")
+
+
+@dataclass(frozen=True)
+class ModalityScore:
+    """Validation scores of one modality (or ``"all"``), F1 at IoU 0.5, profile strict."""
+
+    n: int
+    mean_f1: float
+    median_f1: float
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One finished epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        From 1; 0 is the validation of the weights that a fine-tuning starts from, whose
+        ``train_loss`` is nan.
+    epochs : int
+        How many there will be at most.
+    learning_rate, train_loss : float
+    seconds : float
+        Wall-clock time of the epoch, validation included.
+    validation_loss : float or None
+        None where this epoch was not validated.
+    scores : mapping of str to ModalityScore
+        By modality, and ``"all"``; empty where this epoch was not validated.
+    """
+
+    epoch: int
+    epochs: int
+    learning_rate: float
+    train_loss: float
+    seconds: float
+    validation_loss: float | None = None
+    scores: Mapping[str, ModalityScore] = field(default_factory=dict)
+
+
+class TrainingLog:
+    """``epochs.csv`` and ``validation.csv`` of a training; each row is on disk at once.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the training.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.epochs = folder / "epochs.csv"
+        self.validation = folder / "validation.csv"
+
+    def rewind(self, epoch: int) -> None:
+        """Drop rows after ``epoch``: they will be written again after a resume."""
+        for path in (self.epochs, self.validation):
+            if not path.is_file():
+                continue
+            with path.open(newline="", encoding="utf-8") as file:
+                header, *rows = csv.reader(file)
+            # A kill can leave the last line cut off.
+            kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= epoch]
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([header, *kept])
+
+    def append(self, record: EpochRecord) -> None:
+        """Add one epoch."""
+        loss = "" if record.validation_loss is None else repr(record.validation_loss)
+        row = [record.epoch, repr(record.learning_rate), repr(record.train_loss), loss]
+        _append(self.epochs, EPOCH_COLUMNS, [[*row, f"{record.seconds:.3f}"]])
+        scores = [
+            [record.epoch, name, score.n, repr(score.mean_f1), repr(score.median_f1)]
+            for name, score in record.scores.items()
+        ]
+        if scores:
+            _append(self.validation, VALIDATION_COLUMNS, scores)
+
+
+def _append(path: Path, columns: tuple[str, ...], rows: list[list[object]]) -> None:
+    new = not path.is_file()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(columns)
+        writer.writerows(rows)

@@ -1,0 +1,177 @@
+"""All trainings of a configuration: what is there is used again, what was cut off goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from adapters.registry import build_trainer
+from harness.config import RunConfig, TrainingConfig
+from harness.dataset import Case, Manifest, hash_file
+from harness.errors import MissingDependencyError, UsageError
+from harness.provenance import package_versions
+from harness.training.log import EpochRecord
+from harness.training.observer import SilentTraining, TrainingObserver
+from harness.training.process import TrainingTask, train_in_process
+from harness.training.record import TrainingRecord
+from harness.training.references import training_folder
+from harness.training.sets import hold_back
+from harness.weights import WeightsError
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training, ready to run, and what it will be known by."""
+
+    config: TrainingConfig
+    task: TrainingTask
+    record: TrainingRecord
+
+
+def run_trainings(
+    config: RunConfig,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    only: Collection[str] | None = None,
+    observer: TrainingObserver | None = None,
+) -> dict[str, TrainingRecord]:
+    """Run the trainings of a configuration, one after another.
+
+    Parameters
+    ----------
+    config : RunConfig
+        Its ``training`` section.
+    manifest : Manifest
+        All cases; each training takes its own splits.
+    folder : Path
+        Run directory; a training lives in ``training/<name>``.
+    only : collection of str or None
+        Names to run; None runs all.
+    observer : TrainingObserver or None
+        Told of progress.
+
+    Returns
+    -------
+    dict of str to TrainingRecord
+        By name. A training that failed is in it with its status; the others ran.
+
+    Raises
+    ------
+    UsageError
+        A training's method, parameters or cases are not usable.
+    """
+    observer = observer or SilentTraining()
+    chosen = [training for training in config.training if only is None or training.name in only]
+    jobs = [_plan(config, training, manifest, folder) for training in chosen]
+    return {job.config.name: _run(job, observer) for job in jobs}
+
+
+def _plan(config: RunConfig, training: TrainingConfig, manifest: Manifest, folder: Path) -> _Job:
+    """Choose cases, check parameters, find the weights to start from."""
+    cases = manifest.select(training.splits, training.modalities, training.experiments).cases
+    unlabelled = [case.case for case in cases if case.label is None]
+    if unlabelled:
+        msg = (
+            f"training '{training.name}': {len(unlabelled)} of {len(cases)} cases have no label "
+            f"({', '.join(unlabelled[:3])}); give them one or choose other splits"
+        )
+        raise UsageError(msg)
+    train, validation = hold_back(cases, training.validation, config.seed)
+    parameters = config.absolute(training.parameters)
+    trainer = build_trainer(
+        training.method, parameters, input=training.input, seed=config.seed, watch=None
+    )
+    message = ""
+    try:
+        weights = [found.record() for found in trainer.weights()]
+    except (WeightsError, MissingDependencyError) as error:
+        weights, message = [], str(error)
+    versions = package_versions(("cellharness", *trainer.packages))
+    out = training_folder(folder, training.name)
+    facts = {
+        "method": training.method,
+        "parameters": trainer.parameters.model_dump(mode="json"),
+        "input": trainer.input,
+        "weights": [found["sha256"] for found in weights],
+        "train": [_hashes(case) for case in train],
+        "validation": [_hashes(case) for case in validation],
+        "seed": config.seed,
+        "versions": versions,
+    }
+    record = TrainingRecord(
+        name=training.name,
+        label=training.display,
+        method=training.method,
+        identity=hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest(),
+        status="error" if message else "running",
+        message=message,
+        # As written where given, so that no machine's path ends up in a report.
+        parameters={**trainer.parameters.model_dump(mode="json"), **training.parameters},
+        weights=weights,
+        train=[case.case for case in train],
+        validation=[case.case for case in validation],
+        versions=versions,
+    )
+    task = TrainingTask(
+        training.method, parameters, training.input, config.seed, train, validation, out
+    )
+    return _Job(training, task, record)
+
+
+def _hashes(case: Case) -> list[str]:
+    """Content of a training case: other pixels or labels make another training."""
+    return [hash_file(path) if path and path.is_file() else "" for path in (case.image, case.label)]
+
+
+def _run(job: _Job, observer: TrainingObserver) -> TrainingRecord:
+    folder, record = job.task.out, job.record
+    label = record.label
+    old = TrainingRecord.read(folder)
+    if record.message:
+        observer.training_finished(label, record, reused=False)
+        return record
+    if old is not None and old.identity == record.identity:
+        if old.status == "ok" and (folder / old.checkpoint).is_file():
+            observer.training_finished(label, old, reused=True)
+            return old
+        record = replace(record, epochs=old.epochs, seconds=old.seconds)
+    elif folder.is_dir():
+        _set_aside(folder)
+    observer.training_started(label)
+    record.write(folder)
+    begun = time.perf_counter()
+    finished = [record.epochs]
+    end = train_in_process(job.task, _relay(observer, label, finished))
+    record = replace(
+        record,
+        status=end.status,
+        message=end.message,
+        checkpoint=end.checkpoint.relative_to(folder).as_posix() if end.checkpoint else "",
+        epochs=finished[0],
+        seconds=record.seconds + time.perf_counter() - begun,
+    )
+    record.write(folder)
+    observer.training_finished(label, record, reused=False)
+    return record
+
+
+def _relay(
+    observer: TrainingObserver, label: str, finished: list[int]
+) -> Callable[[EpochRecord], None]:
+    def relay(record: EpochRecord) -> None:
+        finished[0] = record.epoch
+        observer.epoch_finished(label, record)
+
+    return relay
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep a training of other data or parameters under another name: it may be days of work."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    folder.rename(folder.with_name(f"{folder.name}.replaced-{stamp}"))

@@ -1,0 +1,32 @@
+"""Grey images are handed over as float32; that must not change what Cellpose finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from adapters.registry import build
+from harness.images import read_image, read_label, to_gray
+from harness.worker import MethodSpec, Task, segment_case
+
+pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
+
+# A 16-bit image, colour (the paper's preprocessing leaves it float64), and an 8-bit one.
+CASES = {"cell_00116": np.uint16, "cell_00062": np.float64, "cell_00115": np.uint8}
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_masks_are_those_of_the_papers_own_grey_image(cyto, realdata, tmp_path, name):
+    case = realdata[name]
+    gray = to_gray(read_image(case.image))
+    assert gray.dtype == CASES[name]
+    knobs = {"weights": "cyto", "diameter": 20, "precision": "stock", "device": "cpu"}
+    method = build("cellpose", knobs)
+    method.load()
+    expected = method._model.eval(gray, channels=[0, 0], diameter=20.0)[0]
+    assert expected.max() > 3
+    task = Task(case, tmp_path / "mask.tiff")
+    outcome = segment_case(method, MethodSpec("cellpose", knobs, None, 0), task, {})
+    assert outcome.status == "ok", outcome.message
+    np.testing.assert_array_equal(read_label(task.prediction), expected)

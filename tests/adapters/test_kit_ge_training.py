@@ -1,0 +1,171 @@
+"""Training of the distance U-Net: crops, augmentation, a whole small training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+torch = pytest.importorskip("torch", reason="needs torch")
+pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
+
+from adapters.kit_ge.augment import augment  # noqa: E402
+from adapters.kit_ge.distances import distance_maps  # noqa: E402
+from adapters.kit_ge.training import (  # noqa: E402
+    KitGeTrainer,
+    KitGeTrainingParameters,
+    published_epochs,
+)
+from adapters.kit_ge.training_set import crops_of, radii_of  # noqa: E402
+from adapters.registry import build  # noqa: E402
+from adapters.training import loop  # noqa: E402
+from harness.dataset import Manifest  # noqa: E402
+from harness.errors import UsageError  # noqa: E402
+from harness.scoring import score_pair  # noqa: E402
+from harness.training.samples import TrainingDataError, read_labelled  # noqa: E402
+
+
+@pytest.fixture
+def cases(small_manifest):
+    return list(Manifest.read(small_manifest).cases)
+
+
+@pytest.fixture
+def samples(cases):
+    return read_labelled(cases, "gray_max")
+
+
+def knobs(**more):
+    given = {
+        "recipe": "short",
+        "filters": (4, 16),
+        "crop": 64,
+        "epochs": 2,
+        "validate_every": 1,
+        "precision": "float32",
+        "device": "cpu",
+    }
+    return KitGeTrainingParameters.model_validate({**given, **more})
+
+
+def test_radii_come_from_the_cells(samples):
+    radii = radii_of(samples)
+    # Discs of radius 8 have an area of 197 px and are all alike.
+    assert radii.cell in (8, 9)
+    assert radii.neighbor in (16, 17)
+    assert radii.least_area == 187
+
+
+def test_crops_cover_the_image_and_leave_empty_ones_out(samples):
+    sample = samples[0]
+    sample.labels[:, 64:] = 0
+    crops = list(crops_of(sample, radii_of(samples), 64, "min_max"))
+    # 96 x 112 px make 2 x 2 crops, of which the right ones hold nothing.
+    assert len(crops) == 2
+    cell, _ = distance_maps(sample.labels, radii_of(samples).cell, radii_of(samples).neighbor)
+    assert np.array_equal(crops[0].cell, cell[:64, :64])
+    assert crops[1].image[-1, 0] == -1
+    assert crops[1].cell[32:].max() == 0
+    assert all(crop.image.shape == (64, 64) for crop in crops)
+
+
+def test_what_little_is_left_over_is_cut_off_on_both_sides(samples):
+    object.__setattr__(samples[0], "image", np.arange(68.0)[:, None] * np.ones(64))
+    object.__setattr__(samples[0], "labels", samples[0].labels[:68, :64])
+    (crop,) = crops_of(samples[0], radii_of(samples), 64, "min_max")
+    assert crop.image[0, 0] == pytest.approx(2 * 2 / 67 - 1)
+
+
+def test_augmentation_is_seeded_and_moves_image_and_maps_together():
+    rng = np.random.default_rng(0)
+    truth = np.zeros((64, 64), np.float32)
+    truth[20:40, 10:50] = 1
+    image = 2 * truth - 1
+    for seed in range(40):
+        out = augment(image, truth, truth / 2, np.random.default_rng(seed))
+        again = augment(image, truth, truth / 2, np.random.default_rng(seed))
+        for first, second in zip(out, again, strict=True):
+            assert np.array_equal(first, second)
+        picture, cell, neighbor = out
+        assert all(part.shape == (64, 64) and part.dtype == np.float32 for part in out)
+        assert all(np.isfinite(part).all() for part in out)
+        np.testing.assert_allclose(neighbor, cell / 2, atol=1e-5)
+        assert picture[cell > 0.9].mean() > picture[cell < 0.1].mean() + 0.1
+    del rng
+
+
+def test_augmentation_takes_a_constant_crop():
+    flat = np.full((64, 64), -1, np.float32)
+    zero = np.zeros_like(flat)
+    for seed in range(30):
+        assert np.isfinite(augment(flat, zero, zero, np.random.default_rng(seed))[0]).all()
+
+
+def test_a_small_training_finds_discs_and_predicts(cases, tmp_path):
+    checkpoint = KitGeTrainer(knobs(epochs=12, filters=(8, 32), learning_rate=3e-3)).fit(
+        cases[:4], cases[4:], tmp_path
+    )
+    log = pd.read_csv(tmp_path / "epochs.csv")
+    assert log["train_loss"].iloc[-1] < 0.5 * log["train_loss"].iloc[0]
+    method = build("kit-ge", {"weights": str(checkpoint), "tile": 64, "tile_overlap": 16})
+    method.load()
+    method.warmup()
+    truth = tifffile.imread(cases[5].label)
+    masks = method.segment(tifffile.imread(cases[5].image))
+    assert score_pair(truth, masks, profile="strict")[0].f1 > 0.7
+    assert method.details()["filters"] == [8, 32]
+    # Sizes it was not made for.
+    assert method.segment(np.zeros((30, 31), np.uint8)).shape == (30, 31)
+    with pytest.raises(ValueError, match="takes grey images"):
+        method.segment(np.zeros((30, 31, 3), np.uint8))
+
+
+def test_a_resumed_training_ends_with_the_same_bits(cases, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "STATE_EVERY_S", -1.0)
+
+    class StopError(Exception):
+        pass
+
+    def stop(record):
+        if record.epoch == 2:
+            raise StopError
+
+    whole = KitGeTrainer(knobs(epochs=4)).fit(cases[:4], cases[4:], tmp_path / "whole")
+    with pytest.raises(StopError):
+        KitGeTrainer(knobs(epochs=4), watch=stop).fit(cases[:4], cases[4:], tmp_path / "broken")
+    resumed = KitGeTrainer(knobs(epochs=4)).fit(cases[:4], cases[4:], tmp_path / "broken")
+    assert whole.read_bytes() == resumed.read_bytes()
+
+
+def test_labels_without_cells_are_refused(cases, tmp_path):
+    for case in cases[:2]:
+        tifffile.imwrite(case.label, np.zeros((96, 112), np.uint16))
+    with pytest.raises(TrainingDataError, match="none of the 2 training images has a cell"):
+        KitGeTrainer(knobs()).fit(cases[:2], [], tmp_path)
+
+
+def test_one_cell_in_one_tiny_image_trains(cases, tmp_path):
+    labels = np.zeros((30, 30), np.uint16)
+    labels[8:22, 8:22] = 1
+    tifffile.imwrite(cases[0].label, labels)
+    tifffile.imwrite(cases[0].image, labels.astype(np.uint8) * 200)
+    checkpoint = KitGeTrainer(knobs()).fit(cases[:1], [], tmp_path)
+    assert checkpoint.is_file()
+
+
+def test_epochs_depend_on_the_number_of_crops():
+    paper = KitGeTrainingParameters.model_validate({})
+    assert (paper.epochs, paper.filters, paper.crop) == (None, (64, 1024), 320)
+    assert published_epochs(49) == 560
+    assert published_epochs(1500) == 200
+
+
+def test_a_checkpoint_that_is_none_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="weights"):
+        build("kit-ge", {})
+    path = tmp_path / "x.pt"
+    torch.save({"a": torch.zeros(2)}, path)
+    method = build("kit-ge", {"weights": str(path)})
+    with pytest.raises(UsageError, match="not a distance U-Net"):
+        method.load()

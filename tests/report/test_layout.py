@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+from figure_reader import texts_outside, texts_over_each_other
+from matplotlib.lines import Line2D
+
+from harness.report.distributions import distribution_figure, published_figure
+from harness.report.layout import draw_key, fit_labels, keys_per_row, plan_named
+from harness.report.loading import load_run
+from harness.report.published import published
+from harness.report.style import (
+    ONE_COLUMN_MM,
+    TWO_COLUMNS_MM,
+    journal_style,
+    method_styles,
+    new_figure,
+)
+
+WIDTHS = pytest.mark.parametrize("width_mm", [ONE_COLUMN_MM, TWO_COLUMNS_MM])
+
+
+def test_names_that_are_cut_stay_apart():
+    names = [
+        "Cellpose 2.0 fine-tuned, diameter estimated",
+        "Cellpose 2.0 fine-tuned, diameter mean",
+    ]
+    labels = fit_labels(names, 5.0)
+    assert labels.angle == 45
+    assert labels.texts == ("Cellpose 2.0…eter estimated", "Cellpose 2.0…diameter mean")
+    assert fit_labels(names[:1], 5.0).texts == ("Cellpose 2.0 fine-tuned, di…",)
+
+
+def test_turned_names_get_room_on_the_left():
+    short, _ = plan_named(5, ["A", "B"], TWO_COLUMNS_MM, 24.0)
+    long, _ = plan_named(5, ["Cellpose 2.0, training mean", "B"], TWO_COLUMNS_MM, 24.0)
+    last, _ = plan_named(1, ["B", *"CDEFGHIJK", "Otsu + watershed"], TWO_COLUMNS_MM, 60.0)
+    assert short.left_mm == last.left_mm == 10
+    assert long.left_mm > 15
+
+
+@WIDTHS
+def test_no_name_of_a_method_is_cut(make_run, width_mm):
+    methods = {f"m{i}": f"Cellpose 2.0, training {i}" for i in range(8)}
+    run = load_run(make_run(methods=methods, thresholds=(0.5,), per_modality=2))
+    with journal_style():
+        figures = [
+            distribution_figure(run, method_styles(run.methods), width_mm),
+            published_figure(published(), width_mm),
+        ]
+    for figure in figures:
+        assert texts_outside(figure) == []
+        assert texts_over_each_other(figure) == []
+
+
+@WIDTHS
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["A"] * 9,
+        [f"Method of a longish name {i}" for i in range(7)],
+        ["All images", "Brightfield", "Phase-contrast", "DIC"],
+    ],
+)
+def test_keys_fit_the_width_they_are_given(width_mm, names):
+    with journal_style():
+        figure = new_figure(width_mm, 60)
+        samples = [Line2D([], [], label=name) for name in names]
+        draw_key(figure, samples, 8.0, keys_per_row(names, width_mm - 10))
+        assert texts_outside(figure) == []

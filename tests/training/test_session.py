@@ -1,0 +1,175 @@
+"""Trainings inside a run: reused, resumed, failed, replaced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from harness.config import ConfigError, load_config
+from harness.dataset import Manifest
+from harness.errors import UsageError
+from harness.run import run_comparison
+from harness.training.record import TrainingRecord
+from harness.training.session import run_trainings
+
+
+def configure(manifest, parameters=None, methods=None, **more):
+    config = {
+        "name": "try",
+        "dataset": {"manifest": manifest.name},
+        "scoring": {"workers": 1, "thresholds": [0.5]},
+        "training": [
+            {
+                "name": "mine",
+                "method": "learned",
+                "splits": ["train", "test"],
+                "parameters": {"epochs": 2, **(parameters or {})},
+                **more,
+            }
+        ],
+        "methods": methods
+        or [{"name": "m", "method": "learned", "parameters": {"weights": "trained:mine"}}],
+    }
+    path = manifest.parent / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return load_config(path)
+
+
+class Watcher:
+    def __init__(self):
+        self.seen = []
+
+    def training_started(self, label):
+        self.seen.append("started")
+
+    def epoch_finished(self, label, record):
+        self.seen.append(record.epoch)
+
+    def training_finished(self, label, record, reused):
+        self.seen.append((record.status, reused))
+
+
+def test_a_run_trains_first_and_predicts_with_the_result(learned, small_manifest, tmp_path):
+    run = tmp_path / "run"
+    watcher = Watcher()
+    result = run_comparison(configure(small_manifest), run, training_observer=watcher)
+    assert watcher.seen == ["started", 1, 2, ("ok", False)]
+    assert result.statuses == {"m": {"ok": 5}}
+    scores = pd.read_csv(run / "scores.csv")
+    assert (scores.loc[scores["profile"] == "strict", "f1"] == 1).all()
+    head = json.loads((run / "run.json").read_text())
+    (training,) = head["trainings"]
+    assert training["status"] == "ok"
+    assert len(training["validation"]) == 2
+    assert len(training["train"]) == 4
+    (weights,) = head["methods"][0]["weights"]
+    assert len(weights["sha256"]["network"]) == 64
+    # As configured, without this machine's path.
+    assert head["methods"][0]["parameters"]["weights"] == "trained:mine"
+
+
+def test_a_finished_training_is_used_again_and_another_one_is_set_aside(
+    learned, small_manifest, tmp_path
+):
+    run = tmp_path / "run"
+    manifest = Manifest.read(small_manifest)
+    first = run_trainings(configure(small_manifest), manifest, run)["mine"]
+    watcher = Watcher()
+    again = run_trainings(configure(small_manifest), manifest, run, observer=watcher)["mine"]
+    assert watcher.seen == [("ok", True)]
+    assert again == first
+    changed = configure(small_manifest, {"epochs": 3})
+    third = run_trainings(changed, manifest, run)["mine"]
+    assert third.identity != first.identity
+    assert third.epochs == 3
+    (old,) = (run / "training").glob("mine.replaced-*")
+    assert TrainingRecord.read(old) == first
+
+
+@pytest.mark.parametrize(
+    ("fail", "status", "message"),
+    [
+        ("raise", "error", "RuntimeError: no luck"),
+        ("memory", "oom", "MemoryError: too much"),
+        ("die", "error", "exit code 3"),
+    ],
+)
+def test_a_failed_training_fails_its_methods_and_nothing_else(
+    learned, small_manifest, tmp_path, fail, status, message
+):
+    methods = [
+        {"name": "m", "method": "learned", "parameters": {"weights": "trained:mine"}},
+        {"name": "truth", "method": "dummy-truth"},
+    ]
+    config = configure(small_manifest, {"fail": fail}, methods)
+    run = tmp_path / "run"
+    result = run_comparison(config, run)
+    assert result.statuses == {"m": {"error": 5}, "truth": {"ok": 5}}
+    assert f"training 'mine' ended with {status}" in result.messages["m"]
+    assert message in result.messages["m"]
+    record = TrainingRecord.read(run / "training" / "mine")
+    assert record.status == status
+    assert message in record.message
+
+
+def _train(path, folder):
+    config = load_config(path)
+    run_trainings(config, Manifest.read(config.resolve(config.dataset.manifest)), folder)
+
+
+def test_a_training_goes_on_after_a_kill(learned, small_manifest, tmp_path):
+    config = configure(small_manifest, {"epochs": 6, "nap": 0.3})
+    run = tmp_path / "run"
+    process = get_context("fork").Process(
+        target=_train, args=(small_manifest.parent / "config.yaml", run)
+    )
+    process.start()
+    state = run / "training" / "mine" / "state.json"
+    deadline = time.monotonic() + 60
+    while not (state.is_file() and json.loads(state.read_text() or "{}").get("epoch", 0) >= 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    watcher = Watcher()
+    record = run_trainings(config, Manifest.read(small_manifest), run, observer=watcher)["mine"]
+    assert record.status == "ok"
+    epochs = [seen for seen in watcher.seen if isinstance(seen, int)]
+    assert epochs[-1] == 6
+    assert epochs[0] >= 3
+    log = pd.read_csv(run / "training" / "mine" / "epochs.csv")
+    assert log["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_cannot_be_trained_is_refused_before_anything_runs(learned, small_manifest, tmp_path):
+    manifest = Manifest.read(small_manifest)
+
+    def attempt(**changes):
+        run_trainings(configure(small_manifest, **changes), manifest, tmp_path / "run")
+
+    with pytest.raises(UsageError, match=r"'otsu-watershed' cannot be trained; .*cellpose2"):
+        attempt(method="otsu-watershed")
+    with pytest.raises(UsageError, match=r"epoch: unknown key. Did you mean 'epochs'\?"):
+        attempt(parameters={"epoch": 3})
+    with pytest.raises(UsageError, match=r"No case has split .*trian"):
+        attempt(splits=["trian"])
+    with pytest.raises(ConfigError, match="validation"):
+        attempt(validation=1.0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_cases_without_labels_are_refused_by_name(learned, small_manifest, tmp_path):
+    text = small_manifest.read_text().replace("labels/case_0_label.tiff", "")
+    small_manifest.write_text(text)
+    with pytest.raises(UsageError, match=r"1 of 6 cases have no label .case_0"):
+        run_trainings(
+            configure(small_manifest), Manifest.read(small_manifest), Path(tmp_path / "run")
+        )

@@ -1,0 +1,91 @@
+"""Cases for training: chosen, held back, read, or refused by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from harness.dataset import Manifest
+from harness.errors import UsageError
+from harness.training.references import referenced, resolve_references
+from harness.training.samples import TrainingDataError, read_labelled
+from harness.training.sets import hold_back
+
+
+@pytest.fixture
+def cases(small_manifest):
+    return list(Manifest.read(small_manifest).cases)
+
+
+def test_every_modality_gives_its_share(cases):
+    train, validation = hold_back(cases, 0.3, seed=1)
+    assert Counter(case.modality for case in validation) == {"DIC": 1, "Fluorescent": 1}
+    assert {case.case for case in train} | {case.case for case in validation} == {
+        case.case for case in cases
+    }
+    assert not set(train) & set(validation)
+
+
+def test_the_same_seed_holds_back_the_same_cases_whatever_their_order(cases):
+    def held(given, seed):
+        return {case.case for case in hold_back(given, 0.3, seed)[1]}
+
+    assert held(cases, 1) == held(cases[::-1], 1)
+    assert len({frozenset(held(cases, seed)) for seed in range(20)}) > 1
+
+
+def test_a_single_case_of_a_modality_is_learned_from(cases):
+    train, validation = hold_back(cases[:1], 0.9, seed=0)
+    assert (len(train), len(validation)) == (1, 0)
+    assert hold_back(cases, 0.0, seed=0)[1] == []
+
+
+def test_images_come_as_float32_with_their_labels(cases):
+    sample = read_labelled(cases[:1], "gray_max")[0]
+    assert sample.image.dtype == np.float32
+    assert sample.image.shape == sample.labels.shape
+    assert sample.n_cells == 9
+
+
+def test_all_unusable_cases_are_named_at_once(cases, tmp_path):
+    tifffile.imwrite(tmp_path / "small.tiff", np.ones((5, 5), np.uint8))
+    (tmp_path / "broken.tif").write_bytes(b"II*\0")
+    faulty = [
+        replace(cases[0], label=None),
+        replace(cases[1], label=tmp_path / "small.tiff"),
+        replace(cases[2], image=tmp_path / "broken.tif"),
+        cases[3],
+    ]
+    with pytest.raises(TrainingDataError) as caught:
+        read_labelled(faulty, "gray_max")
+    message = str(caught.value)
+    assert "3 of 4 training cases" in message
+    assert "case_0: it has no label image" in message
+    assert "case_1: image (96, 112) and label (5, 5) differ" in message
+    assert "case_2" in message
+    assert "case_3" not in message
+
+
+def test_trained_weights_are_named_by_training_and_epoch(tmp_path):
+    results = {"a": "checkpoints/best.pt"}
+
+    def path(value):
+        replaced = resolve_references({"weights": value, "n": 3}, tmp_path, ["a", "b"], results)
+        assert replaced["n"] == 3
+        return replaced["weights"]
+
+    folder = tmp_path / "training"
+    assert path("trained:a") == str(folder / "a/checkpoints/best.pt")
+    assert path("trained:b") == str(folder / "b/checkpoints/last.pt")
+    assert path("trained:a@40") == str(folder / "a/checkpoints/epoch-0040.pt")
+    assert path("trained:a@last") == str(folder / "a/checkpoints/last.pt")
+    assert path("cyto") == "cyto"
+    assert referenced({"weights": "trained:a@40", "other": 1}) == {"a"}
+    with pytest.raises(UsageError, match=r"unknown training 'c'.*Valid: a, b"):
+        path("trained:c")
+    with pytest.raises(UsageError, match=r"trained:NAME@EPOCH"):
+        path("trained:a@soon")
