@@ -23,7 +23,7 @@ from adapters.cellpose.flows import flows_of
 from adapters.cellpose.network import FastNetwork, choose_precision, load_network
 from adapters.cellpose.weights import diam_mean_of, resolve
 from adapters.training.learner import Batch, Learner, Network
-from adapters.training.loop import run
+from adapters.training.loop import resolved, run
 from adapters.training.prefetch import prefetched
 from adapters.training.sampling import balanced_weights
 from adapters.training.trainer import Trainer, TrainingParameters
@@ -48,13 +48,13 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     },
     # For a few dozen images on a CPU.
     "short": {
-        "epochs": 30,
+        "epochs": 20,
         "batch_size": 8,
         "learning_rate": 0.05,
         "optimizer": "sgd",
         "weight_decay": 1e-5,
-        "save_every": 10,
-        "validate_every": 10,
+        "save_every": 5,
+        "validate_every": 5,
     },
 }
 
@@ -64,7 +64,7 @@ class FinetuningParameters(TrainingParameters):
 
     recipe: Literal["paper", "short"] = Field(
         "paper",
-        description="paper: 500 epochs, batch 32, SGD at 0.2. short: 30 epochs, batch 8, for a "
+        description="paper: 500 epochs, batch 32, SGD at 0.2. short: 20 epochs, batch 8, SGD at 0.05, for a "
         "few dozen images on a CPU. Other knobs win over it.",
     )
     weights: str = Field("cyto2", description="Registered weights, or the path of a weight file.")
@@ -106,6 +106,10 @@ class CellposeTrainer(Trainer):
     def weights(self) -> tuple[Weights, ...]:
         """Weights that the fine-tuning starts from."""
         return (resolve(self.parameters.weights),)
+
+    def resolved(self) -> dict[str, Any]:
+        """Device and precision."""
+        return dict(resolved(self.parameters))
 
     def fit(self, train: Sequence[Case], validation: Sequence[Case], out: Path) -> Path:
         """Fine-tune, see :meth:`Trainer.fit`; the checkpoint is a state dict cellpose reads."""

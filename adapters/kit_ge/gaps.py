@@ -112,7 +112,7 @@ def _least_sum(area: int) -> float:
 def _minor_axis(pixels: np.ndarray) -> float:
     """Minor axis of the ellipse with the gap's second moments, px."""
     count = len(pixels)
-    sy, sx, syy, sxx, sxy = 0, 0, 0, 0, 0
+    sy = sx = syy = sxx = sxy = np.int64(0)
     for i in range(count):
         y, x = np.int64(pixels[i, 0] - pixels[0, 0]), np.int64(pixels[i, 1] - pixels[0, 1])
         sy += y

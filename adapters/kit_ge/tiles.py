@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-#: Takes tiles (N, S, S) and gives their maps (neighbour, cell), each (N, S, S).
+#: Takes tiles (N, h, w) and gives their maps (neighbour, cell), each (N, h, w).
 Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+class Span(NamedTuple):
+    """A tile along one axis: its first pixel, and the weight of each of its pixels."""
+
+    start: int
+    weights: np.ndarray
 
 
 def predict_tiled(
@@ -21,18 +29,19 @@ def predict_tiled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict both maps of an image.
 
-    An image no larger than a tile goes through the network whole. A larger one is cut
-    into overlapping tiles; where they overlap, their maps are averaged with weights that
-    fall linearly to the tile's edge, so that no seam is left for the watershed.
+    Tiles start at multiples of ``divisor``: there the strided convolutions see the same grid as
+    in the whole image, and elsewhere another. What lies within a quarter of the overlap from a
+    tile's edge knows least of its surroundings and is not used; in the middle of the overlap the
+    weight passes linearly from one tile to the next, so that no seam is left for the watershed.
 
     Parameters
     ----------
     image : ndarray of float32, (H, W)
-        Normalised.
+        Normalised. It is mirrored on the right and below up to a multiple of ``divisor``.
     predict : callable
         The network on a batch of tiles.
     tile : int
-        Side of a tile in px, a multiple of ``divisor``.
+        Side of a tile in px, a multiple of ``divisor``; an image no larger is one tile.
     overlap : int
         Px that neighbouring tiles share at least, below half a tile.
     divisor : int
@@ -43,68 +52,75 @@ def predict_tiled(
     Returns
     -------
     neighbor, cell : ndarray of float32, (H, W)
-        Memory beside them: the batch of tiles and one weight map.
+        Memory beside image and maps: one batch of tiles.
 
     Raises
     ------
     ValueError
         Tile, overlap and divisor do not go together.
     """
-    if tile % divisor or tile <= 0 or not 0 <= overlap < tile / 2:
+    if tile % divisor or not 0 <= overlap < tile / 2 or tile - overlap < divisor:
         msg = (
             f"tile {tile} with overlap {overlap}: the tile must be a multiple of {divisor} and "
-            "more than twice the overlap"
+            f"more than twice the overlap, and at least {divisor} more than it"
         )
         raise ValueError(msg)
-    height, width = image.shape
-    # A dimension that fits is padded to what the network takes, not to a whole tile.
-    sides = [min(tile, -(-length // divisor) * divisor) for length in (height, width)]
-    padded = _padded(
-        image, [max(length, side) for length, side in zip((height, width), sides, strict=True)]
-    )
-    rows = _starts(padded.shape[0], sides[0], overlap)
-    columns = _starts(padded.shape[1], sides[1], overlap)
-    if len(rows) == len(columns) == 1:
-        neighbor, cell = predict(padded[None])
-        return neighbor[0, :height, :width].copy(), cell[0, :height, :width].copy()
-    maps = np.zeros((2, *padded.shape), np.float32)
-    total = np.zeros(padded.shape, np.float32)
-    weight = np.minimum.outer(_ramp(sides[0], overlap), _ramp(sides[1], overlap))
-    windows = [np.s_[y : y + sides[0], x : x + sides[1]] for y in rows for x in columns]
-    for group in _grouped(windows, batch_size):
-        predicted = predict(np.stack([padded[window] for window in group]))
-        for part, whole in zip(predicted, maps, strict=True):
-            for window, one in zip(group, part, strict=True):
-                whole[window] += weight * one
-        for window in group:
-            total[window] += weight
-    maps /= total
-    neighbor, cell = maps[:, :height, :width]
+    rows, columns = (spans(length, tile, overlap, divisor) for length in image.shape)
+    neighbor, cell = np.zeros(image.shape, np.float32), np.zeros(image.shape, np.float32)
+    places = [(row, column) for row in rows for column in columns]
+    for first in range(0, len(places), batch_size):
+        group = places[first : first + batch_size]
+        near, inside = predict(np.stack([_cut(image, *place) for place in group]))
+        for number, (row, column) in enumerate(group):
+            y = slice(row.start, min(row.start + len(row.weights), image.shape[0]))
+            x = slice(column.start, min(column.start + len(column.weights), image.shape[1]))
+            seen = (slice(0, y.stop - y.start), slice(0, x.stop - x.start))
+            weights = np.outer(row.weights, column.weights)[seen]
+            neighbor[y, x] += weights * near[number][seen]
+            cell[y, x] += weights * inside[number][seen]
     return neighbor, cell
 
 
-def _padded(image: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Mirror an image to the right and below; a side of 1 px is repeated."""
-    pad = [(0, wanted - length) for length, wanted in zip(image.shape, shape, strict=True)]
-    return np.pad(image, pad, mode="symmetric") if any(after for _, after in pad) else image
+def spans(length: int, tile: int, overlap: int, divisor: int) -> list[Span]:
+    """Place tiles evenly along one axis; their weights add up to 1 at every pixel.
+
+    Parameters
+    ----------
+    length : int
+        Pixels of the image along the axis.
+    tile, overlap, divisor : int
+        As in :func:`predict_tiled`.
+
+    Returns
+    -------
+    list of Span
+        All of equal length; the last reaches less than ``divisor`` px beyond the image.
+    """
+    units = -(-length // divisor)
+    if units * divisor <= tile:
+        return [Span(0, np.ones(units * divisor, np.float32))]
+    beyond = units - tile // divisor
+    steps = -(-beyond // ((tile - overlap) // divisor))
+    starts = [divisor * (number * beyond // steps) for number in range(steps + 1)]
+    weights = np.ones((len(starts), tile), np.float32)
+    for number in range(steps):
+        shared = starts[number] + tile - starts[number + 1]
+        ramp = _ramp(shared, max(overlap / 2, 1))
+        weights[number, tile - shared :] *= 1 - ramp
+        weights[number + 1, :shared] *= ramp
+    return [Span(start, row) for start, row in zip(starts, weights, strict=True)]
 
 
-def _starts(length: int, side: int, overlap: int) -> list[int]:
-    """Evenly spread first pixels of tiles that cover a length with at least the overlap."""
-    if length == side:
-        return [0]
-    count = -(-(length - overlap) // (side - overlap))
-    return [round(i * (length - side) / (count - 1)) for i in range(count)]
+def _ramp(shared: int, length: float) -> np.ndarray:
+    """Weight of the later of two tiles where they overlap: 0, in the middle a line, 1."""
+    from_middle = (np.arange(shared) + 0.5 - shared / 2) / length
+    return np.clip(from_middle + 0.5, 0, 1).astype(np.float32)
 
 
-def _ramp(side: int, overlap: int) -> np.ndarray:
-    """Weights that rise from the edge over the overlap; never 0."""
-    distance = np.minimum(np.arange(side) + 0.5, np.arange(side)[::-1] + 0.5)
-    return np.minimum(distance / max(overlap, 1), 1).astype(np.float32)
-
-
-def _grouped(
-    items: Sequence[tuple[slice, slice]], size: int
-) -> Iterator[Sequence[tuple[slice, slice]]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _cut(image: np.ndarray, row: Span, column: Span) -> np.ndarray:
+    """Cut a tile out, mirrored where it reaches beyond the image; a side of 1 px is repeated."""
+    part = image[
+        row.start : row.start + len(row.weights), column.start : column.start + len(column.weights)
+    ]
+    pad = [(0, len(row.weights) - part.shape[0]), (0, len(column.weights) - part.shape[1])]
+    return np.pad(part, pad, mode="symmetric") if any(after for _, after in pad) else part

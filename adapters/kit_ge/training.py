@@ -20,7 +20,7 @@ from adapters.kit_ge.segmenter import Predictor
 from adapters.kit_ge.tiles import predict_tiled
 from adapters.kit_ge.training_set import Crop, crops_of, radii_of
 from adapters.training.learner import Batch, Learner, Network
-from adapters.training.loop import choose_precision, run
+from adapters.training.loop import choose_precision, resolved, run
 from adapters.training.prefetch import prefetched
 from adapters.training.sampling import balanced_weights
 from adapters.training.trainer import Trainer, TrainingParameters
@@ -33,9 +33,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "paper": {"save_every": 20, "validate_every": 10},
     # For a few dozen images on a CPU.
     "short": {
-        "epochs": 30,
-        "save_every": 10,
-        "validate_every": 10,
+        "epochs": 24,
+        "learning_rate": 1.5e-3,
+        "save_every": 8,
+        "validate_every": 8,
         "filters": (16, 256),
         "crop": 192,
         "crops_per_epoch": 160,
@@ -66,8 +67,8 @@ class KitGeTrainingParameters(TrainingParameters):
     )
     normalisation: Normalisation = Field(
         "min_max",
-        description="min_max: each image to [-1, 1] in training as in prediction. published: the "
-        "mismatch of the published code.",
+        description="min_max: each image to [-1, 1] in training as in prediction. published: in "
+        "training by way of uint16, as the published code.",
     )
     activation: Activation = Field("relu", description="Of the hidden layers.")
 
@@ -85,6 +86,10 @@ class KitGeTrainer(Trainer):
     Parameters: ClassVar[type[TrainingParameters]] = KitGeTrainingParameters
     parameters: KitGeTrainingParameters
     packages: ClassVar[tuple[str, ...]] = ("torch", "numpy", "scipy", "scikit-image")
+
+    def resolved(self) -> dict[str, Any]:
+        """Device and precision."""
+        return dict(resolved(self.parameters))
 
     def fit(self, train: Sequence[Case], validation: Sequence[Case], out: Path) -> Path:
         """Train, see :meth:`Trainer.fit`."""

@@ -109,6 +109,12 @@ def result_path(out: Path, parameters: TrainingParameters) -> Path:
     return out / "checkpoints" / f"{name}.pt"
 
 
+def resolved(parameters: TrainingParameters) -> dict[str, str]:
+    """Say which device and precision a training would take on this machine."""
+    device = choose_device(parameters.device)
+    return {"device": device, "precision": choose_precision(parameters.precision, device)}
+
+
 def choose_device(wanted: str) -> Literal["cpu", "cuda"]:
     """Settle what ``auto`` means here.
 

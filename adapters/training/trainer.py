@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -87,6 +87,10 @@ class Trainer(ABC):
     def weights(self) -> tuple[Weights, ...]:
         """Weights that the training starts from; empty from scratch."""
         return ()
+
+    def resolved(self) -> dict[str, Any]:
+        """What automatic choices come to on this machine; part of what is trained."""
+        return {}
 
     @abstractmethod
     def fit(self, train: Sequence[Case], validation: Sequence[Case], out: Path) -> Path:

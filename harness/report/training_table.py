@@ -151,6 +151,9 @@ def _epochs(training: Training) -> str:
 def _knob(name: str) -> Cell:
     def cell(training: Training) -> str:
         value = training.parameters.get(name)
+        resolved = training.resolved.get(name)
+        if value == "auto" and resolved is not None:
+            return f"{resolved} (auto)"
         return NOTHING if value is None else str(shorten_paths(value))
 
     return cell
@@ -216,6 +219,7 @@ def _raw(training: Training, groups: Sequence[str]) -> dict[str, Any]:
         "n_validation": training.n_validation,
         "epochs": training.finished,
         **{name: training.parameters.get(name) for name in knobs},
+        "resolved_precision": training.resolved.get("precision"),
         "seconds": training.seconds,
         "status": training.status,
         "message": training.message,

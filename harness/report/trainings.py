@@ -38,6 +38,8 @@ class Training:
         Path of the resulting weights below the training's folder, "" where there are none.
     parameters
         All knobs.
+    resolved
+        What its automatic choices came to.
     weights
         Records of the weights it started from.
     n_train, n_validation
@@ -63,6 +65,7 @@ class Training:
     message: str
     checkpoint: str
     parameters: Mapping[str, Any]
+    resolved: Mapping[str, Any]
     weights: Sequence[Mapping[str, Any]]
     n_train: int
     n_validation: int
@@ -154,6 +157,7 @@ def _load(run: Path, record: Mapping[str, Any], label: str) -> Training:
         message=str(record.get("message") or ""),
         checkpoint=str(record.get("checkpoint") or ""),
         parameters=record.get("parameters") or {},
+        resolved=record.get("resolved") or {},
         weights=list(record.get("weights") or []),
         n_train=len(record.get("train") or []),
         n_validation=len(record.get("validation") or []),

@@ -76,15 +76,20 @@ class TrainingLog:
 
     def append(self, record: EpochRecord) -> None:
         """Add one epoch."""
-        loss = "" if record.validation_loss is None else repr(record.validation_loss)
-        row = [record.epoch, repr(record.learning_rate), repr(record.train_loss), loss]
+        loss = "" if record.validation_loss is None else _exact(record.validation_loss)
+        row = [record.epoch, _exact(record.learning_rate), _exact(record.train_loss), loss]
         _append(self.epochs, EPOCH_COLUMNS, [[*row, f"{record.seconds:.3f}"]])
         scores = [
-            [record.epoch, name, score.n, repr(score.mean_f1), repr(score.median_f1)]
+            [record.epoch, name, score.n, _exact(score.mean_f1), _exact(score.median_f1)]
             for name, score in record.scores.items()
         ]
         if scores:
             _append(self.validation, VALIDATION_COLUMNS, scores)
+
+
+def _exact(value: float) -> str:
+    """All digits, also of a number that is NumPy's or torch's."""
+    return repr(float(value))
 
 
 def _append(path: Path, columns: tuple[str, ...], rows: list[list[object]]) -> None:

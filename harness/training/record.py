@@ -30,6 +30,8 @@ class TrainingRecord:
         Path of the resulting weights below the training's folder, "" while there are none.
     parameters : mapping
         All knobs, defaults included.
+    resolved : mapping
+        What its automatic choices come to on this machine, such as precision and device.
     weights : list of dict
         Name and SHA256 of the weights it started from; empty from scratch.
     train, validation : list of str
@@ -49,6 +51,7 @@ class TrainingRecord:
     message: str = ""
     checkpoint: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    resolved: Mapping[str, Any] = field(default_factory=dict)
     weights: Sequence[Mapping[str, Any]] = ()
     train: Sequence[str] = ()
     validation: Sequence[str] = ()

@@ -87,16 +87,18 @@ def _plan(config: RunConfig, training: TrainingConfig, manifest: Manifest, folde
     trainer = build_trainer(
         training.method, parameters, input=training.input, seed=config.seed, watch=None
     )
-    message = ""
+    message, weights, resolved = "", [], {}
     try:
         weights = [found.record() for found in trainer.weights()]
+        resolved = trainer.resolved()
     except (WeightsError, MissingDependencyError) as error:
-        weights, message = [], str(error)
+        message = str(error)
     versions = package_versions(("cellharness", *trainer.packages))
     out = training_folder(folder, training.name)
     facts = {
         "method": training.method,
         "parameters": trainer.parameters.model_dump(mode="json"),
+        "resolved": resolved,
         "input": trainer.input,
         "weights": [found["sha256"] for found in weights],
         "train": [_hashes(case) for case in train],
@@ -113,6 +115,7 @@ def _plan(config: RunConfig, training: TrainingConfig, manifest: Manifest, folde
         message=message,
         # As written where given, so that no machine's path ends up in a report.
         parameters={**trainer.parameters.model_dump(mode="json"), **training.parameters},
+        resolved=resolved,
         weights=weights,
         train=[case.case for case in train],
         validation=[case.case for case in validation],
