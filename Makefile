@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench mini clean help
+.PHONY: demo test lint bench mini mini-baselines clean help
 
 help:
 	@echo "make demo   environment, weights, embedded data, the comparison, a report to open"
@@ -12,13 +12,14 @@ help:
 	@echo "make lint   ruff and mypy, as pre-commit runs them"
 	@echo "make bench  speed, as ratios against references timed in the same run"
 	@echo "make mini   the comparison on the real images beside the project"
+	@echo "make mini-baselines   the paper's four baselines there, trained and compared"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; choose one with: make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cellpose,kit-ge,test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cellpose,kit-ge,omnipose,test,lint]'
 	@touch $(STAMP)
 
 demo: $(STAMP)
@@ -39,6 +40,10 @@ bench: $(STAMP)
 mini: $(STAMP)
 	$(BIN)/cellharness weights fetch cyto
 	$(BIN)/cellharness run configs/mini.yaml --out runs/mini --resume
+
+mini-baselines: $(STAMP)
+	$(BIN)/cellharness weights fetch cyto
+	$(BIN)/cellharness run configs/mini-baselines.yaml --out runs/mini-baselines --resume
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

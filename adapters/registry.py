@@ -30,6 +30,8 @@ METHODS: dict[str, str] = {
     "cellpose2": "adapters.cellpose.finetuned:Cellpose2",
     "kit-ge": "adapters.kit_ge.segmenter:KitGe",
     "otsu-watershed": "adapters.otsu_watershed:OtsuWatershed",
+    "omnipose-paper": "adapters.omnipose.segmenter:OmniposePaper",
+    "omnipose": "adapters.omnipose.segmenter:Omnipose",
     "precomputed": "adapters.precomputed:Precomputed",
     "dummy-threshold": "adapters.dummy:Threshold",
     "dummy-truth": "adapters.dummy:Truth",
@@ -44,6 +46,14 @@ WEIGHTS: dict[str, str] = {
     "cyto2": "adapters.cellpose.weights:CYTO2",
     "cyto3": "adapters.cellpose.weights:CYTO3",
     "nuclei": "adapters.cellpose.weights:NUCLEI",
+    "cyto2-four-networks": "adapters.omnipose.weights:CYTO2_FOUR_NETWORKS",
+    "cyto2_omni": "adapters.omnipose.weights:CYTO2_OMNI",
+    "bact_phase_omni": "adapters.omnipose.weights:BACT_PHASE_OMNI",
+    "bact_fluor_omni": "adapters.omnipose.weights:BACT_FLUOR_OMNI",
+    "bact_phase_affinity": "adapters.omnipose.weights:BACT_PHASE_AFFINITY",
+    "worm_omni": "adapters.omnipose.weights:WORM_OMNI",
+    "worm_bact_omni": "adapters.omnipose.weights:WORM_BACT_OMNI",
+    "worm_high_res_omni": "adapters.omnipose.weights:WORM_HIGH_RES_OMNI",
 }
 
 

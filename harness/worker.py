@@ -70,7 +70,7 @@ def serve(connection: Connection, spec: MethodSpec) -> None:
     spec : MethodSpec
         The method.
     """
-    _die_with_parent()
+    die_with_parent()
     _die_first()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     timer = PhaseTimer()
@@ -225,7 +225,7 @@ def seed_everything(seed: int) -> None:
         torch.manual_seed(seed)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to end this process when the coordinator is killed; elsewhere the pipe closes."""
     try:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)

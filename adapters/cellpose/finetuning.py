@@ -20,7 +20,8 @@ from cellpose.resnet_torch import CPnet
 from pydantic import Field, model_validator
 
 from adapters.cellpose.flows import flows_of
-from adapters.cellpose.network import FastNetwork, choose_precision, load_network
+from adapters.cellpose.network import choose_precision, load_network
+from adapters.cellpose.segmenter import Cellpose, CellposeParameters
 from adapters.cellpose.weights import diam_mean_of, resolve
 from adapters.training.learner import Batch, Learner, Network
 from adapters.training.loop import resolved, run
@@ -64,8 +65,8 @@ class FinetuningParameters(TrainingParameters):
 
     recipe: Literal["paper", "short"] = Field(
         "paper",
-        description="paper: 500 epochs, batch 32, SGD at 0.2. short: 20 epochs, batch 8, SGD at 0.05, for a "
-        "few dozen images on a CPU. Other knobs win over it.",
+        description="paper: 500 epochs, batch 32, SGD at 0.2. short: 20 epochs, batch 8, SGD at "
+        "0.05, for a few dozen images on a CPU. Other knobs win over it.",
     )
     weights: str = Field("cyto2", description="Registered weights, or the path of a weight file.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd has momentum 0.9.")
@@ -233,13 +234,8 @@ class CellposeLearner(Learner):
     def segment(self, samples: Sequence[LabelledImage]) -> Iterator[np.ndarray]:
         """Label images by the weights as they are now."""
         device = next(self.model.parameters()).device
-        precision = choose_precision("auto", device)
-        model = models.CellposeModel(
-            device=device, gpu=device.type == "cuda", pretrained_model=False
-        )
-        model.net = FastNetwork([self.model], precision, device)
-        model.diam_mean = self._diam_mean
-        model.diam_labels = float(self.model.diam_labels.item())
+        method = Cellpose(CellposeParameters(weights=self.parameters.weights))
+        model = method.model_of([self.model], choose_precision("auto", device), device)
         use_truth = self.parameters.validation_diameter == "truth_median"
         for sample in samples:
             diameter = utils.diameters(sample.labels)[0] if use_truth else 0
@@ -248,7 +244,7 @@ class CellposeLearner(Learner):
                 channels=list(self.parameters.channels),
                 channel_axis=-1 if sample.image.ndim == 3 else None,
                 diameter=float(diameter) or None,
-                batch_size=2 if device.type == "cpu" else 8,
+                batch_size=64 if device.type == "cpu" else 8,
             )[0]
 
     def checkpoint(self) -> Mapping[str, Any]:

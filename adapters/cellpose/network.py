@@ -25,17 +25,55 @@ class WeightsShapeError(ValueError):
     """A weight file does not fit Cellpose's network."""
 
 
-def load_network(path: Path, diam_mean: float, *, mkldnn: bool = False) -> CPnet:
-    """Build Cellpose's network and fill it from a weight file.
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read the named arrays of a weight file.
 
     Parameters
     ----------
     path : Path
         A torch state dict as cellpose 1 to 3 writes, or the original MXNet arrays.
+
+    Raises
+    ------
+    WeightsShapeError
+        It is neither.
+    """
+    with path.open("rb") as file:
+        is_mxnet = file.read(2) == b"\x12\x01"
+    if is_mxnet:
+        arrays = read_arrays(path)
+        return {torch_name(name): torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of any kind, on bytes that are no weights
+        msg = f"'{path}' is no file of torch weights: {error!s:.200}"
+        raise WeightsShapeError(msg) from error
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        msg = f"'{path}' holds no state dict (names to arrays) but something around or beside it"
+        raise WeightsShapeError(msg)
+    return state
+
+
+def load_network(
+    path: Path,
+    diam_mean: float,
+    *,
+    mkldnn: bool = False,
+    channels: int = _BASE[0],
+    outputs: int = _OUTPUTS,
+) -> CPnet:
+    """Build Cellpose's network and fill it from a weight file.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`read_state`.
     diam_mean : float
         Diameter in px to which cells were rescaled in training; a value in the file wins.
     mkldnn : bool
         Run in the library's own CPU form.
+    channels, outputs : int
+        Of the network.
 
     Returns
     -------
@@ -47,14 +85,9 @@ def load_network(path: Path, diam_mean: float, *, mkldnn: bool = False) -> CPnet
     WeightsShapeError
         Names or shapes differ from the network's; the first differences are named.
     """
-    network = CPnet(list(_BASE), _OUTPUTS, sz=3, mkldnn=mkldnn, diam_mean=diam_mean)
-    with path.open("rb") as file:
-        is_mxnet = file.read(2) == b"\x12\x01"
-    if is_mxnet:
-        arrays = read_arrays(path)
-        state = {torch_name(name): torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    base = [channels, *_BASE[1:]]
+    network = CPnet(base, outputs, sz=3, mkldnn=mkldnn, diam_mean=diam_mean)
+    state = read_state(path)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     # Files of early versions carry neither the batch counters nor the diameters.
     optional = {name for name in expected if name.endswith("num_batches_tracked")}
@@ -69,7 +102,8 @@ def load_network(path: Path, diam_mean: float, *, mkldnn: bool = False) -> CPnet
     ]
     if wrong:
         shown = "; ".join(sorted(wrong)[:3]) + (" ..." if len(wrong) > 3 else "")
-        msg = f"'{path}' does not fit Cellpose's network (2 channels, 3 outputs): {shown}"
+        form = f"{channels} channels, {outputs} outputs"
+        msg = f"'{path}' does not fit Cellpose's network ({form}): {shown}"
         raise WeightsShapeError(msg)
     network.load_state_dict(state, strict=False)
     return network.eval()

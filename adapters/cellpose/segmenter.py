@@ -99,6 +99,7 @@ class Cellpose(BaseSegmenter):
     def __init__(self, parameters: CellposeParameters | None = None) -> None:
         super().__init__(parameters)
         self._case: Case | None = None
+        self._networks: list[FastNetwork] = []
         self._details: dict[str, Any] = {}
 
     def weights(self) -> tuple[Weights, ...]:
@@ -147,14 +148,14 @@ class Cellpose(BaseSegmenter):
             load_network(weights.files[role], diam_mean, mkldnn=stock and device.type == "cpu")
             for role in roles
         ]
-        self._networks: list[FastNetwork] = []
-        self._model = self._model_of(networks, precision, device)
+        self._networks.clear()
+        self._model = self.model_of(networks, precision, device)
         sizes = others[0] if others else weights
         sizer = self._model
         if others:
             path, own_mean = sizes.files["network"], diam_mean_of(sizes)
             network = load_network(path, own_mean, mkldnn=stock and device.type == "cpu")
-            sizer = self._model_of([network], precision, device)
+            sizer = self.model_of([network], precision, device)
         self._size = (
             SizeModel(cp_model=sizer, pretrained_size=str(sizes.files["size"]))
             if "size" in sizes.files
@@ -250,8 +251,8 @@ class Cellpose(BaseSegmenter):
         median = float(diameters(read_label(self._case.label))[0])
         return median if median > 0 else float(self._model.diam_mean)
 
-    def _model_of(self, networks: list[CPnet], precision: Precision, device: torch.device) -> Any:
-        """Give the library's model with networks of ours, or with its own where asked for."""
+    def model_of(self, networks: list[CPnet], precision: Precision, device: torch.device) -> Any:
+        """Give the library's model with networks of ours, or with its own for ``stock``."""
         from adapters.cellpose.network import FastNetwork
 
         stock = precision == "stock"

@@ -25,6 +25,7 @@ class TileNetworks:
 
     def __init__(self, networks: list[FoldedNetwork]) -> None:
         self._networks = [WinogradNetwork(network) for network in networks]
+        self._outputs = networks[0].output.out_channels
         self._mine = threading.local()
         self._pool: ThreadPoolExecutor | None = None
         self._threads = 0
@@ -43,11 +44,12 @@ class TileNetworks:
 
         Returns
         -------
-        output : Tensor of float32, (N, 3, H, W)
+        output : Tensor of float32, (N, O, H, W)
+            O as the networks have, 3 for Cellpose's.
         style : Tensor of float32, (N, 256)
             Of the first network.
         """
-        output = torch.zeros(len(tiles), 3, *tiles.shape[2:])
+        output = torch.zeros(len(tiles), self._outputs, *tiles.shape[2:])
         style = torch.empty(len(tiles), 256)
 
         def run(number: int) -> None:

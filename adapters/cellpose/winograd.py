@@ -121,11 +121,20 @@ class WinogradConvolution:
         -------
         ndarray
             `out`.
+
+        Raises
+        ------
+        ValueError
+            One row of patches is too wide for the scratch memory.
         """
         _, channels, outputs = self._kernels.shape
         height, width, _ = out.shape
         across, down = -(-width // 4), -(-height // 4)
         at_once = PLANE // (across * max(channels, outputs))
+        if not at_once:
+            most = 4 * (PLANE // max(channels, outputs))
+            msg = f"an image {width} px wide does not fit; at most {most} px do"
+            raise ValueError(msg)
         strip = scratch.array("strip", 6, (4 * across + 2) * channels)
         forth, back = scratch.planes
         scale, shift = (before.scale, before.shift) if before else (self._bias, self._bias)

@@ -15,7 +15,7 @@ from adapters.registry import build_trainer
 from harness.config import InputMode
 from harness.dataset import Case
 from harness.training.log import EpochRecord
-from harness.worker import describe, seed_everything, status_of
+from harness.worker import describe, die_with_parent, seed_everything, status_of
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def train_in_process(task: TrainingTask, watch: Callable[[EpochRecord], None]) -
 
 
 def _serve(connection: Connection, task: TrainingTask) -> None:
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     seed_everything(task.seed)
     try:

@@ -115,6 +115,12 @@ def test_the_result_may_be_written_over_what_is_added(random):
     np.testing.assert_allclose(out, last(exact(conv, image) + residual), rtol=1e-4, atol=1e-4)
 
 
+def test_an_image_that_is_too_wide_is_refused(random):
+    wide = np.zeros((4, 1000, 64), np.float32)
+    with pytest.raises(ValueError, match="an image 1000 px wide does not fit; at most 448 px do"):
+        WinogradConvolution(layer(64, 64, random))(wide, wide.copy(), Scratch())
+
+
 def test_which_convolutions_fit(random):
     assert fits(layer(32, 64, random))
     assert not fits(layer(2, 32, random))

@@ -89,7 +89,7 @@ def compare(benchmark, paths, images):
 def test_real_images_with_an_estimated_diameter(benchmark, cyto, realdata, case):
     image = prepare(read_image(realdata[case].image), "gray_max")
     benchmark.extra_info["image"] = f"{case} {image.shape[0]} x {image.shape[1]}"
-    paths = {"stock": stock(cyto), "auto": ours("auto"), "float32": ours("float32")}
+    paths = {"stock": stock(cyto), "auto": ours("auto")}
     speedup = compare(benchmark, paths, [image])
     assert speedup["auto"] >= REQUIRED_RATIO
 

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
@@ -137,8 +138,15 @@ def test_a_training_goes_on_after_a_kill(learned, small_manifest, tmp_path):
     while not (state.is_file() and json.loads(state.read_text() or "{}").get("epoch", 0) >= 2):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    (trainer,) = [
+        child
+        for child in psutil.Process(process.pid).children()
+        if "resource_tracker" not in " ".join(child.cmdline())
+    ]
     os.kill(process.pid, signal.SIGKILL)
     process.join()
+    # A training that went on alone would write into the same files.
+    trainer.wait(10)
     watcher = Watcher()
     record = run_trainings(config, Manifest.read(small_manifest), run, observer=watcher)["mine"]
     assert record.status == "ok"
