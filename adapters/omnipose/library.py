@@ -1,4 +1,4 @@
-"""The omnipose library, imported without letting it take over logging and warnings."""
+"""The omnipose library, imported without letting it take over logging, warnings and printing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import logging
 import warnings
 from types import ModuleType
 
-from harness.errors import MissingDependencyError
+import numpy as np
 
-_INSTALL = "Install it with: pip install 'cellharness[omnipose]'"
+from harness.errors import MissingDependencyError
+from harness.installation import install_command
+
+#: What to do about a missing package.
+INSTALL = f"Install it with: {install_command('omnipose')}"
 
 
 def library(module: str) -> ModuleType:
     """Import a module of the library.
 
-    On import it replaces the handlers of the root logger by its own; they are put back.
+    On import it replaces the handlers of the root logger, and a package below it (colour)
+    changes how numpy prints numbers, 12 digits in CSV tables included; both are put back.
 
     Parameters
     ----------
@@ -30,11 +35,11 @@ def library(module: str) -> ModuleType:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.printoptions():
             warnings.simplefilter("ignore")
             return importlib.import_module(module)
     except ImportError as error:
-        msg = f"Omnipose needs a package that is not installed or too new: {error}. {_INSTALL}"
+        msg = f"Omnipose needs a package that is not installed or too new: {error}. {INSTALL}"
         raise MissingDependencyError(msg) from error
     finally:
         root.handlers[:] = handlers

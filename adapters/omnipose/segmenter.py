@@ -10,7 +10,7 @@ from pydantic import Field
 
 from adapters.base import BaseSegmenter, MethodInfo, Parameters, UnsupportedCaseError
 from adapters.cellpose.weights import diam_mean_of, resolve
-from adapters.omnipose.library import library
+from adapters.omnipose.library import INSTALL, library
 from adapters.omnipose.weights import FOR_AFFINITY
 from harness.errors import MissingDependencyError, UsageError
 from harness.weights import Weights
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from adapters.omnipose.network import Fields, Form
 
-_INSTALL = "Install it with: pip install 'cellharness[omnipose]'"
 #: Larger images run as tiles by default: whole, a network takes 1.4 kB of memory for a pixel.
 _LARGEST_WHOLE = 2500 * 2500
 #: Of the library, for a mean diameter below which pixels are clustered by DBSCAN.
@@ -287,6 +286,6 @@ def _torch() -> Any:
         import torch
         from cellpose.resnet_torch import CPnet  # noqa: F401 - the networks are built with it
     except ImportError as error:
-        msg = f"Omnipose needs a package that is not installed: {error}. {_INSTALL}"
+        msg = f"Omnipose needs a package that is not installed: {error}. {INSTALL}"
         raise MissingDependencyError(msg) from error
     return torch

@@ -394,9 +394,10 @@ def test_an_affinity_graph_is_for_the_weights_made_for_it(cyto, tmp_path, monkey
         assert segmenter.details()["affinity"] is expected
 
 
-def test_the_library_is_not_let_take_over_logging():
+def test_the_library_is_not_let_take_over_logging_and_printing():
     code = """
         import logging, sys
+        import numpy as np
         handler = logging.NullHandler()
         logging.getLogger().addHandler(handler)
         from adapters.omnipose.segmenter import Omnipose
@@ -405,6 +406,9 @@ def test_the_library_is_not_let_take_over_logging():
         library("omnipose.core")
         assert logging.getLogger().handlers == [handler], logging.getLogger().handlers
         assert logging.getLogger().level == logging.WARNING
+        library("cellpose_omni.plot")
+        assert "colour" in sys.modules, "nothing to put back: look where numpy is changed now"
+        assert str(np.float64(2 / 3)) == str(2 / 3), np.get_printoptions()
     """
     result = subprocess.run(
         [sys.executable, "-W", "error::FutureWarning", "-c", textwrap.dedent(code)],
