@@ -1,0 +1,271 @@
+"""What a forgetting study shows, in plain sentences that claim no more than its numbers carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from harness.report.records import Record, records
+from harness.report.wording import absent, count, listing, number, signed
+from harness.statistics.decomposition import BEST, DEFINED, IS_GAIN, TOO_FEW
+from harness.statistics.paired import GAIN, LOSS, NO_PAIRS
+from harness.statistics.plasticity import COMPARABLE, LOWER
+from harness.statistics.staged_scores import SEEN, UNSEEN
+from harness.statistics.summary import ALL
+
+_WHERE = {SEEN: "experiments trained on", UNSEEN: "experiments not trained on"}
+
+
+def in_words(
+    changes: pd.DataFrame,
+    training: str,
+    comparison: pd.DataFrame | None = None,
+    decomposition: pd.DataFrame | None = None,
+    *,
+    protocol: str | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> str:
+    """Write a paragraph about one training, and the remedies beside it.
+
+    A change is called a gain or a loss where the verdict of `harness.statistics.change.change` is
+    one: corrected p, test, mean and interval agree. A remedy loses less where `loses_less` is true.
+    A part of a loss is explained, or left, where its interval lies above 0. All else is called
+    not proven, and one case is said to prove nothing.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        From `harness.statistics.change.change`.
+    training : str
+        Remedy that the paragraph is about: plain fine-tuning.
+    comparison : DataFrame, optional
+        From `harness.statistics.plasticity.compare_with_plain`.
+    decomposition : DataFrame, optional
+        From `harness.statistics.decomposition.decompose`.
+    protocol : str, optional
+        The alternative of the decomposition to speak of; by default the first that it has.
+    labels : mapping of str to str, optional
+        How remedies and protocols are called in print.
+
+    Returns
+    -------
+    str
+        Sentences, without line breaks.
+
+    Raises
+    ------
+    ValueError
+        `training` or `protocol` has no rows.
+
+    Examples
+    --------
+    >>> from harness.statistics.change import change
+    >>> rows = [("tuned", s, "p", f"c{i}", "DIC", "e", False, 0.8 - 0.04 * s - 0.01 * i * s)
+    ...         for s in (0, 2) for i in range(8)]
+    >>> names = ["remedy", "stage", "protocol", "case", "modality", "experiment", "seen", "f1"]
+    >>> in_words(change(pd.DataFrame(rows, columns=names)), "tuned").split(":")[0]
+    'On experiments not trained on (8 cases), tuned lost F1'
+    """
+    named = labels or {}
+    mine = changes[changes["remedy"] == training]
+    if mine.empty:
+        have = listing(list(dict.fromkeys(changes["remedy"])))
+        msg = f"no changes of training {training!r}; there are those of {have or 'none'}"
+        raise ValueError(msg)
+    label = named.get(training, training)
+    sentences = []
+    overall = {row["seen"]: row for row in records(mine[mine["level"] == "overall"])}
+    for part in (UNSEEN, SEEN):
+        sentences.append(_overall(overall[part], label))
+        modalities = mine[(mine["level"] == "modality") & (mine["seen"] == part)]
+        sentences += _by_modality(records(modalities), part)
+    missing = overall[ALL]["n_missing"]
+    if missing:
+        sentences.append(
+            f"{count(missing, 'case')} without a score before or after "
+            f"{'is' if missing == 1 else 'are'} not part of this."
+        )
+    if decomposition is not None:
+        sentences += _causes(decomposition, training, protocol, named)
+    if comparison is not None:
+        sentences += _remedies(comparison, named)
+    return " ".join(sentences)
+
+
+def _overall(row: Record, label: str) -> str:
+    where = _WHERE[row["seen"]]
+    n = row["n"]
+    if row["verdict"] == NO_PAIRS:
+        return f"No case of {where} was scored before and after, so nothing is said of them."
+    if n == 1:
+        return (
+            f"Of {where} there is one case, whose F1 changed by {signed(row['mean_change'])}; one "
+            "case proves nothing about others."
+        )
+    ends = _interval(row["mean_low"], row["mean_high"], f"{_level(row)} interval ")
+    size = f"{signed(row['mean_change'])} ({ends})"
+    rest = f"median {signed(row['median_change'])}, {_p(row['p_two_sided_holm'])}"
+    start = f"On {where} ({count(n, 'case')}), "
+    if row["verdict"] == LOSS:
+        return f"{start}{label} lost F1: on average {size}, {rest}."
+    if row["verdict"] == GAIN:
+        return f"{start}{label} gained F1: on average {size}, {rest}."
+    return f"{start}neither a gain nor a loss of {label} is proven: on average {size}, {rest}."
+
+
+def _by_modality(rows: Sequence[Record], part: str) -> list[str]:
+    """Name the modalities with a proven change; nothing where there is one modality."""
+    scored = [row for row in rows if row["n"]]
+    if len(scored) < 2:
+        return []
+    parts = []
+    for verdict, noun in ((LOSS, "a loss"), (GAIN, "a gain")):
+        names = [
+            f"{row['modality']} ({signed(row['mean_change'])}, "
+            f"{_interval(row['mean_low'], row['mean_high'])})"
+            for row in scored
+            if row["verdict"] == verdict
+        ]
+        parts += [f"{noun} is proven in {listing(names)}"] if names else []
+    rest = [row["modality"] for row in scored if row["verdict"] not in (LOSS, GAIN)]
+    if rest and parts:
+        parts.append(f"nothing is proven in {listing(rest)}")
+    elif rest:
+        parts.append(f"no change is proven in any of {len(rest)} modalities")
+    return [f"By modality, on {_WHERE[part]}, {'; '.join(parts)}."]
+
+
+def _causes(
+    decomposition: pd.DataFrame, training: str, protocol: str | None, named: Mapping[str, str]
+) -> list[str]:
+    rows = records(
+        decomposition[
+            (decomposition["remedy"] == training)
+            & (decomposition["modality"] == ALL)
+            & (decomposition["seen"] == UNSEEN)
+        ]
+    )
+    wanted = [row for row in rows if protocol is None or row["protocol"] == protocol]
+    if not wanted:
+        have = listing([str(row["protocol"]) for row in rows])
+        msg = f"no decomposition of {training!r} by protocol {protocol!r}; there are: {have}"
+        raise ValueError(msg)
+    row = wanted[0]
+    n = row["n"]
+    if row["share_is"] == TOO_FEW:
+        return [
+            f"{count(n, 'case')} under all protocols {'is' if n == 1 else 'are'} too few to say "
+            "what the way of evaluating explains."
+        ]
+    apparent = _part(row, "apparent_loss", "apparent", f"{_level(row)} interval ")
+    if row["share_is"] == IS_GAIN:
+        return [f"There is no apparent loss to explain: F1 before less after is {apparent}."]
+    if row["share_is"] != DEFINED:
+        return [
+            f"The apparent loss, {apparent}, is not told apart from 0, so no share of it is "
+            "assigned to the way of evaluating."
+        ]
+    under, usual = (named.get(row[key], row[key]) for key in ("chosen", "trained_protocol"))
+    if row["protocol"] == BEST:
+        under += " (the best of those tried, so this is rather too much)"
+    sentences = [f"On {_WHERE[UNSEEN]} the apparent loss under {usual} is {apparent}."]
+    explained, left = (_part(row, name, name) for name in ("explained", "left"))
+    match _sign(row, "explained"):
+        case 1:
+            share = (
+                f"{_percent(row['share_explained'])} of it ({_percent(row['share_low'])} to "
+                f"{_percent(row['share_high'])})"
+            )
+            part = f"Evaluated under {under}, the same weights regain {explained}, {share}"
+        case -1:
+            part = f"Evaluated under {under}, the same weights do worse still: {explained} regained"
+        case _:
+            part = f"That they regain any of it under {under} is not proven: {explained}"
+    match _sign(row, "left"):
+        case 1:
+            rest = f"{left} is left in the weights"
+        case -1:
+            rest = f"nothing of it is left in the weights: {left}"
+        case _:
+            rest = f"that any of it is left in the weights is not proven: {left}"
+    sentences.append(f"{part}; {rest}.")
+    if row["chosen"] != row["before_protocol"] and not absent(row["left_same_protocol"]):
+        same = _part(row, "left_same_protocol", "left_same")
+        sentences.append(f"With the weights before evaluated in the same way, the loss is {same}.")
+    return sentences
+
+
+def _sign(row: Record, name: str) -> int:
+    """Side of 0 on which an interval lies: 1, -1, or 0 where it holds 0."""
+    return int(row[f"{name}_low"] > 0) - int(row[f"{name}_high"] < 0)
+
+
+def _part(row: Record, name: str, stem: str, prefix: str = "") -> str:
+    """Write a loss or a part of one, whose sign needs no plus."""
+    low, high = row[f"{stem}_low"], row[f"{stem}_high"]
+    if absent(low) or absent(high):
+        return f"{_unsigned(row[name])} (no interval)"
+    return f"{_unsigned(row[name])} ({prefix}{_unsigned(low)} to {_unsigned(high)})"
+
+
+def _unsigned(value: float) -> str:
+    return signed(value).lstrip("+")
+
+
+def _remedies(comparison: pd.DataFrame, named: Mapping[str, str]) -> list[str]:
+    rows = records(comparison[comparison["modality"] == ALL])
+    if not rows:
+        return []
+    plain = named.get(rows[0]["plain"], rows[0]["plain"])
+    better = [row for row in rows if row["loses_less"]]
+    noun = "remedy" if len(rows) == 1 else "remedies"
+    if not better:
+        return [
+            f"Of {len(rows)} {noun}, none is proven to lose less than {plain} on {_WHERE[UNSEEN]}."
+        ]
+    parts = [
+        f"{named.get(row['remedy'], row['remedy'])} by {number(row['kept_more'])} "
+        f"({_interval(row['kept_more_low'], row['kept_more_high'])}, "
+        f"{_p(row['p_loses_less_holm'])}; {_gain(row)})"
+        for row in better
+    ]
+    verb = "loses" if len(better) == 1 else "lose"
+    return [
+        f"Of {len(rows)} {noun}, {len(better)} {verb} less than {plain} on {_WHERE[UNSEEN]}: "
+        f"{listing(parts)}."
+    ]
+
+
+def _gain(row: Record) -> str:
+    if absent(row["gain_difference"]):
+        return "its gain on experiments trained on is not known"
+    size = (
+        f"{signed(row['gain_difference'])}, "
+        f"{_interval(row['gain_difference_low'], row['gain_difference_high'])}"
+    )
+    if row["gain"] == COMPARABLE:
+        return f"its gain on {_WHERE[SEEN]} is at most {number(row['margin'], 2)} lower: {size}"
+    if row["gain"] == LOWER:
+        return f"at the cost of gain on {_WHERE[SEEN]}: {size}"
+    return f"whether its gain on {_WHERE[SEEN]} is comparable is not shown: {size}"
+
+
+def _interval(low: float, high: float, prefix: str = "") -> str:
+    if absent(low) or absent(high):
+        return "no interval"
+    return f"{prefix}{signed(low)} to {signed(high)}"
+
+
+def _level(row: Record) -> str:
+    return f"{100 * row['confidence']:g} %"
+
+
+def _p(p: float) -> str:
+    if absent(p):
+        return "no case changed"
+    return "Holm-corrected p " + ("< 0.001" if p < 0.001 else f"= {p:.3f}")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %".replace("-", "−")

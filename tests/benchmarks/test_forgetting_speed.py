@@ -1,0 +1,164 @@
+"""How long the statistics of a full-size forgetting study take, 1000 bootstraps included.
+
+Run with ``OMP_NUM_THREADS=1 pytest tests/benchmarks/test_forgetting_speed.py -o addopts= -rP``.
+Times are processor time of this process, all of its threads added, so more than one core or other
+work on the machine cannot make them look better. The study has 7 trainings, 422 cases of the
+paper's four modalities in 60 experiments, 25 checkpoints and stage 0; at the last checkpoint there
+are five more protocols for the decomposition. F1 has the four decimals of the official script, and
+one case in a hundred was not scored. Timed are all tables that a report of the study needs, from
+the long table of scores on; images are not read.
+
+Cells are measured on images in memory, whose drawing is not timed.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.report.forgetting_words import in_words
+from harness.statistics.cell_curves import recall_by_property
+from harness.statistics.cell_properties import measure_cells
+from harness.statistics.change import change
+from harness.statistics.decomposition import decompose
+from harness.statistics.forgetting import (
+    accuracy_frame,
+    backward_transfer,
+    forgetting,
+    forward_transfer,
+)
+from harness.statistics.learning_curves import curves
+from harness.statistics.plasticity import compare_with_plain, stability_plasticity
+from harness.statistics.retention import retention
+from harness.statistics.staged_scores import read_scores
+
+CASES, TRAININGS, CHECKPOINTS = 422, 7, 25
+SIZES = {"Brightfield": 120, "Fluorescent": 122, "Phase-contrast": 120, "DIC": 60}
+REQUIRED_SECONDS = 10
+MEASURES = {
+    "accuracy": lambda s: accuracy_frame(s, "fixed"),
+    "change": lambda s: change(s, "fixed", "size"),
+    "backward transfer": lambda s: backward_transfer(s, "fixed", "size"),
+    "backward transfer, experiments": lambda s: backward_transfer(
+        s, "fixed", "size", task="experiment", statistic="median"
+    ),
+    "forgetting": lambda s: forgetting(s, "fixed", "size"),
+    "forgetting, median": lambda s: forgetting(s, "fixed", "size", statistic="median"),
+    "forward transfer": lambda s: forward_transfer(s, "fixed", "size"),
+    "retention": lambda s: retention(s, "fixed", "size"),
+    "curves": lambda s: curves(s, "fixed", "size"),
+    "points": lambda s: stability_plasticity(s, "fixed", "size"),
+    "comparison": lambda s: compare_with_plain(s, "t0", "fixed", "size"),
+    "decomposition": lambda s: decompose(s, "fixed", "size"),
+    "decomposition, median": lambda s: decompose(s, "fixed", "size", statistic="median"),
+}
+
+
+@pytest.fixture(scope="module")
+def scores():
+    rng = np.random.default_rng(0)
+    about = pd.DataFrame(
+        {
+            "case": [f"cell_{i:05}" for i in range(CASES)],
+            "modality": np.repeat(list(SIZES), list(SIZES.values())),
+            "experiment": [f"e{i % 15:02}" for i in range(CASES)],
+            "seen": np.arange(CASES) % 15 < 8,
+        }
+    )
+    ground = rng.beta(4, 2, CASES)
+    drift = np.where(about["seen"], 0.005, -0.008)
+    blocks = []
+    for training in range(TRAININGS):
+        for stage in range(CHECKPOINTS + 1):
+            protocols = ["fixed"] if 0 < stage < CHECKPOINTS else ["fixed", "size", *"abcd"]
+            for number, protocol in enumerate(protocols):
+                f1 = ground + drift * stage * (1 - training / 10) + 0.02 * number * (stage > 0)
+                f1 = (f1 + rng.normal(0, 0.1, CASES)).clip(0, 1).round(4)
+                f1[rng.random(CASES) < 0.01] = np.nan
+                block = about.assign(remedy=f"t{training}", stage=10 * stage, f1=f1)
+                blocks.append(block.assign(protocol=protocol))
+    return pd.concat(blocks, ignore_index=True)
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+def test_all_statistics_of_a_full_study(benchmark, scores):
+    tables = {}
+
+    def everything():
+        study = read_scores(scores)
+        for name, measure in MEASURES.items():
+            tables[name] = measure(study)
+        tables["words"] = in_words(
+            tables["change"], "t0", tables["comparison"], tables["decomposition"]
+        )
+
+    benchmark.pedantic(everything, rounds=3, warmup_rounds=1)
+    assert tables["curves"].shape[0] == TRAININGS * (CHECKPOINTS + 1) * 15
+    assert (tables["curves"]["samples"] == 1000).all()
+    assert "lost F1" in tables["words"]
+    seconds = benchmark.stats.stats.max
+    benchmark.extra_info["slowest_s"] = round(seconds, 2)
+    assert seconds < REQUIRED_SECONDS, benchmark.extra_info
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+def test_each_measure_alone(benchmark, scores):
+    """Where the time goes; each from the table of scores as it was read."""
+    study = benchmark.pedantic(read_scores, (scores,), rounds=3, warmup_rounds=1)
+    seconds = {}
+    for name, measure in MEASURES.items():
+        start = time.process_time()
+        measure(study)
+        seconds[name] = time.process_time() - start
+    benchmark.extra_info["rows"] = len(scores)
+    benchmark.extra_info["seconds"] = {name: round(value, 3) for name, value in seconds.items()}
+    assert sum(seconds.values()) < REQUIRED_SECONDS, benchmark.extra_info
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+def test_recall_of_many_cells(benchmark):
+    rng = np.random.default_rng(0)
+    count = 170_000
+    table = pd.DataFrame(
+        {
+            "case": [f"c{i % CASES:03}" for i in range(count)],
+            "cell": np.arange(count),
+            "area": rng.lognormal(5, 1, count).round(),
+            "contrast": rng.random(count),
+            "density": rng.random(count),
+            "found_before": rng.random(count) < 0.8,
+            "found_after": rng.random(count) < 0.6,
+        }
+    )
+    frame = benchmark.pedantic(recall_by_property, (table,), rounds=3, warmup_rounds=1)
+    assert frame["n"].sum() == 3 * count
+    assert benchmark.stats.stats.max < 2
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+def test_measuring_cells_is_linear_in_pixels(benchmark):
+    """The same density of cells, discs of radius 9 on a grid of 24, from 512 to 2048 a side."""
+    seconds = {}
+    for side in (512, 1024, 2048):
+        y, x = np.indices((side, side)) % 24 - 12
+        rows, columns = np.indices((side, side)) // 24
+        labels = ((rows * 100 + columns + 1) * (y**2 + x**2 <= 81)).astype(np.int32)
+        image = np.random.default_rng(0).random((side, side)) + (labels > 0)
+        measure_cells(image, labels)
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            measure_cells(image, labels)
+            best = min(best, time.process_time() - start)
+        seconds[side] = best
+    benchmark.pedantic(measure_cells, (image, labels), rounds=1)
+    slope = np.polyfit(2 * np.log(list(seconds)), np.log(list(seconds.values())), 1)[0]
+    benchmark.extra_info["nanoseconds_per_pixel"] = {
+        side: round(1e9 * value / side**2, 1) for side, value in seconds.items()
+    }
+    benchmark.extra_info["exponent"] = round(float(slope), 3)
+    # 1 is linear and 2 quadratic; leaving the processor's cache makes it a little more than 1.
+    assert slope < 1.3, benchmark.extra_info

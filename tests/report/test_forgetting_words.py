@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.report.forgetting_words import in_words
+from harness.statistics.change import change
+from harness.statistics.decomposition import BEST, decompose
+from harness.statistics.plasticity import compare_with_plain
+from harness.statistics.resampling import Resampling
+
+COLUMNS = ["remedy", "stage", "protocol", "case", "modality", "experiment", "seen", "f1"]
+N = 12
+SPREAD = np.linspace(-0.05, 0.05, N)
+
+
+def study(runs, modalities=("DIC",), seen=False):
+    """Scores from ``{(remedy, stage, protocol): (F1 of each case)}``, modalities in turn."""
+    return pd.DataFrame(
+        [
+            (remedy, stage, protocol, f"c{i:02}", modalities[i % len(modalities)], "e", seen, f1)
+            for (remedy, stage, protocol), values in runs.items()
+            for i, f1 in enumerate(values)
+        ],
+        columns=COLUMNS,
+    )
+
+
+def moved(by, **about):
+    return study({("tuned", 0, "p"): [0.5] * len(by), ("tuned", 9, "p"): 0.5 + by}, **about)
+
+
+def words(scores, **more):
+    return in_words(change(scores), "tuned", **more)
+
+
+def test_a_loss():
+    text = words(moved(-0.2 + SPREAD), labels={"tuned": "plain fine-tuning"})
+    assert re.fullmatch(
+        r"On experiments not trained on \(12 cases\), plain fine-tuning lost F1: on average "
+        r"−0\.200 \(95 % interval −0\.2\d\d to −0\.1\d\d\), median −0\.200, "
+        r"Holm-corrected p < 0\.001\. "
+        r"No case of experiments trained on was scored before and after, so nothing is said of "
+        r"them\.",
+        text,
+    ), text
+
+
+def test_a_gain():
+    text = words(moved(0.2 + SPREAD, seen=True))
+    assert "On experiments trained on (12 cases), tuned gained F1: on average +0.200" in text
+    assert "lost" not in text
+    assert text.startswith("No case of experiments not trained on was scored before and after")
+
+
+def test_nothing_provable():
+    text = words(moved(np.tile([-0.3, 0.3], 6) + SPREAD / 9))
+    assert "neither a gain nor a loss of tuned is proven: on average 0 (95 % interval −" in text
+    for claim in ("lost F1", "gained F1"):
+        assert claim not in text
+
+
+def test_one_case_proves_nothing():
+    text = words(moved(np.array([-0.4])))
+    assert text.startswith(
+        "Of experiments not trained on there is one case, whose F1 changed by −0.400; one case "
+        "proves nothing about others."
+    )
+    assert "interval" not in text
+
+
+def test_five_losses_of_five_are_not_called_a_loss():
+    text = words(moved(np.linspace(-0.3, -0.1, 5)))
+    assert "neither a gain nor a loss" in text
+    assert "p = 0.062" in text
+
+
+def test_no_change_at_all():
+    text = words(moved(np.zeros(8)))
+    assert "is proven: on average 0 (95 % interval 0 to 0), median 0, no case changed." in text
+
+
+def test_the_confidence_of_the_interval_is_named():
+    frame = change(moved(-0.2 + SPREAD), resampling=Resampling(confidence=0.9))
+    assert "(90 % interval −" in in_words(frame, "tuned")
+
+
+def test_modalities_are_named_by_what_is_proven_of_them():
+    by = np.where(np.arange(36) % 3 == 0, -0.2, np.where(np.arange(36) % 3 == 1, 0.3, 0.0))
+    by = by + np.tile([-0.04, 0.01, 0.02, 0.05, -0.03, -0.06], 6) * (1 + np.arange(36) / 99)
+    text = words(moved(by, modalities=("Fluorescent", "Brightfield", "DIC")))
+    sentence = next(s for s in text.split(". ") if s.startswith("By modality"))
+    assert re.search(
+        r"a loss is proven in Fluorescent \(−0\.\d+, .+\); a gain is proven in Brightfield "
+        r"\(\+0\.\d+, .+\); nothing is proven in DIC$",
+        sentence,
+    ), sentence
+    nothing = words(moved(np.tile([-0.3, -0.2, 0.3, 0.2], 6), modalities=("DIC", "Fluorescent")))
+    assert "no change is proven in any of 2 modalities" in nothing
+
+
+def test_missing_scores_are_mentioned():
+    scores = moved(-0.2 + SPREAD)
+    scores.loc[0, "f1"] = np.nan
+    assert "1 case without a score before or after is not part of this." in words(scores)
+    scores.loc[1, "f1"] = np.nan
+    assert "2 cases without a score before or after are not part of this." in words(scores)
+
+
+def explained(before, fixed, size, protocol="size", **extra):
+    runs = {("tuned", 0, "size"): before, ("tuned", 9, "fixed"): fixed, ("tuned", 9, "size"): size}
+    scores = study(runs | {("tuned", 0, name): values for name, values in extra.items()})
+    changes = change(scores, "fixed", "size")
+    return in_words(
+        changes, "tuned", decomposition=decompose(scores, "fixed", "size"), protocol=protocol,
+        labels={"size": "estimated diameters", "fixed": "one diameter"},
+    )  # fmt: skip
+
+
+def test_a_loss_that_is_explained_in_part():
+    text = explained([0.8] * N, 0.4 + SPREAD, 0.6 + SPREAD)
+    assert "the apparent loss under one diameter is 0.400 (95 % interval 0.3" in text
+    assert (
+        "Evaluated under estimated diameters, the same weights regain 0.200 (0.200 to 0.200), "
+        "50 % of it (4"
+    ) in text
+    assert re.search(r"\); 0\.200 \(0\.1\d\d to 0\.2\d\d\) is left in the weights\.", text), text
+    assert "not proven" not in text
+    # The protocol is that of the weights before: like for like is what was just said.
+    assert "With the weights before" not in text
+
+
+def test_a_loss_that_is_explained_whole():
+    text = explained([0.8] * N, 0.4 + SPREAD, 0.8 + SPREAD)
+    assert "regain 0.400" in text
+    assert "; that any of it is left in the weights is not proven: 0 (−0.0" in text
+    assert "is left in the weights." not in text
+
+
+def test_a_loss_that_is_not_explained():
+    text = explained([0.8] * N, [0.4] * N, 0.4 + SPREAD)
+    assert "That they regain any of it under estimated diameters is not proven: 0 (−0.0" in text
+    assert "regain 0" not in text
+    worse = explained([0.8] * N, [0.4] * N, [0.3] * N)
+    assert "do worse still: −0.100 (−0.100 to −0.100) regained; 0.500" in worse
+    better = explained([0.8] * N, [0.4] * N, [0.9] * N)
+    assert "; nothing of it is left in the weights: −0.100" in better
+
+
+def test_like_for_like_is_told_where_it_was_measured():
+    runs = {
+        ("tuned", 0, "size"): [0.8] * N, ("tuned", 0, "truth"): [0.9] * N,
+        ("tuned", 9, "fixed"): [0.4] * N, ("tuned", 9, "truth"): [0.7] * N,
+    }  # fmt: skip
+    scores = study(runs)
+    parts = decompose(scores, "fixed", "size")
+    changes = change(scores, "fixed", "size")
+    text = in_words(changes, "tuned", decomposition=parts, protocol="truth")
+    assert text.endswith(
+        "0.100 (0.100 to 0.100) is left in the weights. With the weights before evaluated in the "
+        "same way, the loss is 0.200 (0.200 to 0.200)."
+    )
+    best = in_words(changes, "tuned", decomposition=parts, protocol=BEST)
+    assert "under truth (the best of those tried, so this is rather too much), the same" in best
+    with pytest.raises(ValueError, match="by protocol 'grey'; there are: truth and best"):
+        in_words(changes, "tuned", decomposition=parts, protocol="grey")
+
+
+def test_what_is_not_proven_is_not_explained():
+    open_loss = explained([0.5] * N, 0.5 + np.tile([-0.3, 0.3], 6), [0.6] * N)
+    assert "is not told apart from 0, so no share of it is assigned" in open_loss
+    gain = explained([0.5] * N, [0.7] * N, [0.6] * N)
+    assert "There is no apparent loss to explain: F1 before less after is −0.200" in gain
+    few = explained([0.8] * 3, [0.4] * 3, [0.5] * 3)
+    assert "3 cases under all protocols are too few to say" in few
+    single = explained([0.8], [0.4], [0.5])
+    assert "1 case under all protocols is too few to say" in single
+    for text in (open_loss, gain, few, single):
+        assert "left in the weights" not in text
+        assert "% of it" not in text
+
+
+def remedies(kept, gained, count=1):
+    """Plain fine-tuning on 12 unseen and 12 seen cases, and remedies that differ from it."""
+    blocks = []
+    for part, plain, difference in (("u", 0.3, kept), ("s", 0.7, gained)):
+        values = {("tuned", 0, "p"): [0.5] * N, ("tuned", 9, "p"): plain + SPREAD}
+        for i in range(count):
+            values |= {
+                (f"r{i}", 0, "p"): [0.5] * N, (f"r{i}", 9, "p"): plain + SPREAD + difference,
+            }  # fmt: skip
+        block = study(values, seen=part == "s")
+        blocks.append(block.assign(case=part + block["case"]))
+    scores = pd.concat(blocks)
+    return in_words(
+        change(scores), "tuned", compare_with_plain(scores, "tuned"), labels={"r0": "replay"}
+    )
+
+
+def test_a_remedy_that_loses_less_at_a_comparable_gain():
+    text = remedies(0.1 + SPREAD / 2, -0.01 + SPREAD / 5)
+    assert (
+        "Of 1 remedy, 1 loses less than tuned on experiments not trained on: replay by 0.100 (+0.0"
+    ) in text
+    assert "its gain on experiments trained on is at most 0.05 lower: −0.010, −0.0" in text
+
+
+def test_a_remedy_that_costs_gain_and_one_of_which_that_is_open():
+    text = remedies(0.1 + SPREAD / 2, -0.15 + SPREAD)
+    assert "; at the cost of gain on experiments trained on: −0.150, −0.1" in text
+    text = remedies(0.1 + SPREAD / 2, np.tile([-0.2, 0.2], 6))
+    assert "; whether its gain on experiments trained on is comparable is not shown: 0, −0." in text
+    assert "at most" not in text
+
+
+def test_remedies_that_prove_nothing():
+    text = remedies(np.tile([-0.2, 0.2], 6), 0.0, count=3)
+    assert text.endswith(
+        "Of 3 remedies, none is proven to lose less than tuned on experiments not trained on."
+    )
+
+
+def test_several_remedies_are_listed():
+    text = remedies(0.1 + SPREAD / 2, 0.0, count=2)
+    assert "Of 2 remedies, 2 lose less than tuned" in text
+    assert ") and r1 by 0.100 (" in text
+
+
+def test_an_unknown_training_is_named():
+    with pytest.raises(ValueError, match="no changes of training 'x'; there are those of tuned"):
+        in_words(change(moved(SPREAD)), "x")

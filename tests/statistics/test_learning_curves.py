@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from study_maker import one, simulated, study, unseen
+
+from harness.statistics.forgetting import accuracy_frame
+from harness.statistics.learning_curves import curves
+from harness.statistics.resampling import Resampling
+from harness.statistics.staged_scores import PRETRAINED
+
+
+def test_values_are_those_of_the_accuracy_frame():
+    scores = simulated(cases=60, stages=(0, 2, 4), holes=0.05)
+    keys = ["remedy", "stage", "modality", "seen"]
+    found = curves(scores, resampling=Resampling(10)).set_index(keys)
+    expected = accuracy_frame(scores).set_index(keys).loc[found.index]
+    for name in ("n", "n_missing", "mean", "median"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-14)
+    assert len(found) == 2 * 3 * 15
+
+
+def test_one_curve_by_hand():
+    scores = study(
+        {
+            (PRETRAINED, 0, "size"): [0.8, 0.6, 1.0],
+            ("t", 1, "fixed"): [0.7, np.nan, 0.9],
+            ("t", 2, "fixed"): [0.4, 0.3, 0.8],
+        },
+        unseen(3),
+    )
+    frame = curves(scores, "fixed", "size")
+    frame = frame[(frame["modality"] == "DIC") & (frame["seen"] == "unseen")]
+    assert frame["stage"].tolist() == [0, 1, 2]
+    assert frame["protocol"].tolist() == ["size", "fixed", "fixed"]
+    assert frame["n"].tolist() == [3, 2, 3]
+    assert frame["n_missing"].tolist() == [0, 1, 0]
+    np.testing.assert_allclose(frame["mean"], [0.8, 0.8, 0.5])
+    np.testing.assert_allclose(frame["median"], [0.8, 0.8, 0.4])
+    # The case that stage 1 lacks is not in its change: -0.1 and -0.1.
+    np.testing.assert_allclose(frame["change"], [0, -0.1, -0.3], atol=1e-15)
+    assert frame["n_paired"].tolist() == [3, 2, 3]
+    np.testing.assert_allclose(frame[["change_low", "change_high"]].iloc[1], [-0.1, -0.1])
+
+
+def test_intervals_equal_samples_written_out():
+    scores = simulated(cases=50, stages=(0, 5), remedies=("plain",))
+    resampling = Resampling(samples=90, seed=2)
+    row = one(curves(scores, resampling=resampling), stage=5, modality="DIC", seen="unseen")
+    here = scores[~scores["seen"] & (scores["modality"] == "DIC")]
+    wide = here.pivot_table("f1", "case", "stage").sort_index().to_numpy()
+    times = resampling.draw(len(wide), "DIC", "All", "unseen").astype(int)
+    drawn = [np.repeat(wide, t, axis=0) for t in times.T]
+    for name, over in (
+        ("mean", lambda sample: sample[:, 1].mean()),
+        ("median", lambda sample: np.median(sample[:, 1])),
+        ("change", lambda sample: (sample[:, 1] - sample[:, 0]).mean()),
+    ):
+        ends = np.quantile([over(sample) for sample in drawn], [0.025, 0.975])
+        assert row[[f"{name}_low", f"{name}_high"]].tolist() == pytest.approx(ends.tolist())
+
+
+def test_a_paired_change_is_known_better_than_a_level():
+    frame = curves(simulated(cases=100))
+    row = one(frame, remedy="replay", stage=10, modality="All", seen="unseen")
+    assert row["change_high"] - row["change_low"] < row["mean_high"] - row["mean_low"]
+
+
+def test_each_training_changes_from_its_own_start():
+    runs = {("a", 0): [0.9] * 3, ("a", 1): [0.8] * 3, ("b", 0): [0.5] * 3, ("b", 1): [0.9] * 3}
+    frame = curves(study(runs, unseen(3)))
+    for remedy, by in (("a", -0.1), ("b", 0.4)):
+        row = one(frame, remedy=remedy, stage=1, modality="DIC", seen="unseen")
+        assert row["change"] == pytest.approx(by)
+        assert one(frame, remedy=remedy, stage=0, modality="DIC", seen="unseen")["change"] == 0
+
+
+def test_one_case_has_a_curve_without_intervals():
+    frame = curves(study({("t", 0): [0.9], ("t", 3): [0.2]}, unseen(1)))
+    row = one(frame, stage=3, modality="DIC", seen="unseen")
+    assert (row["mean"], row["change"]) == (0.2, pytest.approx(-0.7))
+    assert math.isnan(row["mean_low"])
+    assert one(frame, stage=3, modality="DIC", seen="seen")["n"] == 0
