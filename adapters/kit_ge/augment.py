@@ -57,6 +57,20 @@ def augment(
     return first, second, third
 
 
+def turn(
+    image: np.ndarray, cell: np.ndarray, neighbor: np.ndarray, rng: np.random.Generator
+) -> Sample:
+    """Change a crop by one of the eight symmetries of the square, and by nothing else.
+
+    Parameters and returns as for :func:`augment`.
+    """
+    turns, flip = _symmetry(rng)
+    first, second, third = (
+        np.ascontiguousarray(_turned(part, turns, flip)) for part in (image, cell, neighbor)
+    )
+    return first, second, third
+
+
 def _symmetry(rng: np.random.Generator) -> tuple[int, bool]:
     """One of the eight symmetries of the square."""
     return int(rng.integers(4)), bool(rng.integers(2))

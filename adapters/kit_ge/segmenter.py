@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from skimage.transform import rescale, resize
 
 from adapters.base import BaseSegmenter, MethodInfo, Parameters
 from adapters.kit_ge.instances import instances_from_distances
 from adapters.kit_ge.normalisation import Normalisation, normalise
+from adapters.kit_ge.scaling import resize_labels, shrink
 from adapters.kit_ge.tiles import predict_tiled
 from harness.weights import Weights, local_weights
 
@@ -31,7 +31,13 @@ class KitGeParameters(Parameters):
     merge: bool = Field(
         False, description="Join neighbours whose common border has next to no neighbour distance."
     )
-    scale: float = Field(1.0, gt=0, le=1, description="Shrink the image first, for large cells.")
+    scale: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Shrink the image first, for large cells. Empty: as in the training of the "
+        "checkpoint, 1 where it does not say.",
+    )
     normalisation: Normalisation = Field(
         "min_max", description="Both are the same in prediction: the image's range to [-1, 1]."
     )
@@ -72,12 +78,16 @@ class KitGe(BaseSegmenter):
         """Build the network that the checkpoint is of."""
         import torch
 
-        from adapters.kit_ge.network import network_from
+        from adapters.kit_ge.network import ArchitectureError, network_from
         from adapters.training.checkpoints import load
         from adapters.training.loop import choose_device, choose_precision
 
         path = Path(self.parameters.weights)
-        content = load(path)
+        try:
+            content = load(path)
+        except Exception as error:  # of any kind, on bytes that are no weights
+            msg = f"'{path.name}' is no file of torch weights: {error!s:.200}"
+            raise ArchitectureError(msg) from error
         meta = content.get("meta", {}) if isinstance(content, dict) else {}
         state = content.get("model", content) if isinstance(content, dict) else {}
         activation = self.parameters.activation or meta.get("activation", "relu")
@@ -87,7 +97,23 @@ class KitGe(BaseSegmenter):
         if device == "cuda":
             self.timer.synchronise = torch.cuda.synchronize
         self._predict = Predictor(network, device, precision)
-        self._how = {"device": device, "precision": precision, "filters": list(network.filters)}
+        self._scale = float(self.parameters.scale or meta.get("scale", 1.0))
+        self._how = {
+            "scale": self._scale,
+            "device": device,
+            "precision": precision,
+            "filters": list(network.filters),
+        }
+
+    def resolved(self) -> dict[str, Any]:
+        """What ``auto`` comes to on this machine; torch is imported only to answer that."""
+        wanted = self.parameters
+        if "auto" not in (wanted.device, wanted.precision):
+            return {}
+        from adapters.training.loop import choose_device, choose_precision
+
+        device = choose_device(wanted.device)
+        return {"device": device, "precision": choose_precision(wanted.precision, device)}
 
     def warmup(self) -> None:
         """Run one tile."""
@@ -96,7 +122,7 @@ class KitGe(BaseSegmenter):
         self.timer.reset()
 
     def details(self) -> dict[str, Any]:
-        """Device, precision and width of the network."""
+        """Scale, device, precision and width of the network."""
         return self._how
 
     def segment(self, image: np.ndarray) -> np.ndarray:
@@ -119,10 +145,7 @@ class KitGe(BaseSegmenter):
         if image.ndim != 2:
             msg = f"kit-ge takes grey images, this one has shape {image.shape}; use input gray_max"
             raise ValueError(msg)
-        scale = self.parameters.scale
-        values = normalise(image, self.parameters.normalisation)
-        if scale < 1:
-            values = rescale(values, scale, order=2, preserve_range=True).astype(np.float32)
+        values = shrink(normalise(image, self.parameters.normalisation), self._scale)
         neighbor, cell = predict_tiled(
             values,
             self._predict,
@@ -139,11 +162,7 @@ class KitGe(BaseSegmenter):
                 self.parameters.th_seed,
                 merge=self.parameters.merge,
             )
-            if scale < 1:
-                labels = resize(
-                    labels, image.shape, order=0, preserve_range=True, anti_aliasing=False
-                ).astype(labels.dtype)
-        return labels
+            return resize_labels(labels, image.shape)
 
 
 class Predictor:

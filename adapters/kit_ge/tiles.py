@@ -1,4 +1,4 @@
-"""Distance maps of an image of any size, by overlapping tiles without seams."""
+"""Distance maps of an image of any size, by overlapping tiles that pass into each other."""
 
 from __future__ import annotations
 

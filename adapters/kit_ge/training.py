@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from pydantic import Field, model_validator
 
-from adapters.kit_ge.augment import augment
+from adapters.kit_ge.augment import augment, turn
 from adapters.kit_ge.instances import instances_from_distances
 from adapters.kit_ge.network import Activation, DUNet
 from adapters.kit_ge.normalisation import Normalisation, normalise
+from adapters.kit_ge.scaling import resize_labels, shrink
 from adapters.kit_ge.segmenter import Predictor
 from adapters.kit_ge.tiles import predict_tiled
-from adapters.kit_ge.training_set import Crop, crops_of, radii_of
+from adapters.kit_ge.training_set import Crop, crops_of, normalised, radii_of
 from adapters.training.learner import Batch, Learner, Network
 from adapters.training.loop import choose_precision, resolved, run
 from adapters.training.prefetch import prefetched
@@ -33,13 +35,17 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "paper": {"save_every": 20, "validate_every": 10},
     # For a few dozen images on a CPU.
     "short": {
-        "epochs": 24,
-        "learning_rate": 1.5e-3,
-        "save_every": 8,
-        "validate_every": 8,
+        "epochs": 40,
+        "learning_rate": 3e-3,
+        "save_every": 10,
+        "validate_every": 10,
         "filters": (16, 256),
-        "crop": 192,
-        "crops_per_epoch": 160,
+        "crop": 128,
+        "scale": 0.5,
+        "sampling": "balanced",
+        # Too few steps for a rate that waits for a plateau, or for images made harder.
+        "schedule": "cosine",
+        "augmentation": "symmetries",
     },
 }
 
@@ -55,6 +61,12 @@ class KitGeTrainingParameters(TrainingParameters):
     epochs: int | None = Field(  # type: ignore[assignment]
         None, ge=1, description="Empty: 200 for 1000 crops and more, up to 560 for under 50."
     )
+    patience: int | None = Field(
+        None,
+        ge=0,
+        description="Stop after so many epochs without a smaller validation loss; 0 for never. "
+        "Empty: with the plateau schedule 5 and a tenth of the epochs, as published; else never.",
+    )
     batch_size: int = Field(8, ge=1, description="Crops in one step.")
     learning_rate: float = Field(8e-4, gt=0, description="Of Adam at the start.")
     keep: Literal["last", "best_loss", "best_f1"] = Field(
@@ -62,6 +74,19 @@ class KitGeTrainingParameters(TrainingParameters):
     )
     filters: tuple[int, int] = Field((64, 1024), description="Channels at the top and the bottom.")
     crop: int = Field(320, ge=64, multiple_of=16, description="Side of a crop in px.")
+    scale: float = Field(
+        1.0, gt=0, le=1, description="Shrink the images first, in prediction too: larger cells fit."
+    )
+    schedule: Literal["plateau", "cosine"] = Field(
+        "plateau",
+        description="plateau: a quarter of the rate where the loss stops falling, as published. "
+        "cosine: from the full rate to none over the epochs.",
+    )
+    augmentation: Literal["published", "symmetries"] = Field(
+        "published",
+        description="published: contrast, zoom, turns, blur and noise now and then, flips always. "
+        "symmetries: flips and quarter turns only.",
+    )
     crops_per_epoch: int | None = Field(
         None, ge=1, description="Crops drawn for an epoch; empty for all."
     )
@@ -93,10 +118,10 @@ class KitGeTrainer(Trainer):
 
     def fit(self, train: Sequence[Case], validation: Sequence[Case], out: Path) -> Path:
         """Train, see :meth:`Trainer.fit`."""
-        samples = read_labelled(train, self.input)
-        radii = radii_of(samples)
         knobs = self.parameters
-        cut = partial(crops_of, radii=radii, size=knobs.crop, how=knobs.normalisation)
+        prepared = partial(normalised, how=knobs.normalisation, scale=knobs.scale)
+        samples = [prepared(sample) for sample in read_labelled(train, self.input)]
+        cut = partial(crops_of, radii=radii_of(samples), size=knobs.crop)
         crops = [crop for sample in samples for crop in cut(sample)]
         if not crops:
             msg = (
@@ -104,12 +129,13 @@ class KitGeTrainer(Trainer):
                 "cell; choose a larger crop or other images"
             )
             raise TrainingDataError(msg)
-        epochs = knobs.epochs or published_epochs(len(crops))
-        knobs = knobs.model_copy(
-            update={"epochs": epochs, "patience": knobs.patience or 2 * (epochs // 20) + 5}
-        )
         watched = read_labelled(validation, self.input)
-        held = [crop for sample in watched for crop in cut(sample)]
+        held = [crop for sample in watched for crop in cut(prepared(sample))]
+        epochs = knobs.epochs or published_epochs(len(crops) + len(held))
+        patience = knobs.patience
+        if patience is None and knobs.schedule == "plateau":
+            patience = 2 * (epochs // 20) + 5
+        knobs = knobs.model_copy(update={"epochs": epochs, "patience": patience or None})
         build = partial(KitGeLearner, crops, held, watched, knobs, self.seed)
         return run(build, knobs, self.seed, out, self.watch)
 
@@ -155,6 +181,15 @@ class KitGeLearner(Learner):
             self.optimizer, factor=0.25, patience=max(parameters.epochs // 20, 3), min_lr=3e-6
         )
 
+    def start_epoch(self, epoch: int) -> None:
+        """Set the rate, where it does not wait for a plateau."""
+        knobs = self.parameters
+        if knobs.schedule == "cosine":
+            assert knobs.epochs is not None
+            share = (1 + math.cos(math.pi * epoch / knobs.epochs)) / 2
+            for group in self.optimizer.param_groups:
+                group["lr"] = knobs.learning_rate * share
+
     def batches(self, epoch: int) -> Iterator[Batch]:  # noqa: ARG002 - seeded by the loop
         """Augmented crops in random order."""
         n = len(self._train)
@@ -167,14 +202,13 @@ class KitGeLearner(Learner):
 
     def _augmented(self, crops: Sequence[Crop], rng: np.random.Generator) -> Iterator[Batch]:
         size = self.parameters.batch_size
+        change = augment if self.parameters.augmentation == "published" else turn
         for start in range(0, len(crops), size):
             group = [
-                augment(crop.image, crop.cell, crop.neighbor, rng)
+                change(crop.image, crop.cell, crop.neighbor, rng)
                 for crop in crops[start : start + size]
             ]
-            # A batch norm learns nothing from the statistics of a single crop.
-            if len(group) > 1 or len(crops) == 1:
-                yield _batch(group)
+            yield _batch(group)
 
     def loss(self, network: Network, batch: Batch) -> torch.Tensor:
         """Smooth L1 on both maps, summed."""
@@ -199,7 +233,8 @@ class KitGeLearner(Learner):
 
     def after_epoch(self, train_loss: float, validation_loss: float | None) -> None:
         """Lower the rate where the loss has stopped falling."""
-        self._plateau.step(train_loss if validation_loss is None else validation_loss)
+        if self.parameters.schedule == "plateau":
+            self._plateau.step(train_loss if validation_loss is None else validation_loss)
 
     def segment(self, samples: Sequence[LabelledImage]) -> Iterator[np.ndarray]:
         """Label images by the weights as they are now."""
@@ -207,8 +242,10 @@ class KitGeLearner(Learner):
         predict = Predictor(self.model, device, choose_precision("auto", device))
         for sample in samples:
             image = normalise(sample.image, self.parameters.normalisation)
-            neighbor, cell = predict_tiled(image, predict, divisor=self.model.divisor)
-            yield instances_from_distances(cell, neighbor)
+            neighbor, cell = predict_tiled(
+                shrink(image, self.parameters.scale), predict, divisor=self.model.divisor
+            )
+            yield resize_labels(instances_from_distances(cell, neighbor), sample.labels.shape)
 
     def checkpoint(self) -> Mapping[str, Any]:
         """Give weights and what they cannot say themselves."""
@@ -220,6 +257,7 @@ class KitGeLearner(Learner):
             "activation": self.parameters.activation,
             "filters": list(self.parameters.filters),
             "normalisation": self.parameters.normalisation,
+            "scale": self.parameters.scale,
         }
         return {"model": model, "meta": meta}
 
@@ -240,7 +278,7 @@ def _batch(group: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Batch:
 
 
 def published_epochs(crops: int) -> int:
-    """Epochs for a number of training crops (published training script).
+    """Epochs for a number of training and validation crops (published training script).
 
     Examples
     --------

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from skimage.measure import regionprops_table
 
 from adapters.kit_ge.distances import distance_maps
 from adapters.kit_ge.normalisation import Normalisation, normalise
+from adapters.kit_ge.scaling import resize_labels, shrink
 from harness.training.samples import LabelledImage, TrainingDataError
 
 #: Crops whose best cell distance is below this show only slivers of cells.
@@ -93,32 +94,49 @@ def radii_of(samples: Sequence[LabelledImage]) -> Radii:
     )
 
 
-def crops_of(sample: LabelledImage, radii: Radii, size: int, how: Normalisation) -> Iterator[Crop]:
-    """Cut an image into a grid of crops and give those that show cells.
+def normalised(sample: LabelledImage, how: Normalisation, scale: float = 1.0) -> LabelledImage:
+    """Normalise an image and then shrink it with its labels, in the order of prediction.
 
     Parameters
     ----------
     sample : LabelledImage
         Grey.
+    how : {"min_max", "published"}
+    scale : float
+        1 leaves the size as it is.
+
+    Returns
+    -------
+    LabelledImage
+    """
+    image = shrink(normalise(sample.image, how, "training"), scale)
+    return replace(sample, image=image, labels=resize_labels(sample.labels, image.shape))
+
+
+def crops_of(sample: LabelledImage, radii: Radii, size: int) -> Iterator[Crop]:
+    """Cut an image into a grid of crops and give those that show cells.
+
+    Parameters
+    ----------
+    sample : LabelledImage
+        As :func:`normalised` gives it.
     radii : Radii
         Of the whole training set.
     size : int
         Side of a crop in px. What the grid leaves over on the right and below is made
         whole with dark background; below 7.5 % of the image it is cut off instead.
-    how : {"min_max", "published"}
-        Normalisation.
 
     Yields
     ------
     Crop
         Without crops that hold next to no cell; where no crop of an image holds enough,
-        the one with the most.
+        the one with the most, so that no image is left out (the published code leaves it out,
+        and also crops of which two thirds are black).
     """
     cell, neighbor = distance_maps(sample.labels, radii.cell, radii.neighbor)
-    image = normalise(sample.image, how, "training")
     parts = [
         _fit(part, size, outside)
-        for part, outside in ((image, -1), (cell, 0), (neighbor, 0), (sample.labels, 0))
+        for part, outside in ((sample.image, -1), (cell, 0), (neighbor, 0), (sample.labels, 0))
     ]
     places = [
         np.s_[top : top + size, left : left + size]

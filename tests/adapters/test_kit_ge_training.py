@@ -10,14 +10,16 @@ import tifffile
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
 
-from adapters.kit_ge.augment import augment  # noqa: E402
+from adapters.kit_ge import training  # noqa: E402
+from adapters.kit_ge.augment import augment, turn  # noqa: E402
 from adapters.kit_ge.distances import distance_maps  # noqa: E402
+from adapters.kit_ge.scaling import resize_labels, shrink  # noqa: E402
 from adapters.kit_ge.training import (  # noqa: E402
     KitGeTrainer,
     KitGeTrainingParameters,
     published_epochs,
 )
-from adapters.kit_ge.training_set import crops_of, radii_of  # noqa: E402
+from adapters.kit_ge.training_set import crops_of, normalised, radii_of  # noqa: E402
 from adapters.registry import build  # noqa: E402
 from adapters.training import loop  # noqa: E402
 from harness.dataset import Manifest  # noqa: E402
@@ -41,6 +43,9 @@ def knobs(**more):
         "recipe": "short",
         "filters": (4, 16),
         "crop": 64,
+        "scale": 1.0,
+        "schedule": "plateau",
+        "augmentation": "published",
         "epochs": 2,
         "validate_every": 1,
         "precision": "float32",
@@ -60,7 +65,7 @@ def test_radii_come_from_the_cells(samples):
 def test_crops_cover_the_image_and_leave_empty_ones_out(samples):
     sample = samples[0]
     sample.labels[:, 64:] = 0
-    crops = list(crops_of(sample, radii_of(samples), 64, "min_max"))
+    crops = list(crops_of(normalised(sample, "min_max"), radii_of(samples), 64))
     # 96 x 112 px make 2 x 2 crops, of which the right ones hold nothing.
     assert len(crops) == 2
     cell, _ = distance_maps(sample.labels, radii_of(samples).cell, radii_of(samples).neighbor)
@@ -73,7 +78,7 @@ def test_crops_cover_the_image_and_leave_empty_ones_out(samples):
 def test_what_little_is_left_over_is_cut_off_on_both_sides(samples):
     object.__setattr__(samples[0], "image", np.arange(68.0)[:, None] * np.ones(64))
     object.__setattr__(samples[0], "labels", samples[0].labels[:68, :64])
-    (crop,) = crops_of(samples[0], radii_of(samples), 64, "min_max")
+    (crop,) = crops_of(normalised(samples[0], "min_max"), radii_of(samples), 64)
     assert crop.image[0, 0] == pytest.approx(2 * 2 / 67 - 1)
 
 
@@ -93,6 +98,18 @@ def test_augmentation_is_seeded_and_moves_image_and_maps_together():
         np.testing.assert_allclose(neighbor, cell / 2, atol=1e-5)
         assert picture[cell > 0.9].mean() > picture[cell < 0.1].mean() + 0.1
     del rng
+
+
+def test_symmetries_change_nothing_but_the_direction():
+    rng = np.random.default_rng(0)
+    image, cell = rng.normal(size=(2, 16, 16)).astype(np.float32)
+    seen = set()
+    for seed in range(60):
+        picture, first, second = turn(image, cell, 2 * cell, np.random.default_rng(seed))
+        assert np.array_equal(np.sort(picture, axis=None), np.sort(image, axis=None))
+        assert np.array_equal(second, 2 * first)
+        seen.add(picture.tobytes())
+    assert len(seen) == 8
 
 
 def test_augmentation_takes_a_constant_crop():
@@ -121,6 +138,49 @@ def test_a_small_training_finds_discs_and_predicts(cases, tmp_path):
         method.segment(np.zeros((30, 31, 3), np.uint8))
 
 
+def test_a_training_on_shrunk_images_predicts_on_shrunk_images(cases, tmp_path):
+    short = knobs(scale=0.5, crop=64, schedule="cosine", augmentation="symmetries", epochs=4)
+    records = []
+    checkpoint = KitGeTrainer(short, watch=records.append).fit(cases[:4], cases[4:], tmp_path)
+    rates = [record.learning_rate for record in records]
+    half = short.learning_rate / 2
+    assert rates == pytest.approx([2 * half, half * (1 + 2**-0.5), half, half * (1 - 2**-0.5)])
+    image = tifffile.imread(cases[5].image)
+    own, whole = (
+        build("kit-ge", {"weights": str(checkpoint), "tile": 64, "tile_overlap": 16, **more})
+        for more in ({}, {"scale": 1.0})
+    )
+    sizes = []
+    for method in (own, whole):
+        method.load()
+        predict = method._predict
+
+        def watched(tiles, predict=predict):
+            sizes.append(tiles.shape)
+            return predict(tiles)
+
+        watched.divisor = predict.divisor
+        method._predict = watched
+        assert method.segment(image).shape == image.shape
+    assert own.details()["scale"] == 0.5
+    assert whole.details()["scale"] == 1
+    # 48 x 56 px fit into one tile of 64 px, 96 x 112 px do not.
+    assert len(sizes) > 2
+
+
+def test_shrinking_keeps_labels_apart():
+    labels = np.zeros((40, 60), np.uint32)
+    labels[4:20, 4:20] = 70_001
+    labels[4:20, 24:40] = 2
+    small = resize_labels(labels, (20, 30))
+    assert small.dtype == np.uint32
+    assert set(np.unique(small)) == {0, 2, 70_001}
+    assert np.mean(resize_labels(small, (40, 60)) == labels) > 0.97
+    image = np.linspace(-1, 1, 2400, dtype=np.float32).reshape(40, 60)
+    assert shrink(image, 1) is image
+    assert shrink(image, 0.5).shape == (20, 30)
+
+
 def test_a_resumed_training_ends_with_the_same_bits(cases, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "STATE_EVERY_S", -1.0)
 
@@ -136,6 +196,50 @@ def test_a_resumed_training_ends_with_the_same_bits(cases, tmp_path, monkeypatch
         KitGeTrainer(knobs(epochs=4), watch=stop).fit(cases[:4], cases[4:], tmp_path / "broken")
     resumed = KitGeTrainer(knobs(epochs=4)).fit(cases[:4], cases[4:], tmp_path / "broken")
     assert whole.read_bytes() == resumed.read_bytes()
+
+
+def test_single_crops_are_learned_from(cases, tmp_path):
+    records = []
+    KitGeTrainer(knobs(batch_size=1, epochs=1), watch=records.append).fit(cases[:2], [], tmp_path)
+    assert records[0].train_loss > 0
+
+
+def test_a_checkpoint_that_is_none_is_named(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("<html>not found</html>")
+    method = build("kit-ge", {"weights": str(path)})
+    with pytest.raises(UsageError, match=r"'page.html' is no file of torch weights"):
+        method.load()
+
+
+def test_automatic_choices_are_told_as_they_will_be_made(tmp_path):
+    found = build("kit-ge", {"weights": "x.pt"}).resolved()
+    assert set(found) == {"device", "precision"}
+    assert found["precision"] in ("bfloat16", "float32", "float16")
+    fixed = {"weights": "x.pt", "device": "cpu", "precision": "float32"}
+    assert build("kit-ge", fixed).resolved() == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "settled"),
+    [
+        ({}, 2 * (60 // 20) + 5),
+        ({"patience": 0}, None),
+        ({"patience": 7}, 7),
+        ({"schedule": "cosine"}, None),
+        ({"schedule": "cosine", "patience": 3}, 3),
+    ],
+)
+def test_early_stopping_is_as_published_or_as_given(cases, tmp_path, monkeypatch, given, settled):
+    asked = []
+
+    def only_look(build, parameters, *rest):
+        asked.append(parameters)
+        return tmp_path
+
+    monkeypatch.setattr(training, "run", only_look)
+    KitGeTrainer(knobs(epochs=60, **given)).fit(cases[:2], cases[4:], tmp_path)
+    assert asked[0].patience == settled
 
 
 def test_labels_without_cells_are_refused(cases, tmp_path):

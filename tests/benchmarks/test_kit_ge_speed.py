@@ -201,3 +201,19 @@ def test_cost_per_pixel_does_not_grow_with_the_image(benchmark):
     benchmark.pedantic(distance_maps, (labels, 30, 50), rounds=1)
     print(benchmark.extra_info)  # noqa: T201 - the figures to read
     assert per_pixel[4096] < 1.5 * per_pixel[1024]
+
+
+def test_a_slide_of_9000_px_is_segmented(benchmark, tmp_path):
+    torch = pytest.importorskip("torch", reason="needs torch")
+    from adapters.kit_ge.network import DUNet
+    from adapters.registry import build
+    from adapters.training.checkpoints import save
+
+    torch.manual_seed(0)
+    # Two levels, so that tiles and watershed are timed and not the network.
+    save(tmp_path / "tiny.pt", {"model": DUNet((2, 4)).state_dict(), "meta": {}})
+    method = build("kit-ge", {"weights": str(tmp_path / "tiny.pt")})
+    method.load()
+    slide = np.random.default_rng(0).integers(0, 255, (9000, 9000)).astype(np.uint8)
+    labels = benchmark.pedantic(method.segment, (slide,), rounds=1)
+    assert labels.shape == slide.shape

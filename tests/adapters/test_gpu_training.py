@@ -1,0 +1,54 @@
+"""The CUDA path of trainings and of the distance U-Net; skips without a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+torch = pytest.importorskip("torch", reason="needs torch")
+pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
+
+from adapters.registry import build, build_trainer  # noqa: E402
+from harness.dataset import Manifest  # noqa: E402
+
+pytestmark = pytest.mark.gpu
+
+SHORT = {"epochs": 2, "validate_every": 1, "batch_size": 2, "device": "cuda"}
+KIT_GE = {"recipe": "short", "filters": (4, 16), "crop": 64, "scale": 1.0, **SHORT}
+CELLPOSE = {"recipe": "short", "weights": "cyto", **SHORT}
+
+
+@pytest.fixture
+def cases(small_manifest):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
+    return list(Manifest.read(small_manifest).cases)
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "float16"])
+@pytest.mark.parametrize(("method", "knobs"), [("kit-ge", KIT_GE), ("cellpose2", CELLPOSE)])
+def test_a_training_goes_through_on_the_gpu(cyto, cases, tmp_path, method, knobs, precision):
+    records = []
+    parameters = {**knobs, "precision": precision}
+    trainer = build_trainer(method, parameters, input=None, seed=0, watch=records.append)
+    assert trainer.resolved()["device"] == "cuda"
+    checkpoint = trainer.fit(cases[:4], cases[4:], tmp_path)
+    assert checkpoint.is_file()
+    assert np.isfinite([record.train_loss for record in records[-2:]]).all()
+    assert records[-1].scores
+
+
+def test_the_distance_unet_finds_the_same_cells_on_the_gpu(cases, tmp_path):
+    knobs = {**KIT_GE, "filters": (8, 32), "epochs": 12, "learning_rate": 3e-3, "device": "cpu"}
+    trainer = build_trainer("kit-ge", knobs, input=None, seed=0, watch=None)
+    checkpoint = trainer.fit(cases[:4], cases[4:], tmp_path)
+    image = tifffile.imread(cases[5].image)
+    masks = []
+    for device in ("cpu", "cuda"):
+        weights = {"weights": str(checkpoint), "device": device, "precision": "float32"}
+        method = build("kit-ge", weights)
+        method.load()
+        masks.append(method.segment(image))
+    assert masks[0].max() == masks[1].max()
+    assert np.mean((masks[0] > 0) == (masks[1] > 0)) > 0.999
