@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -130,6 +130,8 @@ def _refuse_old_run(folder: Path, resume: bool) -> None:
 def read_cases(config: RunConfig, folder: Path) -> Manifest:
     """Read all cases of a configuration's data set, whatever their split.
 
+    With ``guess_modality``, cases to train on have a modality; others may not have one yet.
+
     Parameters
     ----------
     config : RunConfig
@@ -144,7 +146,18 @@ def read_cases(config: RunConfig, folder: Path) -> Manifest:
         return generate(folder / "data", **options)
     assert dataset.manifest is not None
     root = config.resolve(dataset.root) if dataset.root is not None else None
-    return Manifest.read(config.resolve(dataset.manifest), root)
+    manifest = Manifest.read(config.resolve(dataset.manifest), root)
+    if dataset.guess_modality:
+        manifest = _guessed(manifest, {split for each in config.training for split in each.splits})
+    return manifest
+
+
+def _guessed(manifest: Manifest, splits: Collection[str]) -> Manifest:
+    """Guess the modalities of some splits; the others are not read."""
+    wanted = tuple(case for case in manifest.cases if case.split in splits)
+    filled = with_guessed_modalities(replace(manifest, cases=wanted))
+    found = {case.case: case for case in filled.cases}
+    return replace(manifest, cases=tuple(found.get(case.case, case) for case in manifest.cases))
 
 
 def _selected(config: RunConfig, manifest: Manifest, limit: int | None) -> Manifest:

@@ -55,7 +55,7 @@ class Learner(ABC):
 
     @abstractmethod
     def segment(self, samples: Sequence[LabelledImage]) -> Iterator[np.ndarray]:
-        """Label images of the validation images as prediction would give them."""
+        """Label images of the validation images, with the method's own defaults."""
 
     def after_epoch(self, train_loss: float, validation_loss: float | None) -> None:  # noqa: B027
         """Step a schedule that depends on losses."""

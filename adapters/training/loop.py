@@ -28,6 +28,7 @@ from adapters.training.trainer import TrainingParameters, Watch
 from harness.errors import UsageError
 from harness.scoring import score_pair
 from harness.training.log import EpochRecord, ModalityScore, TrainingLog
+from harness.training.samples import TrainingDataError
 
 #: Seconds from one resumable state to the next; an epoch's end comes first.
 STATE_EVERY_S = 60.0
@@ -40,7 +41,7 @@ _PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 
 
 class DivergedError(Exception):
-    """The loss is not a finite number any more."""
+    """The loss or the weights are not finite numbers any more."""
 
 
 @dataclass
@@ -82,7 +83,9 @@ def run(
     Raises
     ------
     DivergedError
-        The loss is nan or infinite; checkpoints of earlier epochs stay.
+        A loss or a weight is nan or infinite; checkpoints of earlier epochs stay.
+    TrainingDataError
+        An epoch has no crop.
     UsageError
         A device was asked for that is not there.
     """
@@ -161,33 +164,36 @@ def _train(
     saved = time.monotonic()
     good = _snapshot(learner)
     for epoch in range(progress.epoch, parameters.epochs):
-        if parameters.patience is not None and progress.stale >= parameters.patience:
+        # What decides is the same for all processes: one that stopped alone would block them.
+        if fabric.broadcast(_exhausted(progress, parameters)):
             break
         begun = time.perf_counter()
         _seed(seed + epoch)
         learner.start_epoch(epoch)
-        try:
-            train_loss = _one_epoch(fabric, learner, network, optimizer, epoch)
-        except DivergedError:
-            if fabric.is_global_zero and epoch:
-                save(epoch_path(out, epoch), good)
-            raise
-        good = _snapshot(learner)
         last = epoch + 1 == parameters.epochs
         validation_loss: float | None = None
         scores: dict[str, ModalityScore] = {}
-        if learner.validation:
-            scored = last or (epoch + 1) % parameters.validate_every == 0
-            validation_loss, scores = _validate(fabric, learner, network, scored=scored)
+        try:
+            train_loss = _one_epoch(fabric, learner, network, optimizer, epoch)
+            _check_weights(fabric, learner, epoch + 1)
+            if learner.validation:
+                scored = last or (epoch + 1) % parameters.validate_every == 0
+                validation_loss, scores = _validate(
+                    fabric, learner, network, epoch + 1, scored=scored
+                )
+        except DivergedError:
+            kept = epoch_path(out, epoch)
+            if fabric.is_global_zero and epoch and not kept.is_file():
+                save(kept, good)
+            # The first process to end takes the others along.
+            fabric.barrier()
+            raise
+        good = _snapshot(learner)
         learner.after_epoch(train_loss, validation_loss)
         progress.epoch = epoch + 1
         better = _judge(progress, parameters, validation_loss, scores)
         if fabric.is_global_zero:
             _keep(learner, parameters, progress, out, better)
-            stopping = parameters.patience is not None and progress.stale >= parameters.patience
-            if last or stopping or time.monotonic() - saved > STATE_EVERY_S:
-                _save_state(learner, progress, out)
-                saved = time.monotonic()
             record = EpochRecord(
                 epoch=epoch + 1,
                 epochs=parameters.epochs,
@@ -197,14 +203,27 @@ def _train(
                 validation_loss=validation_loss,
                 scores=scores,
             )
+            # Before the state: a resume drops a row too many, and cannot add a missing one.
             log.append(record)
+            stopping = _exhausted(progress, parameters)
+            if last or stopping or time.monotonic() - saved > STATE_EVERY_S:
+                _save_state(learner, progress, out)
+                saved = time.monotonic()
             if watch is not None:
                 watch(record)
     if fabric.is_global_zero:
         save(out / "checkpoints" / "last.pt", dict(learner.checkpoint()))
-        if not learner.validation and parameters.keep != "last":
-            save(result_path(out, parameters), dict(learner.checkpoint()))
+        result = result_path(out, parameters)
+        # Where nothing could be judged, the last weights are the best known.
+        judged = math.isfinite(progress.best) and result.is_file()
+        if parameters.keep != "last" and not judged:
+            save(result, dict(learner.checkpoint()))
     fabric.barrier()
+
+
+def _exhausted(progress: _Progress, parameters: TrainingParameters) -> bool:
+    """Whether patience has run out."""
+    return parameters.patience is not None and progress.stale >= parameters.patience
 
 
 def _snapshot(learner: Learner) -> dict[str, Any]:
@@ -231,19 +250,48 @@ def _one_epoch(
     for step, whole in enumerate(learner.batches(epoch)):
         batch = _share(fabric, whole)
         loss = learner.loss(network, batch)
-        value = float(loss.detach())
+        mine = len(batch[0])
+        value, crops = _summed(fabric, float(loss.detach()) * mine, mine)
         if not math.isfinite(value):
-            msg = (
-                f"the loss became {value} in epoch {epoch + 1}, step {step + 1}; the "
-                "weights of the epoch before are kept. Lower learning_rate, or use float32"
-            )
-            raise DivergedError(msg)
+            msg = f"the loss became {value} in epoch {epoch + 1}, step {step + 1}"
+            raise _diverged(msg, epoch + 1)
         optimizer.zero_grad()
         fabric.backward(loss)
         optimizer.step()
-        total += value * len(batch[0])
-        n += len(batch[0])
-    return total / max(n, 1)
+        total += value
+        n += int(crops)
+    if n == 0:
+        msg = (
+            f"epoch {epoch + 1} has no crop to learn from; give more training images, or check "
+            "what the training's parameters leave of them"
+        )
+        raise TrainingDataError(msg)
+    return total / n
+
+
+def _summed(fabric: Fabric, *values: float) -> list[float]:
+    """Sum over the processes; what is not finite in one is so in all."""
+    if fabric.world_size == 1:
+        return list(values)
+    mine = torch.tensor(values, dtype=torch.float64, device=fabric.device)
+    whole: torch.Tensor = fabric.all_reduce(mine, reduce_op="sum")  # type: ignore[assignment]
+    return [float(value) for value in whole]
+
+
+def _check_weights(fabric: Fabric, learner: Learner, epoch: int) -> None:
+    """Refuse weights of an epoch (from 1) that its last step broke: no loss has seen them."""
+    tensors = (*learner.model.parameters(), *learner.model.buffers())
+    broken = sum(
+        not bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point()
+    )
+    if _summed(fabric, broken) != [0]:
+        msg = f"the weights became nan or infinite in epoch {epoch}"
+        raise _diverged(msg, epoch)
+
+
+def _diverged(what: str, epoch: int) -> DivergedError:
+    kept = "; the weights of the epoch before are kept" if epoch > 1 else ""
+    return DivergedError(f"{what}{kept}. Lower learning_rate, or use float32")
 
 
 def _score_start(
@@ -257,7 +305,7 @@ def _score_start(
     """Validate the weights that a fine-tuning starts from, as epoch 0."""
     begun = time.perf_counter()
     _seed(0)
-    validation_loss, scores = _validate(fabric, learner, network, scored=True)
+    validation_loss, scores = _validate(fabric, learner, network, 0, scored=True)
     if fabric.is_global_zero:
         seconds = time.perf_counter() - begun
         record = EpochRecord(0, epochs, 0.0, math.nan, seconds, validation_loss, scores)
@@ -275,24 +323,31 @@ def _share(fabric: Fabric, batch: Batch) -> Batch:
 
 
 def _validate(
-    fabric: Fabric, learner: Learner, network: Network, *, scored: bool
+    fabric: Fabric, learner: Learner, network: Network, epoch: int, *, scored: bool
 ) -> tuple[float | None, dict[str, ModalityScore]]:
+    """Loss and scores after an epoch (from 1), as the first process finds them."""
     learner.model.eval()
     with torch.no_grad():
-        loss = learner.validation_loss(network)
-        if not scored or not fabric.is_global_zero:
-            return loss, {}
-        by_modality: dict[str, list[float]] = defaultdict(list)
-        masks = learner.segment(learner.validation)
-        for sample, labels in zip(learner.validation, masks, strict=True):
-            f1 = score_pair(sample.labels, labels, profile="strict", thresholds=(0.5,))[0].f1
-            by_modality[sample.case.modality or "unknown"].append(f1)
-            by_modality["all"].append(f1)
-    scores = {
+        # In every process: the network of several waits for all of them.
+        loss = fabric.broadcast(learner.validation_loss(network))
+        if loss is not None and not math.isfinite(loss):
+            msg = f"the validation loss became {loss} in epoch {epoch}"
+            raise _diverged(msg, epoch)
+        scores = _scores(learner) if scored and fabric.is_global_zero else {}
+    return loss, fabric.broadcast(scores)
+
+
+def _scores(learner: Learner) -> dict[str, ModalityScore]:
+    by_modality: dict[str, list[float]] = defaultdict(list)
+    masks = learner.segment(learner.validation)
+    for sample, labels in zip(learner.validation, masks, strict=True):
+        f1 = score_pair(sample.labels, labels, profile="strict", thresholds=(0.5,))[0].f1
+        by_modality[sample.case.modality or "unknown"].append(f1)
+        by_modality["all"].append(f1)
+    return {
         name: ModalityScore(len(values), float(np.mean(values)), float(np.median(values)))
         for name, values in sorted(by_modality.items())
     }
-    return loss, scores
 
 
 def _judge(
@@ -309,7 +364,8 @@ def _judge(
     if value is None:
         return False
     better = value < progress.best
-    progress.best = min(value, progress.best)
+    # Not by min(): a nan would stay.
+    progress.best = value if better else progress.best
     progress.stale = 0 if better else progress.stale + 1
     return better
 

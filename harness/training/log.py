@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from harness.files import write_atomic
 
 EPOCH_COLUMNS = ("epoch", "learning_rate", "train_loss", "validation_loss", "seconds")
 VALIDATION_COLUMNS = ("epoch", "modality", "n", "mean_f1", "median_f1")
@@ -64,15 +67,20 @@ class TrainingLog:
 
     def rewind(self, epoch: int) -> None:
         """Drop rows after ``epoch``: they will be written again after a resume."""
-        for path in (self.epochs, self.validation):
-            if not path.is_file():
-                continue
-            with path.open(newline="", encoding="utf-8") as file:
-                header, *rows = csv.reader(file)
-            # A kill can leave the last line cut off.
-            kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= epoch]
-            with path.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([header, *kept])
+        files = ((self.epochs, EPOCH_COLUMNS), (self.validation, VALIDATION_COLUMNS))
+        for path, columns in files:
+            if _is_there(path):
+                kept = [row for row in _rows(path, columns) if int(row[0]) <= epoch]
+                text = io.StringIO(newline="")
+                csv.writer(text).writerows([columns, *kept])
+                write_atomic(path, text.getvalue().encode())
+
+    def finished(self) -> tuple[int, float]:
+        """Last logged epoch, and the seconds of all; zeros where there is no log."""
+        rows = _rows(self.epochs, EPOCH_COLUMNS) if _is_there(self.epochs) else []
+        seconds = EPOCH_COLUMNS.index("seconds")
+        last = max((int(row[0]) for row in rows), default=0)
+        return last, sum(float(row[seconds]) for row in rows)
 
     def append(self, record: EpochRecord) -> None:
         """Add one epoch."""
@@ -92,8 +100,21 @@ def _exact(value: float) -> str:
     return repr(float(value))
 
 
+def _is_there(path: Path) -> bool:
+    """Whether a file has content: a kill can leave an empty one."""
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> list[list[str]]:
+    """Rows below the header, without a last line that a kill has cut off."""
+    text = path.read_bytes().decode("utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    rows = list(csv.reader(io.StringIO(whole)))[1:]
+    return [row for row in rows if len(row) == len(columns)]
+
+
 def _append(path: Path, columns: tuple[str, ...], rows: list[list[object]]) -> None:
-    new = not path.is_file()
+    new = not _is_there(path)
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         if new:

@@ -39,7 +39,7 @@ class TrainingRecord:
     epochs : int
         Finished ones.
     seconds : float
-        Of this and earlier sessions.
+        Of this and earlier sessions; of one that was killed, those of its logged epochs.
     versions : mapping of str to str
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.config import InputMode
-from harness.dataset import Case
+from harness.dataset import Case, hash_file
 from harness.errors import UsageError
 from harness.images import prepare, read_image, read_label
 
@@ -60,8 +60,9 @@ def read_labelled(cases: Sequence[Case], mode: InputMode) -> list[LabelledImage]
     Raises
     ------
     TrainingDataError
-        Some cases cannot be read, have no label, or differ in shape from it. All of them
-        are named: training on what is left would be another experiment.
+        Some cases cannot be read, are not the image that the manifest lists, have no label, or
+        differ in shape from it. All of them are named: training on what is left would be
+        another experiment.
     """
     samples, faults = [], []
     for case in cases:
@@ -82,9 +83,20 @@ def _read(case: Case, mode: InputMode) -> LabelledImage:
     if case.label is None:
         msg = "it has no label image"
         raise ValueError(msg)
+    _check_content(case)
     image = prepare(read_image(case.image), mode)
     labels = read_label(case.label)
     if labels.shape != image.shape[:2]:
         msg = f"image {image.shape[:2]} and label {labels.shape} differ in shape"
         raise ValueError(msg)
     return LabelledImage(case, image.astype(np.float32), labels)
+
+
+def _check_content(case: Case) -> None:
+    """Refuse an image that is not the one the manifest lists."""
+    if case.sha256 and (found := hash_file(case.image)) != case.sha256:
+        msg = (
+            f"the image '{case.image.name}' has SHA256 {found}, the manifest says {case.sha256}: "
+            "it is not the image that was listed; see `cellharness data validate`"
+        )
+        raise ValueError(msg)

@@ -14,8 +14,9 @@ from adapters.registry import build_trainer
 from harness.config import RunConfig, TrainingConfig
 from harness.dataset import Case, Manifest, hash_file
 from harness.errors import MissingDependencyError, UsageError
+from harness.files import remove_leftovers
 from harness.provenance import package_versions
-from harness.training.log import EpochRecord
+from harness.training.log import EpochRecord, TrainingLog
 from harness.training.observer import SilentTraining, TrainingObserver
 from harness.training.process import TrainingTask, train_in_process
 from harness.training.record import TrainingRecord
@@ -68,6 +69,9 @@ def run_trainings(
     """
     observer = observer or SilentTraining()
     chosen = [training for training in config.training if only is None or training.name in only]
+    for pattern in ("training/*", "training/*/checkpoints"):
+        for place in folder.glob(pattern):
+            remove_leftovers(place)
     jobs = [_plan(config, training, manifest, folder) for training in chosen]
     return {job.config.name: _run(job, observer) for job in jobs}
 
@@ -143,7 +147,9 @@ def _run(job: _Job, observer: TrainingObserver) -> TrainingRecord:
         if old.status == "ok" and (folder / old.checkpoint).is_file():
             observer.training_finished(label, old, reused=True)
             return old
-        record = replace(record, epochs=old.epochs, seconds=old.seconds)
+        # A session that was killed has left its time in the log only.
+        epochs, seconds = TrainingLog(folder).finished()
+        record = replace(record, epochs=epochs, seconds=max(seconds, old.seconds))
     elif folder.is_dir():
         _set_aside(folder)
     observer.training_started(label)

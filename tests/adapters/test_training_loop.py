@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 
 import numpy as np
@@ -21,7 +22,7 @@ from adapters.training.learner import Learner  # noqa: E402
 from adapters.training.trainer import TrainingParameters  # noqa: E402
 from harness.dataset import Case  # noqa: E402
 from harness.errors import UsageError  # noqa: E402
-from harness.training.samples import LabelledImage  # noqa: E402
+from harness.training.samples import LabelledImage, TrainingDataError  # noqa: E402
 
 SHAPE = (24, 24)
 
@@ -77,6 +78,67 @@ class Toy(Learner):
 
     def load_state(self, state):
         self.losses = list(state["losses"])
+
+
+class Breaking(Toy):
+    """Its weights break in the last step of an epoch: no loss of that epoch sees them."""
+
+    def loss(self, network, batch):
+        self.step = getattr(self, "step", -1) + 1
+        loss = super().loss(network, batch)
+        if self.step == 3 * self.at + 2:
+            # The gradient of a root at 0: the loss is finite, the step is not.
+            loss = loss + (self.model[0].weight * 0).sum().sqrt()
+        return loss
+
+    at = 3
+
+
+class Unvalidated(Toy):
+    """Has validation images and no validation loss."""
+
+    def validation_loss(self, network):
+        return None
+
+
+class Unsure(Toy):
+    """Its validation loss is not a number after two epochs."""
+
+    def validation_loss(self, network):
+        return float("nan") if self.epoch == 2 else super().validation_loss(network)
+
+
+class Empty(Toy):
+    def batches(self, epoch):
+        return iter(())
+
+
+class Plain(Toy):
+    """Without batch norm, whose statistics are of one process's part of a batch."""
+
+    def __init__(self, folder=None, poisoned=None):
+        super().__init__(poison=None)
+        self.model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Conv2d(4, 1, 1))
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.05, momentum=0.9)
+        self.folder, self.poisoned = folder, poisoned
+
+    @property
+    def rank(self):
+        there = torch.distributed.is_initialized()
+        return torch.distributed.get_rank() if there else 0
+
+    def loss(self, network, batch):
+        loss = super().loss(network, batch)
+        return loss * float("nan") if self.poisoned == (self.rank, self.epoch) else loss
+
+    def validation_loss(self, network):
+        return super().validation_loss(network) + self.rank
+
+    def after_epoch(self, train_loss, validation_loss):
+        super().after_epoch(train_loss, validation_loss)
+        if self.folder is not None:
+            with (self.folder / f"told-{self.rank}.csv").open("a") as file:
+                file.write(f"{train_loss!r},{validation_loss!r}\n")
 
 
 def knobs(**more):
@@ -147,6 +209,98 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_epoch_before(tmp_path):
     assert same(kept, good)
 
 
+def test_weights_that_the_last_step_of_an_epoch_broke_are_not_kept(tmp_path):
+    with pytest.raises(loop.DivergedError, match=r"weights became nan .*epoch 4;.*learning_rate"):
+        loop.run(Breaking, knobs(save_every=1), 0, tmp_path / "bad")
+    names = sorted(path.name for path in (tmp_path / "bad" / "checkpoints").iterdir())
+    assert names == ["epoch-0001.pt", "epoch-0002.pt", "epoch-0003.pt"]
+    good = loop.run(Toy, knobs(epochs=3), 0, tmp_path / "good")
+    assert same(tmp_path / "bad" / "checkpoints" / "epoch-0003.pt", good)
+
+
+def test_a_kept_epoch_is_not_written_again_when_the_next_one_breaks(tmp_path):
+    def mark(record):
+        if record.epoch == 3:
+            (tmp_path / "checkpoints" / "epoch-0003.pt").write_text("kept")
+
+    with pytest.raises(loop.DivergedError):
+        loop.run(partial(Toy, poison=3), knobs(save_every=1), 0, tmp_path, mark)
+    assert (tmp_path / "checkpoints" / "epoch-0003.pt").read_text() == "kept"
+
+
+def test_an_epoch_without_crops_is_an_error(tmp_path):
+    with pytest.raises(TrainingDataError, match="epoch 1 has no crop to learn from"):
+        loop.run(Empty, knobs(), 0, tmp_path)
+
+
+@pytest.mark.parametrize("keep", ["last", "best_loss"])
+def test_a_validation_loss_that_is_not_finite_stops_and_keeps_the_epoch_before(tmp_path, keep):
+    with pytest.raises(loop.DivergedError, match="the validation loss became nan in epoch 3"):
+        loop.run(Unsure, knobs(save_every=100, keep=keep), 0, tmp_path / "bad")
+    good = loop.run(Toy, knobs(epochs=2), 0, tmp_path / "good")
+    assert same(tmp_path / "bad" / "checkpoints" / "epoch-0002.pt", good)
+
+
+def test_where_nothing_could_be_judged_the_last_weights_are_the_result(tmp_path):
+    path = loop.run(Unvalidated, knobs(epochs=2, keep="best_loss"), 0, tmp_path)
+    assert path.name == "best.pt"
+    assert same(path, tmp_path / "checkpoints" / "last.pt")
+
+
+def test_a_score_that_is_not_a_number_is_not_the_best():
+    progress = loop._Progress()
+    chosen = knobs(keep="best_loss")
+    told = [loop._judge(progress, chosen, loss, {}) for loss in (2.0, float("nan"), 1.0)]
+    assert told == [True, False, True]
+    assert progress.best == 1.0
+
+
+@pytest.mark.parametrize("keep", ["last", "best_loss"])
+def test_an_older_state_leads_to_the_same_end(tmp_path, monkeypatch, keep):
+    # A kill leaves the log and the checkpoints ahead of the state.
+    monkeypatch.setattr(loop, "STATE_EVERY_S", -1.0)
+    older = tmp_path / "older.pt"
+    run = tmp_path / "run"
+
+    def copy_state(record):
+        if record.epoch == 2:
+            shutil.copy(run / "state.pt", older)
+
+    chosen = knobs(keep=keep)
+    loop.run(Toy, chosen, 0, run, copy_state)
+    logs = ("epochs.csv", "validation.csv")
+    files = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
+    before = [pd.read_csv(run / name).drop(columns="seconds", errors="ignore") for name in logs]
+    assert ("best.pt" in files) == (keep == "best_loss")
+    shutil.copy(older, run / "state.pt")
+    seen = []
+    loop.run(Toy, chosen, 0, run, lambda record: seen.append(record.epoch))
+    assert seen == [3, 4, 5, 6]
+    assert {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()} == files
+    for name, frame in zip(logs, before, strict=True):
+        again = pd.read_csv(run / name).drop(columns="seconds", errors="ignore")
+        pd.testing.assert_frame_equal(again, frame, check_exact=True)
+
+
+def test_no_row_is_lost_between_the_log_and_the_state(tmp_path, monkeypatch):
+    class KilledError(Exception):
+        pass
+
+    def killed(self, record):
+        if record.epoch == 2:
+            raise KilledError
+        append(self, record)
+
+    append = loop.TrainingLog.append
+    monkeypatch.setattr(loop, "STATE_EVERY_S", -1.0)
+    monkeypatch.setattr(loop.TrainingLog, "append", killed)
+    with pytest.raises(KilledError):
+        loop.run(Toy, knobs(epochs=3), 0, tmp_path)
+    monkeypatch.setattr(loop.TrainingLog, "append", append)
+    loop.run(Toy, knobs(epochs=3), 0, tmp_path)
+    assert pd.read_csv(tmp_path / "epochs.csv")["epoch"].tolist() == [1, 2, 3]
+
+
 def test_training_stops_early_and_keeps_the_best(tmp_path):
     # The toy's validation loss falls once, at its third epoch, and rises ever after.
     chosen = knobs(epochs=40, patience=3, keep="best_loss")
@@ -174,6 +328,28 @@ def test_a_gpu_that_is_not_there_is_named(tmp_path):
 
 
 def test_two_processes_share_a_batch(tmp_path):
-    path = loop.run(Toy, knobs(epochs=2, devices=2), 0, tmp_path)
-    assert all(torch.isfinite(value).all() for value in load(path).values())
-    assert pd.read_csv(tmp_path / "epochs.csv")["epoch"].tolist() == [1, 2]
+    # The processes find different validation losses; the first one's counts in both.
+    chosen = {"epochs": 9, "patience": 1, "keep": "best_loss"}
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        folder.mkdir()
+        loop.run(partial(Plain, folder), knobs(devices=devices, **chosen), 0, folder)
+    one, two = (pd.read_csv(tmp_path / name / "epochs.csv") for name in "12")
+    assert one["epoch"].tolist() == two["epoch"].tolist()
+    np.testing.assert_allclose(two["train_loss"], one["train_loss"], rtol=1e-5)
+    assert one["validation_loss"].tolist() == two["validation_loss"].tolist()
+    for name in ("best.pt", "last.pt"):
+        alone, shared = (load(tmp_path / devices / "checkpoints" / name) for devices in "12")
+        for key, value in alone.items():
+            torch.testing.assert_close(shared[key], value, rtol=0, atol=1e-5)
+    told = [(tmp_path / "2" / f"told-{rank}.csv").read_text() for rank in (0, 1)]
+    assert told[0] == told[1]
+
+
+def test_a_loss_that_breaks_in_one_of_two_processes_stops_both(tmp_path):
+    build = partial(Plain, poisoned=(1, 1))
+    # Not DivergedError itself: it comes out of another process.
+    with pytest.raises(Exception, match="the loss became nan in epoch 2, step 1"):
+        loop.run(build, knobs(epochs=3, devices=2, save_every=100), 0, tmp_path / "bad")
+    good = loop.run(Plain, knobs(epochs=1, devices=2), 0, tmp_path / "good")
+    assert same(tmp_path / "bad" / "checkpoints" / "epoch-0001.pt", good)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import yaml
 from harness.config import ConfigError, load_config
 from harness.dataset import Manifest
 from harness.errors import UsageError
-from harness.run import run_comparison
+from harness.run import read_cases, run_comparison
 from harness.training.record import TrainingRecord
 from harness.training.session import run_trainings
 
@@ -181,3 +182,58 @@ def test_cases_without_labels_are_refused_by_name(learned, small_manifest, tmp_p
         run_trainings(
             configure(small_manifest), Manifest.read(small_manifest), Path(tmp_path / "run")
         )
+
+
+def test_the_time_and_epochs_of_a_killed_session_count(learned, small_manifest, tmp_path):
+    run = tmp_path / "run"
+    folder = run / "training" / "mine"
+    config = configure(small_manifest)
+    manifest = Manifest.read(small_manifest)
+    first = run_trainings(config, manifest, run)["mine"]
+    # What a kill after the last epoch leaves: the record of the start, and the log.
+    replace(first, status="running", epochs=0, seconds=0.0, checkpoint="").write(folder)
+    log = pd.read_csv(folder / "epochs.csv").assign(seconds=1000.0)
+    log.to_csv(folder / "epochs.csv", index=False)
+    record = run_trainings(config, manifest, run)["mine"]
+    assert record.epochs == 2
+    assert 2000 < record.seconds < 3000
+
+
+def test_what_a_killed_training_left_half_written_is_cleared(learned, small_manifest, tmp_path):
+    run = tmp_path / "run"
+    folder = run / "training" / "mine"
+    config = configure(small_manifest)
+    manifest = Manifest.read(small_manifest)
+    run_trainings(config, manifest, run)
+    finished = get_context("fork").Process(target=int)
+    finished.start()
+    finished.join()
+    left = [place / f".state.pt.{finished.pid}-1.tmp" for place in (folder, folder / "checkpoints")]
+    for path in left:
+        path.touch()
+    run_trainings(config, manifest, run)
+    assert not any(path.exists() for path in left)
+
+
+def test_guessed_modalities_reach_the_trainings(learned, small_manifest, tmp_path, monkeypatch):
+    text = small_manifest.read_text()
+    small_manifest.write_text(text.replace(",DIC,", ",,").replace(",Fluorescent,", ",,"))
+    config = configure(small_manifest, splits=["train"])
+    guessing = config.model_copy(
+        update={"dataset": config.dataset.model_copy(update={"guess_modality": True})}
+    )
+    assert {case.modality for case in read_cases(config, tmp_path).cases} == {None}
+    cases = read_cases(guessing, tmp_path).cases
+    assert [case.case for case in cases] == [f"case_{number}" for number in range(6)]
+    # Only those to train on are read here.
+    assert [case.modality_source for case in cases] == ["guessed", "", "", "", "", ""]
+
+    seen = []
+
+    def watched(config, manifest, *args, **more):
+        seen.extend(manifest.select(["train"]).cases)
+        return run_trainings(config, manifest, *args, **more)
+
+    monkeypatch.setattr("harness.run.run_trainings", watched)
+    run_comparison(guessing, tmp_path / "run")
+    assert [case.modality_source for case in seen] == ["guessed"]

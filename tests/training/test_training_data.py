@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from harness.dataset import Manifest
+from harness.dataset import Manifest, hash_file
 from harness.errors import UsageError
 from harness.training.references import referenced, resolve_references
 from harness.training.samples import TrainingDataError, read_labelled
@@ -68,6 +68,16 @@ def test_all_unusable_cases_are_named_at_once(cases, tmp_path):
     assert "case_1: image (96, 112) and label (5, 5) differ" in message
     assert "case_2" in message
     assert "case_3" not in message
+
+
+def test_an_image_that_is_not_the_listed_one_is_named(cases):
+    right = hash_file(cases[0].image)
+    listed = [replace(cases[0], sha256=right), replace(cases[1], sha256=right)]
+    with pytest.raises(TrainingDataError, match="1 of 2") as caught:
+        read_labelled(listed, "gray_max")
+    message = str(caught.value)
+    assert f"case_1: the image 'case_1.tif' has SHA256 {hash_file(cases[1].image)}" in message
+    assert f"the manifest says {right}" in message
 
 
 def test_trained_weights_are_named_by_training_and_epoch(tmp_path):

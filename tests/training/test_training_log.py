@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
+import pytest
 
 from harness.training.log import EpochRecord, ModalityScore, TrainingLog
 
@@ -31,3 +34,38 @@ def test_rows_after_the_last_state_are_written_anew(tmp_path):
 def test_a_log_that_is_not_there_is_rewound_without_harm(tmp_path):
     TrainingLog(tmp_path).rewind(3)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_or_headless_file_is_as_good_as_none(tmp_path):
+    log = TrainingLog(tmp_path)
+    log.epochs.touch()
+    log.validation.write_text("epoch,mod")  # cut off by a kill
+    log.rewind(0)
+    log.append(record(1, scores={"all": ModalityScore(2, 0.5, 0.6)}))
+    assert pd.read_csv(log.epochs)["epoch"].tolist() == [1]
+    assert pd.read_csv(log.validation)["modality"].tolist() == ["all"]
+
+
+def test_a_kill_while_rewinding_leaves_the_log_as_it_was(tmp_path, monkeypatch):
+    log = TrainingLog(tmp_path)
+    for epoch in (1, 2):
+        log.append(record(epoch))
+    before = log.epochs.read_bytes()
+
+    def killed(self, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        log.rewind(1)
+    assert log.epochs.read_bytes() == before
+
+
+def test_the_log_knows_what_is_finished(tmp_path):
+    log = TrainingLog(tmp_path)
+    assert log.finished() == (0, 0.0)
+    for epoch in (1, 2, 3):
+        log.append(record(epoch))
+    with log.epochs.open("a") as file:
+        file.write("4,0.1,0.2,,9.")  # cut off by a kill
+    assert log.finished() == (3, 7.5)
