@@ -6,10 +6,10 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import UsageError
 from harness.input_mode import InputMode
@@ -22,11 +22,24 @@ class ConfigError(UsageError):
     """The configuration cannot be used; the message names file, key and valid choices."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a configuration; keys it does not know are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PhantomConfig(_Strict):
+def _safe_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        msg = f"'{value}' must be letters, digits, '.', '_' or '-', a letter or digit first"
+        raise ValueError(msg)
+    return value
+
+
+#: A name that becomes a folder's.
+Name = Annotated[str, AfterValidator(_safe_name)]
+
+
+class PhantomConfig(Strict):
     """The embedded synthetic data set (:mod:`harness.phantom`)."""
 
     seed: int = Field(0, description="Seed of the generator; the same seed gives the same bytes.")
@@ -35,7 +48,7 @@ class PhantomConfig(_Strict):
     )
 
 
-class DatasetConfig(_Strict):
+class DatasetConfig(Strict):
     """Which cases are run: a manifest, or the embedded phantom."""
 
     manifest: Path | None = Field(
@@ -60,10 +73,10 @@ class DatasetConfig(_Strict):
         return self
 
 
-class MethodConfig(_Strict):
+class MethodConfig(Strict):
     """One column of the comparison: a method with its parameters."""
 
-    name: str = Field(description="Folder and table name; letters, digits, '.', '_' and '-'.")
+    name: Name = Field(description="Folder and table name; letters, digits, '.', '_' and '-'.")
     method: str = Field(description="Registered method, see `cellharness methods`.")
     label: str | None = Field(None, description="How the report spells the name.")
     input: InputMode | None = Field(
@@ -74,24 +87,24 @@ class MethodConfig(_Strict):
     )
     timeout_s: float | None = Field(None, gt=0, description="Overrides limits.timeout_s.")
 
-    @field_validator("name")
-    @classmethod
-    def _safe_name(cls, value: str) -> str:
-        if not _NAME.fullmatch(value):
-            msg = f"'{value}' must be letters, digits, '.', '_' or '-', a letter or digit first"
-            raise ValueError(msg)
-        return value
-
     @property
     def display(self) -> str:
         """The name for tables and figures."""
         return self.label or self.name
 
 
-class TrainingConfig(_Strict):
+class ReplayConfig(Strict):
+    """Cases of an earlier domain that a training goes on seeing, against forgetting."""
+
+    splits: list[str] = Field(["train"], description="Splits of the manifest to take from.")
+    modalities: list[str] | None = Field(None, description="Take these modalities only.")
+    experiments: list[str] | None = Field(None, description="Take these experiments only.")
+
+
+class TrainingConfig(Strict):
     """A training; methods use its weights as ``trained:NAME``."""
 
-    name: str = Field(description="Folder name; letters, digits, '.', '_' and '-'.")
+    name: Name = Field(description="Folder name; letters, digits, '.', '_' and '-'.")
     method: str = Field(description="Registered method that can be trained.")
     label: str | None = Field(None, description="How the report spells the name.")
     input: InputMode | None = Field(
@@ -107,11 +120,10 @@ class TrainingConfig(_Strict):
     validation: float = Field(
         0.15, ge=0, lt=1, description="Share of each modality held back to watch the training."
     )
-
-    @field_validator("name")
-    @classmethod
-    def _safe_name(cls, value: str) -> str:
-        return MethodConfig._safe_name(value)
+    replay: ReplayConfig | None = Field(
+        None,
+        description="Cases of an earlier domain to mix in; how is a matter of the method's knobs.",
+    )
 
     @property
     def display(self) -> str:
@@ -119,7 +131,7 @@ class TrainingConfig(_Strict):
         return self.label or self.name
 
 
-class LimitsConfig(_Strict):
+class LimitsConfig(Strict):
     """When a case is given up; it is then recorded and the rest goes on."""
 
     timeout_s: float = Field(900.0, gt=0, description="Seconds for one case.")
@@ -132,7 +144,7 @@ class LimitsConfig(_Strict):
     )
 
 
-class ScoringConfig(_Strict):
+class ScoringConfig(Strict):
     """How predictions are compared with the truth."""
 
     profiles: list[Profile] = Field(["challenge", "strict"], min_length=1)
@@ -142,7 +154,7 @@ class ScoringConfig(_Strict):
     workers: int = Field(2, ge=1, description="Processes that score; scores do not depend on it.")
 
 
-class ReportConfig(_Strict):
+class ReportConfig(Strict):
     """What the report shows."""
 
     panel_licences: list[str] | None = Field(
@@ -152,10 +164,31 @@ class ReportConfig(_Strict):
     published: bool = Field(True, description="Show the paper's published values for reference.")
 
 
-class RunConfig(_Strict):
+class BasedConfig(Strict):
+    """A whole configuration; its relative paths start at its own file."""
+
+    base: Path = Field(
+        Path(), exclude=True, description="Set by the reader: where relative paths start."
+    )
+
+    def resolve(self, path: Path) -> Path:
+        """Make a path of the configuration absolute: relative ones start at its file."""
+        return (self.base / path).resolve()
+
+    def absolute(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Make values that begin with ``./`` or ``../`` absolute."""
+        return {
+            key: str(self.resolve(Path(value)))
+            if isinstance(value, str) and value.startswith(("./", "../"))
+            else value
+            for key, value in parameters.items()
+        }
+
+
+class RunConfig(BasedConfig):
     """A whole comparison."""
 
-    name: str = Field(description="Short name; names the output folder by default.")
+    name: Name = Field(description="Short name; names the output folder by default.")
     title: str | None = Field(None, description="Title of the report.")
     dataset: DatasetConfig
     methods: list[MethodConfig] = Field(min_length=1)
@@ -169,31 +202,10 @@ class RunConfig(_Strict):
         0, ge=0, lt=2**32, description="Seeds Python, NumPy and torch before each case."
     )
     out: Path | None = Field(None, description="Run directory; default: runs/<name>.")
-    base: Path = Field(
-        Path(), exclude=True, description="Set by the reader: where relative paths start."
-    )
-
-    @field_validator("name")
-    @classmethod
-    def _safe_name(cls, value: str) -> str:
-        return MethodConfig._safe_name(value)
-
-    def resolve(self, path: Path) -> Path:
-        """Make a path of the configuration absolute: relative ones start at its file."""
-        return (self.base / path).resolve()
 
     def parameters_of(self, method: MethodConfig) -> dict[str, Any]:
         """Give a method's parameters, those that begin with ``./`` or ``../`` made absolute."""
         return self.absolute(method.parameters)
-
-    def absolute(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Make values that begin with ``./`` or ``../`` absolute."""
-        return {
-            key: str(self.resolve(Path(value)))
-            if isinstance(value, str) and value.startswith(("./", "../"))
-            else value
-            for key, value in parameters.items()
-        }
 
     @model_validator(mode="after")
     def _names_differ(self) -> RunConfig:
@@ -225,6 +237,14 @@ def load_config(path: Path) -> RunConfig:
         File missing, not YAML, or a key or value that is not valid; all faults are
         listed at once, an unknown key with its nearest valid neighbour.
     """
+    return read_config(path, RunConfig)
+
+
+_Config = TypeVar("_Config", bound=BasedConfig)
+
+
+def read_config(path: Path, model: type[_Config]) -> _Config:
+    """Read a configuration of some kind, see :func:`load_config`."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -237,9 +257,9 @@ def load_config(path: Path) -> RunConfig:
         msg = f"the configuration '{path}' must be a mapping of keys, found {type(raw).__name__}"
         raise ConfigError(msg)
     try:
-        config = RunConfig.model_validate(raw)
+        config = model.model_validate(raw)
     except ValidationError as error:
-        msg = f"the configuration '{path}' is not valid:\n{explain(error, RunConfig)}"
+        msg = f"the configuration '{path}' is not valid:\n{explain(error, model)}"
         raise ConfigError(msg) from None
     return config.model_copy(update={"base": path.resolve().parent})
 

@@ -148,7 +148,8 @@ def read_cases(config: RunConfig, folder: Path) -> Manifest:
     root = config.resolve(dataset.root) if dataset.root is not None else None
     manifest = Manifest.read(config.resolve(dataset.manifest), root)
     if dataset.guess_modality:
-        manifest = _guessed(manifest, {split for each in config.training for split in each.splits})
+        learned = [part for each in config.training for part in (each, each.replay) if part]
+        manifest = _guessed(manifest, {split for part in learned for split in part.splits})
     return manifest
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from adapters.base import MethodInfo, Parameters
 from adapters.cellpose.segmenter import Cellpose, CellposeParameters
+from adapters.cellpose.weights import diam_mean_of, resolve
+from harness.weights import Weights
+
+if TYPE_CHECKING:
+    from cellpose.resnet_torch import CPnet
 
 
 class Cellpose2Parameters(CellposeParameters):
@@ -24,6 +29,23 @@ class Cellpose2Parameters(CellposeParameters):
         "as the paper did. estimate: by the size model that size_weights names. truth_median: the "
         "median of the case's true cells (an oracle). A number: px.",
     )
+    base_weights: str | None = Field(
+        None, description="Weights before the fine-tuning, to mix in; see interpolation."
+    )
+    interpolation: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the fine-tuned weights; the rest are base_weights (Wortsman et al. "
+        "2022). 1 for the fine-tuned ones alone.",
+    )
+
+    @model_validator(mode="after")
+    def _base_to_mix(self) -> Cellpose2Parameters:
+        if self.interpolation < 1 and self.base_weights is None:
+            msg = f"interpolation {self.interpolation:g} needs base_weights, such as cyto"
+            raise ValueError(msg)
+        return self
 
 
 class Cellpose2(Cellpose):
@@ -40,4 +62,27 @@ class Cellpose2(Cellpose):
         requires=Cellpose.info.requires,
     )
     Parameters: ClassVar[type[Parameters]] = Cellpose2Parameters
+    parameters: Cellpose2Parameters
     trainer: ClassVar[str] = "adapters.cellpose.finetuning:CellposeTrainer"
+
+    def weights(self) -> tuple[Weights, ...]:
+        """Find the weights by name; those to mix in come last."""
+        base = self._base()
+        return super().weights() if base is None else (*super().weights(), base)
+
+    def networks(self, weights: Weights, *, mkldnn: bool) -> list[CPnet]:
+        """Build the network, its weights on the straight line between base and fine-tuned."""
+        (network,) = super().networks(weights, mkldnn=mkldnn)
+        base = self._base()
+        if base is None:
+            return [network]
+        from adapters.cellpose.interpolation import interpolate
+        from adapters.cellpose.network import load_network
+
+        start = load_network(base.files["network"], diam_mean_of(base), mkldnn=mkldnn)
+        interpolate(start, network, self.parameters.interpolation)
+        return [network]
+
+    def _base(self) -> Weights | None:
+        name = self.parameters.base_weights
+        return resolve(name) if name is not None and self.parameters.interpolation < 1 else None

@@ -104,6 +104,11 @@ class Cellpose(BaseSegmenter):
 
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by name, and check that they serve the chosen parameters."""
+        found, sizes = self._sources()
+        return (found,) if sizes is found else (found, sizes)
+
+    def _sources(self) -> tuple[Weights, Weights]:
+        """Weights that segment, and those whose size model estimates the diameter."""
         found = resolve(self.parameters.weights)
         other = self.parameters.size_weights
         sizes = found if other is None else resolve(other)
@@ -120,7 +125,16 @@ class Cellpose(BaseSegmenter):
         if self.parameters.net_avg and self.parameters.precision == "stock":
             msg = "net_avg is not in the library any more; choose another precision than 'stock'"
             raise UsageError(msg)
-        return (found,) if sizes is found else (found, sizes)
+        return found, sizes
+
+    def networks(self, weights: Weights, *, mkldnn: bool) -> list[CPnet]:
+        """Build the networks that segment, from weights as :meth:`weights` gives them first."""
+        from adapters.cellpose.network import load_network
+
+        roles = [role for role in weights.files if role.startswith("network")]
+        roles = roles if self.parameters.net_avg else ["network"]
+        diam_mean = diam_mean_of(weights)
+        return [load_network(weights.files[role], diam_mean, mkldnn=mkldnn) for role in roles]
 
     def load(self) -> None:
         """Load network and size model; refuse a cellpose that cannot run these weights."""
@@ -137,24 +151,16 @@ class Cellpose(BaseSegmenter):
 
         # The library's own sparse tensors; nothing a user of it could mend.
         warnings.filterwarnings("ignore", message=".*parse invariant.*")
-        weights, *others = self.weights()
+        weights, sizes = self._sources()
         device = self._device(torch)
         precision = choose_precision(self.parameters.precision, device)
-        diam_mean = diam_mean_of(weights)
-        roles = [role for role in weights.files if role.startswith("network")]
-        roles = roles if self.parameters.net_avg else ["network"]
         stock = precision == "stock"
-        networks = [
-            load_network(weights.files[role], diam_mean, mkldnn=stock and device.type == "cpu")
-            for role in roles
-        ]
+        mkldnn = stock and device.type == "cpu"
         self._networks.clear()
-        self._model = self.model_of(networks, precision, device)
-        sizes = others[0] if others else weights
+        self._model = self.model_of(self.networks(weights, mkldnn=mkldnn), precision, device)
         sizer = self._model
-        if others:
-            path, own_mean = sizes.files["network"], diam_mean_of(sizes)
-            network = load_network(path, own_mean, mkldnn=stock and device.type == "cpu")
+        if sizes is not weights:
+            network = load_network(sizes.files["network"], diam_mean_of(sizes), mkldnn=mkldnn)
             sizer = self.model_of([network], precision, device)
         self._size = (
             SizeModel(cp_model=sizer, pretrained_size=str(sizes.files["size"]))

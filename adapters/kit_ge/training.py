@@ -116,7 +116,13 @@ class KitGeTrainer(Trainer):
         """Device and precision."""
         return dict(resolved(self.parameters))
 
-    def fit(self, train: Sequence[Case], validation: Sequence[Case], out: Path) -> Path:
+    def fit(
+        self,
+        train: Sequence[Case],
+        validation: Sequence[Case],
+        out: Path,
+        replay: Sequence[Case] = (),  # noqa: ARG002 - it does not replay
+    ) -> Path:
         """Train, see :meth:`Trainer.fit`."""
         knobs = self.parameters
         prepared = partial(normalised, how=knobs.normalisation, scale=knobs.scale)

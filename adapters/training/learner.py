@@ -38,6 +38,10 @@ class Learner(ABC):
     def start_epoch(self, epoch: int) -> None:  # noqa: B027
         """Set the learning rate of an epoch (from 0)."""
 
+    def train_mode(self) -> None:
+        """Put the model into training mode."""
+        self.model.train()
+
     @abstractmethod
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Give the batches of an epoch (from 0), first dimension the crop.

@@ -245,7 +245,7 @@ def _one_epoch(
     epoch: int,
 ) -> float:
     """Run the steps of one epoch; mean loss over its crops."""
-    learner.model.train()
+    learner.train_mode()
     total, n = 0.0, 0
     for step, whole in enumerate(learner.batches(epoch)):
         batch = _share(fabric, whole)

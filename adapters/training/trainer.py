@@ -70,6 +70,8 @@ class Trainer(ABC):
     Parameters: ClassVar[type[TrainingParameters]] = TrainingParameters
     #: Distributions whose versions are part of what is trained.
     packages: ClassVar[tuple[str, ...]] = ("torch", "numpy")
+    #: Whether ``fit`` takes cases to replay.
+    replays: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -93,7 +95,13 @@ class Trainer(ABC):
         return {}
 
     @abstractmethod
-    def fit(self, train: Sequence[Case], validation: Sequence[Case], out: Path) -> Path:
+    def fit(
+        self,
+        train: Sequence[Case],
+        validation: Sequence[Case],
+        out: Path,
+        replay: Sequence[Case] = (),
+    ) -> Path:
         """Train, or go on with a training that was interrupted in the same folder.
 
         Parameters
@@ -102,6 +110,8 @@ class Trainer(ABC):
             To learn from, and to watch; the second may be empty.
         out : Path
             Folder of the training: ``epochs.csv``, ``validation.csv``, ``checkpoints/``.
+        replay : sequence of Case
+            Of an earlier domain, to mix in; only given where ``replays`` is true.
 
         Returns
         -------

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import app
-from harness.cli.console import EXIT_FAILED_CASES, err, examples, plain, say_path
+from harness.cli.console import examples, say_path
+from harness.cli.outcome import tell
 from harness.cli.progress import run_bars
 from harness.cli.summary import print_medians, print_statuses
 
@@ -57,17 +58,7 @@ def run(
     page = build_report(folder)
     print_statuses(result.statuses)
     print_medians(folder)
-    for method, message in result.messages.items():
-        err.print(f"[yellow]{plain(method)}[/yellow]: {plain(message)}")
-    for (method, case), reason in result.unscored.items():
-        err.print(f"[yellow]{plain(f'{method}, {case}')}[/yellow]: not scored. {plain(reason)}")
-    say_path("Report", page)
-    if result.failed:
-        err.print(
-            f"{result.failed} pair(s) of method and case have no mask; they count as F1 0 in "
-            "profile strict. Try them again with --resume --retry-failed."
-        )
-        raise typer.Exit(EXIT_FAILED_CASES)
+    tell(result, page)
 
 
 @app.command(epilog=examples("cellharness report runs/demo"))

@@ -28,6 +28,7 @@ class TrainingTask:
     seed: int
     train: Sequence[Case]
     validation: Sequence[Case]
+    replay: Sequence[Case]
     out: Path
 
 
@@ -90,7 +91,8 @@ def _serve(connection: Connection, task: TrainingTask) -> None:
             seed=task.seed,
             watch=partial(_send, connection),
         )
-        checkpoint = trainer.fit(task.train, task.validation, task.out)
+        replay = {"replay": task.replay} if task.replay else {}
+        checkpoint = trainer.fit(task.train, task.validation, task.out, **replay)
         end = TrainingEnd("ok", checkpoint=checkpoint)
     except BaseException as error:
         status = status_of(error) if isinstance(error, Exception) else "error"

@@ -34,7 +34,7 @@ class TrainingRecord:
         What its automatic choices come to on this machine, such as precision and device.
     weights : list of dict
         Name and SHA256 of the weights it started from; empty from scratch.
-    train, validation : list of str
+    train, validation, replay : list of str
         Names of the cases.
     epochs : int
         Finished ones.
@@ -55,6 +55,7 @@ class TrainingRecord:
     weights: Sequence[Mapping[str, Any]] = ()
     train: Sequence[str] = ()
     validation: Sequence[str] = ()
+    replay: Sequence[str] = ()
     epochs: int = 0
     seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)

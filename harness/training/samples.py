@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +64,42 @@ def read_labelled(cases: Sequence[Case], mode: InputMode) -> list[LabelledImage]
         differ in shape from it. All of them are named: training on what is left would be
         another experiment.
     """
+    return _read_all(cases, lambda case: _read(case, mode))
+
+
+def read_unlabelled(cases: Sequence[Case], mode: InputMode) -> list[LabelledImage]:
+    """Read images of training cases; labels, where there are some, are not looked at.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    mode : {"gray_max", "gray", "native"}
+        Form of the image, as in prediction.
+
+    Returns
+    -------
+    list of LabelledImage
+        In the order of ``cases``, without cells.
+
+    Raises
+    ------
+    TrainingDataError
+        Some images cannot be read; all of them are named.
+    """
+
+    def read(case: Case) -> LabelledImage:
+        _check_content(case)
+        image = prepare(read_image(case.image), mode)
+        return LabelledImage(case, image.astype(np.float32), np.zeros(image.shape[:2], np.uint16))
+
+    return _read_all(cases, read)
+
+
+def _read_all(cases: Sequence[Case], read: Callable[[Case], LabelledImage]) -> list[LabelledImage]:
     samples, faults = [], []
     for case in cases:
         try:
-            samples.append(_read(case, mode))
+            samples.append(read(case))
         except (OSError, ValueError) as error:
             faults.append(f"  {case.case}: {error}")
     if faults:

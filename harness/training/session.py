@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from adapters.registry import build_trainer
+from adapters.registry import build_trainer, trainer_class
 from harness.config import RunConfig, TrainingConfig
 from harness.dataset import Case, Manifest, hash_file
 from harness.errors import MissingDependencyError, UsageError
@@ -87,6 +87,7 @@ def _plan(config: RunConfig, training: TrainingConfig, manifest: Manifest, folde
         )
         raise UsageError(msg)
     train, validation = hold_back(cases, training.validation, config.seed)
+    replay = _replayed(training, manifest, cases)
     parameters = config.absolute(training.parameters)
     trainer = build_trainer(
         training.method, parameters, input=training.input, seed=config.seed, watch=None
@@ -107,6 +108,8 @@ def _plan(config: RunConfig, training: TrainingConfig, manifest: Manifest, folde
         "weights": [found["sha256"] for found in weights],
         "train": [_hashes(case) for case in train],
         "validation": [_hashes(case) for case in validation],
+        # Only where there is something, so that other trainings keep their identity.
+        **({"replay": [_hashes(case) for case in replay]} if replay else {}),
         "seed": config.seed,
         "versions": versions,
     }
@@ -123,12 +126,30 @@ def _plan(config: RunConfig, training: TrainingConfig, manifest: Manifest, folde
         weights=weights,
         train=[case.case for case in train],
         validation=[case.case for case in validation],
+        replay=[case.case for case in replay],
         versions=versions,
     )
     task = TrainingTask(
-        training.method, parameters, training.input, config.seed, train, validation, out
+        training.method, parameters, training.input, config.seed, train, validation, replay, out
     )
     return _Job(training, task, record)
+
+
+def _replayed(training: TrainingConfig, manifest: Manifest, learned: Sequence[Case]) -> list[Case]:
+    """Cases to replay: those that are not learned from anyhow."""
+    wanted = training.replay
+    if wanted is None:
+        return []
+    if not trainer_class(training.method).replays:
+        msg = f"training '{training.name}': method '{training.method}' cannot replay cases"
+        raise UsageError(msg)
+    own = {case.case for case in learned}
+    found = manifest.select(wanted.splits, wanted.modalities, wanted.experiments).cases
+    cases = [case for case in found if case.case not in own]
+    if not cases:
+        msg = f"training '{training.name}': all {len(found)} cases of 'replay' are learned anyhow"
+        raise UsageError(msg)
+    return cases
 
 
 def _hashes(case: Case) -> list[str]:

@@ -12,13 +12,10 @@ pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 
 from cellpose import train as library  # noqa: E402
 
-from adapters.cellpose.finetuning import (  # noqa: E402
-    CellposeLearner,
-    CellposeTrainer,
-    FinetuningParameters,
-    learning_rates,
-)
+from adapters.cellpose.finetuning import CellposeTrainer  # noqa: E402
+from adapters.cellpose.finetuning_parameters import FinetuningParameters  # noqa: E402
 from adapters.cellpose.flows import flows_of  # noqa: E402
+from adapters.cellpose.learner import CellposeLearner, learning_rates  # noqa: E402
 from adapters.cellpose.network import load_network  # noqa: E402
 from adapters.registry import build, build_trainer  # noqa: E402
 from adapters.training import loop  # noqa: E402
@@ -198,7 +195,7 @@ class TestTrainingData:
         learner = self.learner(cyto, samples, min_cells=0)
         np.random.seed(0)  # noqa: NPY002
         batches = list(learner.batches(0))
-        assert [len(images) for images, _ in batches] == [2, 1]
+        assert [len(images) for images, *_ in batches] == [2, 1]
         assert all(torch.isfinite(part).all() for batch in batches for part in batch)
 
     def test_balanced_sampling_draws_modalities_equally_often(self, cyto, cases):
@@ -211,7 +208,7 @@ class TestTrainingData:
         colour = np.stack([samples[0].image, 0 * samples[0].image, 255 - samples[0].image], -1)
         object.__setattr__(samples[0], "image", colour)
         learner = self.learner(cyto, samples, channels=(1, 3))
-        ((images, _),) = learner.batches(0)
+        ((images, *_),) = learner.batches(0)
         assert images.shape == (1, 2, 224, 224)
         assert not torch.equal(images[:, 0], images[:, 1])
 

@@ -14,7 +14,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 
-from adapters.cellpose.finetuning import CellposeLearner, FinetuningParameters  # noqa: E402
+from adapters.cellpose.finetuning_parameters import FinetuningParameters  # noqa: E402
+from adapters.cellpose.learner import CellposeLearner  # noqa: E402
 from adapters.cellpose.network import load_network  # noqa: E402
 from adapters.training.loop import choose_precision  # noqa: E402
 from harness.dataset import Manifest  # noqa: E402
@@ -56,7 +57,7 @@ def test_a_step_is_faster_than_the_librarys_at_an_equal_loss_curve(benchmark, cy
     ):
         network = load_network(cyto.files["network"], 27.0).train().to(memory_format=layout)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
-        batch = (images.contiguous(memory_format=layout), targets)
+        batch = (images.contiguous(memory_format=layout), targets, torch.ones(8, dtype=torch.bool))
         ways[name] = (network, optimizer, batch, dtype, [], [])
     for _ in range(_TURNS):
         for network, optimizer, batch, dtype, seconds, losses in ways.values():
