@@ -97,6 +97,8 @@ def radii_of(samples: Sequence[LabelledImage]) -> Radii:
 def normalised(sample: LabelledImage, how: Normalisation, scale: float = 1.0) -> LabelledImage:
     """Normalise an image and then shrink it with its labels, in the order of prediction.
 
+    For ``published`` it is shrunk first, as the published code stores its training images.
+
     Parameters
     ----------
     sample : LabelledImage
@@ -109,7 +111,10 @@ def normalised(sample: LabelledImage, how: Normalisation, scale: float = 1.0) ->
     -------
     LabelledImage
     """
-    image = shrink(normalise(sample.image, how, "training"), scale)
+    if how == "published":
+        image = normalise(shrink(sample.image.astype(np.float32), scale), how, "training")
+    else:
+        image = shrink(normalise(sample.image, how, "training"), scale)
     return replace(sample, image=image, labels=resize_labels(sample.labels, image.shape))
 
 

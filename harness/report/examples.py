@@ -13,7 +13,9 @@ from matplotlib.lines import Line2D
 
 from harness.report.layout import TickLabels, fit_labels
 from harness.report.outlines import STYLES
-from harness.report.style import GREY, TWO_COLUMNS_MM, LineStyle, new_figure
+from harness.report.panes import has_picture
+from harness.report.sheet import Sheet
+from harness.report.style import GREY, TWO_COLUMNS_MM, LineStyle
 from harness.report.tiles import CaseTiles, MethodTile
 from harness.report.wording import number
 
@@ -50,8 +52,8 @@ def examples_figure(
     room = TWO_COLUMNS_MM - _LEFT_MM - _RIGHT_MM - len(methods) * _GAP_MM
     tile = min(_LARGEST_TILE_MM, room / (len(methods) + 1))
     heads = fit_labels([labels[m] for m in methods], tile)
-    heights = [tile if _has_picture(tiles) else _NOTICE_MM for _, tiles in rows]
-    sheet = _Sheet(
+    heights = [tile if has_picture(tiles) else _NOTICE_MM for _, tiles in rows]
+    sheet = Sheet(
         max(_LEFT_MM + (len(methods) + 1) * (tile + _GAP_MM) + _RIGHT_MM, _LEAST_WIDTH_MM),
         heads.height_mm + 1 + sum(heights) + len(rows) * _GAP_MM + _LEGEND_MM,
     )
@@ -65,50 +67,19 @@ def examples_figure(
             sheet.text(_LEFT_MM, top + height / 2, f"{modality}: {why}.", va="center", color=GREY)
         else:
             sheet.text(5.6, top + height / 2, modality, rotation=90, ha="center", va="center")
-            _draw(sheet.axes(lefts[0], top, tile), tiles.picture, tiles.truth)
+            _draw(sheet.axes(lefts[0], top, tile, tile), tiles.picture, tiles.truth)
             for left, result in zip(lefts[1:], tiles.methods, strict=True):
-                ax = sheet.axes(left, top, tile)
+                ax = sheet.axes(left, top, tile, tile)
                 _draw(ax, tiles.picture, result.outlines)
                 _badge(ax, result)
         top += height + _GAP_MM
-    if any(_has_picture(tiles) for _, tiles in rows):
+    if any(has_picture(tiles) for _, tiles in rows):
         _legend(sheet)
     return sheet.figure
 
 
-class _Sheet:
-    """A figure on which things are placed in millimetres from its top left corner."""
-
-    def __init__(self, width_mm: float, height_mm: float) -> None:
-        self.width, self.height = width_mm, height_mm
-        self.figure = new_figure(width_mm, height_mm)
-
-    def text(self, x: float, y: float, text: str, **style: Any) -> None:
-        self.figure.text(x / self.width, 1 - y / self.height, text, **style)
-
-    def line(self, x: float, y: float, length: float, colour: str) -> None:
-        xs, height = [x / self.width, (x + length) / self.width], 1 - y / self.height
-        self.figure.add_artist(Line2D(xs, [height, height], color=colour, lw=1.6))
-
-    def axes(self, x: float, y: float, side: float) -> Axes:
-        ax = self.figure.add_axes(
-            (
-                x / self.width,
-                1 - (y + side) / self.height,
-                side / self.width,
-                side / self.height,
-            )
-        )
-        ax.set_axis_off()
-        return ax
-
-
-def _has_picture(tiles: CaseTiles | None) -> bool:
-    return tiles is not None and tiles.picture is not None
-
-
 def _heads(
-    sheet: _Sheet, heads: TickLabels, lefts: Sequence[float], tile: float, colours: Sequence[str]
+    sheet: Sheet, heads: TickLabels, lefts: Sequence[float], tile: float, colours: Sequence[str]
 ) -> None:
     """Name the columns, each method over a bar of its colour."""
     foot = heads.height_mm + 0.4
@@ -132,6 +103,7 @@ def _badge(ax: Axes, result: MethodTile) -> None:
 
 
 def _draw(ax: Axes, picture: np.ndarray, outlines: Mapping[str, list[np.ndarray]]) -> None:
+    ax.set_axis_off()
     rows, columns = picture.shape[:2]
     ax.imshow(
         picture, cmap="gray", vmin=0, vmax=255, extent=(0, columns, rows, 0), aspect="equal",
@@ -149,7 +121,7 @@ def _draw(ax: Axes, picture: np.ndarray, outlines: Mapping[str, list[np.ndarray]
     ax.set_ylim(rows, 0)
 
 
-def _legend(sheet: _Sheet) -> None:
+def _legend(sheet: Sheet) -> None:
     handles = []
     for kind in ("truth", "correct", "wrong", "missed", "excluded"):
         style = STYLES[kind]

@@ -81,6 +81,17 @@ def fit_labels(names: Sequence[str], slot_mm: float) -> TickLabels:
     return TickLabels(short, 45.0, longest * _CHAR_MM * math.sin(math.pi / 4) + 5)
 
 
+def text_mm(text: str) -> float:
+    """Estimate how wide a text is printed.
+
+    Examples
+    --------
+    >>> round(text_mm("Plain fine-tuning"), 1)
+    22.4
+    """
+    return _CHAR_MM * len(text)
+
+
 def cut(name: str, room_mm: float) -> str:
     """Shorten a title that would run out of its room.
 

@@ -161,6 +161,7 @@ def journal_style() -> Iterator[None]:
         "lines.linewidth": 1.0,
         "legend.frameon": False,
         "svg.fonttype": "none",
+        "pdf.fonttype": 42,
         "svg.hashsalt": "cellharness",
         "savefig.facecolor": "white",
         "figure.facecolor": "white",
@@ -180,7 +181,7 @@ def new_figure(width_mm: float, height_mm: float) -> Figure:
     return Figure(figsize=(width_mm * MM, height_mm * MM))
 
 
-def save(figure: Figure, folder: Path, name: str, dpi: int = 300) -> str:
+def save(figure: Figure, folder: Path, name: str, dpi: int = 300, *, pdf: bool = False) -> str:
     """Write a figure as ``name.png`` and ``name.svg`` and return the SVG text.
 
     Parameters
@@ -193,6 +194,8 @@ def save(figure: Figure, folder: Path, name: str, dpi: int = 300) -> str:
         File name without suffix.
     dpi : int
         Resolution of the PNG and of rasterised parts of the SVG.
+    pdf : bool
+        Write ``name.pdf`` as well, with its fonts embedded.
 
     Returns
     -------
@@ -202,6 +205,9 @@ def save(figure: Figure, folder: Path, name: str, dpi: int = 300) -> str:
     """
     # No date and no version in the files: the same run gives the same bytes.
     figure.savefig(folder / f"{name}.png", dpi=dpi, metadata={"Software": None})
+    if pdf:
+        nothing = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+        figure.savefig(folder / f"{name}.pdf", dpi=dpi, metadata=nothing)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", dpi=dpi, metadata={"Date": None, "Creator": None})
     svg = _portable_fonts(buffer.getvalue())

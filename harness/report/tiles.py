@@ -106,16 +106,16 @@ def case_tiles(run: RunData, case: str, methods: Sequence[str]) -> CaseTiles:
     modality = next(iter(scores.values()))["modality"]
     about = (case, modality, row["experiment"], row["licence"])
     try:
-        image_path = _locate(run, row["image"])
+        image_path = locate(run, row["image"])
         if row["sha256"] and hash_file(image_path) != row["sha256"].lower():
             return _without_picture(about, "the image file is not the one that was segmented")
-        truth = read_label(_locate(run, row["label"]))
+        truth = read_label(locate(run, row["label"]))
         image = read_image(image_path)
         window = choose_window(truth)
         picture = stretch(prepare(image, "native")[window.slices])
         tiles = [_method_tile(run, truth, window, scores[m,]) for m in methods]
     except (ImageError, ManifestError, OSError, ValueError) as error:
-        return _without_picture(about, _short(error))
+        return _without_picture(about, short_reason(error))
     alone = compare(truth, None, run.threshold, window)
     outlines = {"truth": alone["missed"], "excluded": alone["excluded"]}
     height, width = truth.shape
@@ -186,7 +186,14 @@ def _method_tile(run: RunData, truth: np.ndarray, window: Window, score: Record)
     return MethodTile(method, outlines, float(score["f1"]), status, known)
 
 
-def _locate(run: RunData, path: str) -> Path:
+def locate(run: RunData, path: str) -> Path:
+    """Find an image or label that the manifest of a run names.
+
+    Raises
+    ------
+    ManifestError
+        A relative path leads out of the root of the data.
+    """
     # The manifest of a run keeps absolute paths of files outside the root as a record.
     return Path(path) if Path(path).is_absolute() else resolve_inside(run.root, path)
 
@@ -195,8 +202,8 @@ def _without_picture(about: tuple[str, str, str, str], problem: str) -> CaseTile
     return CaseTiles(*about, None, Window(0, 0, 0, 0), (0, 0), {}, [], problem)
 
 
-def _short(error: Exception) -> str:
-    """Say why a picture is missing without the folders of the machine."""
+def short_reason(error: Exception) -> str:
+    """Say why a file could not be shown without the folders of the machine."""
     if isinstance(error, FileNotFoundError):
         return "the file is not on this machine"
     text = str(error).splitlines()[0] if str(error) else type(error).__name__

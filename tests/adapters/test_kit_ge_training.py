@@ -13,6 +13,7 @@ pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
 from adapters.kit_ge import training  # noqa: E402
 from adapters.kit_ge.augment import augment, turn  # noqa: E402
 from adapters.kit_ge.distances import distance_maps  # noqa: E402
+from adapters.kit_ge.normalisation import normalise  # noqa: E402
 from adapters.kit_ge.scaling import resize_labels, shrink  # noqa: E402
 from adapters.kit_ge.training import (  # noqa: E402
     KitGeTrainer,
@@ -166,6 +167,17 @@ def test_a_training_on_shrunk_images_predicts_on_shrunk_images(cases, tmp_path):
     assert whole.details()["scale"] == 1
     # 48 x 56 px fit into one tile of 64 px, 96 x 112 px do not.
     assert len(sizes) > 2
+
+
+def test_the_order_of_shrinking_is_that_of_prediction_or_as_published(samples):
+    sample = samples[0]
+    ours = normalised(sample, "min_max", 0.5)
+    assert np.array_equal(ours.image, shrink(normalise(sample.image), 0.5))
+    assert ours.labels.shape == ours.image.shape == (48, 56)
+    published = normalised(sample, "published", 0.5)
+    assert (published.image.min(), published.image.max()) == (-1, 1)
+    # The extremes of the noise are averaged away before they set the range.
+    assert np.abs(published.image - ours.image).max() > 0.01
 
 
 def test_shrinking_keeps_labels_apart():
