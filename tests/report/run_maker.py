@@ -85,7 +85,7 @@ class RunMaker:
                 name = f"m{m}_{i:02d}"
                 spots = [] if name in empty_truth else centres(rng)
                 truth = discs(spots, 14)
-                image = _picture(modality, truth, rng)
+                image = picture(modality, truth, rng)
                 path = data / "images" / f"{name}.{'png' if image.ndim == 3 else 'tif'}"
                 if image.ndim == 3:
                     Image.fromarray(image).save(path)
@@ -125,20 +125,20 @@ class RunMaker:
                         "seen": seen,
                         "status": status,
                     }
-                    scores += _score(common, truth, mask, thresholds)
-                    ledger.append(_ledger_row(method, name, status, first=not (m or i)))
+                    scores += score_rows(common, truth, mask, thresholds)
+                    ledger.append(ledger_row(method, name, status, first=not (m or i)))
         run.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(scores, columns=list(COLUMNS)).to_csv(run / "scores.csv", index=False)
         pd.DataFrame(ledger).to_csv(run / "ledger.csv", index=False)
         pd.DataFrame(cases).to_csv(run / "manifest.csv", index=False)
-        info = _head(methods, data, len(cases))
+        info = run_head(methods, data, len(cases))
         info["config"]["report"] = dict(report or {})
         info.update(head or {})
         (run / "run.json").write_text(json.dumps(info), encoding="utf-8")
         return run
 
 
-def _picture(modality: str | None, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def picture(modality: str | None, truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     cells = (truth > 0).astype(float)
     noise = rng.normal(0, 0.05, truth.shape)
     if modality == "Brightfield":
@@ -149,7 +149,7 @@ def _picture(modality: str | None, truth: np.ndarray, rng: np.random.Generator) 
     return np.clip(level + 4000 * noise, 0, 65535).astype(np.uint16)
 
 
-def _score(
+def score_rows(
     common: Mapping[str, Any], truth: np.ndarray, mask: np.ndarray, thresholds: Sequence[float]
 ) -> list[dict[str, Any]]:
     rows = []
@@ -166,7 +166,7 @@ def _score(
     return rows
 
 
-def _ledger_row(method: str, case: str, status: str, first: bool) -> dict[str, Any]:
+def ledger_row(method: str, case: str, status: str, first: bool) -> dict[str, Any]:
     seconds = {
         "read": 0.004,
         "preprocess": 0.002,
@@ -191,7 +191,7 @@ def _ledger_row(method: str, case: str, status: str, first: bool) -> dict[str, A
     }
 
 
-def _head(methods: Mapping[str, str], data: Path, n_cases: int) -> dict[str, Any]:
+def run_head(methods: Mapping[str, str], data: Path, n_cases: int) -> dict[str, Any]:
     return {
         "name": "synthetic",
         "title": "Discs of four modalities",
