@@ -134,3 +134,38 @@ class OutOfMemory(BaseSegmenter):
             time.sleep(0.02)
         msg = f"out of memory on an image of {image.shape}"
         raise MemoryError(msg)
+
+
+class RestlessParameters(Parameters):
+    """How the calls for one case differ."""
+
+    first_seconds: float = Field(0.0, ge=0, description="Sleep at the first call for a case.")
+    wander: bool = Field(False, description="Give another mask at every call.")
+    fail_at: int | None = Field(None, ge=1, description="Raise at this call for a case.")
+
+
+class Restless(Threshold):
+    """Does something else each time the same case is segmented: for repeats."""
+
+    info: ClassVar[MethodInfo] = _info("For tests: differs from repeat to repeat.")
+    Parameters: ClassVar[type[Parameters]] = RestlessParameters
+    parameters: RestlessParameters
+
+    def load(self) -> None:
+        """Start with no case."""
+        self._case, self._calls = "", 0
+
+    def begin_case(self, case: Case) -> None:
+        """Count the calls for a case."""
+        self._calls = self._calls + 1 if case.case == self._case else 1
+        self._case = case.case
+
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """Sleep, raise or wander, then threshold."""
+        if self._calls == self.parameters.fail_at:
+            msg = f"told to fail at call {self._calls}"
+            raise RuntimeError(msg)
+        if self._calls == 1:
+            time.sleep(self.parameters.first_seconds)
+        found = super().segment(image)
+        return np.roll(found, self._calls, axis=0) if self.parameters.wander else found

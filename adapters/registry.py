@@ -39,6 +39,7 @@ METHODS: dict[str, str] = {
     "dummy-raises": "adapters.dummy:Raises",
     "dummy-slow": "adapters.dummy:Slow",
     "dummy-out-of-memory": "adapters.dummy:OutOfMemory",
+    "dummy-restless": "adapters.dummy:Restless",
 }
 
 WEIGHTS: dict[str, str] = {

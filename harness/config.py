@@ -144,6 +144,17 @@ class LimitsConfig(Strict):
     )
 
 
+class TimingConfig(Strict):
+    """How the running time of a case is taken."""
+
+    repeats: int = Field(
+        1,
+        ge=1,
+        description="Times that each case is segmented; the seconds are medians over them, and the "
+        "first one is kept apart.",
+    )
+
+
 class ScoringConfig(Strict):
     """How predictions are compared with the truth."""
 
@@ -196,6 +207,7 @@ class RunConfig(BasedConfig):
         [], description="Trainings to run before the comparison, or by `cellharness train`."
     )
     limits: LimitsConfig = LimitsConfig()
+    timing: TimingConfig = TimingConfig()
     scoring: ScoringConfig = ScoringConfig()
     report: ReportConfig = ReportConfig()
     seed: int = Field(

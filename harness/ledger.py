@@ -28,7 +28,14 @@ COLUMNS = (
     "prediction_sha256",
     "details",
     "finished",
+    "seconds_first",
+    "seconds_overhead",
+    "repeats",
+    "pixels",
+    "peak_gpu_driver_mb",
 )
+_NUMBERS = {name for name in COLUMNS if name.startswith(("seconds_", "peak_"))}
+_COUNTS = {"repeats", "pixels"}
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,16 @@ class Outcome:
     message : str
         Why, where the status is not ``ok``.
     seconds : dict of str to float
-        Seconds by phase, and ``total``. ``load`` and ``warmup`` are counted on the first
-        case after the method's process started, and are 0 on the others.
+        Seconds by phase, and ``total``, medians over the repeats. ``load`` and ``warmup`` are
+        counted on the first case after the method's process started, and are 0 on the others.
+        ``first`` is the whole of the first repeat, without these; ``phases`` the sum of the
+        phases of all repeats, with these.
     peak_host_mb, peak_gpu_mb : float or None
         Peak resident memory of the method's process, and peak memory of the GPU
         allocator, during the case, in MiB.
+    peak_gpu_driver_mb : float or None
+        Peak memory of the GPU as the driver counts it, see
+        :class:`harness.driver_memory.DriverPeak`, in MiB.
     prediction_sha256 : str
         Of the mask file, or "".
     details : dict
@@ -60,6 +72,9 @@ class Outcome:
     peak_gpu_mb: float | None = None
     prediction_sha256: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    peak_gpu_driver_mb: float | None = None
+    repeats: int = 1
+    pixels: int | None = None
 
 
 class Known(NamedTuple):
@@ -92,21 +107,29 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._waiting: dict[tuple[str, str], tuple[Any, ...]] = {}
-        numbers = {*_SECONDS, "peak_host_mb", "peak_gpu_mb"}
         # "case" is a word of SQL and must be quoted.
-        columns = ", ".join(f'"{name}" {"REAL" if name in numbers else "TEXT"}' for name in COLUMNS)
+        columns = ", ".join(f'"{name}" {_sql_type(name)}' for name in COLUMNS)
         with closing(self._connect()) as connection, connection:
             connection.execute(
                 f'CREATE TABLE IF NOT EXISTS cases ({columns}, PRIMARY KEY (method, "case"))'
             )
+            # A run of an earlier version goes on; what it did not measure stays empty.
+            there = {row[1] for row in connection.execute("PRAGMA table_info(cases)")}
+            for name in COLUMNS:
+                if name not in there:
+                    connection.execute(f'ALTER TABLE cases ADD COLUMN "{name}" {_sql_type(name)}')
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=30)
         connection.execute("PRAGMA synchronous=FULL")
         return connection
 
-    def record(self, method: str, case: str, identity: str, outcome: Outcome) -> None:
+    def record(
+        self, method: str, case: str, identity: str, outcome: Outcome, overhead: float | None = None
+    ) -> None:
         """Write one row, replacing an older one of the same method and case.
+
+        ``overhead`` is what passed for the case outside the method's own phases, in seconds.
 
         On a full disk the row is kept in memory and tried again with the next one and
         in :meth:`flush`.
@@ -124,6 +147,11 @@ class Ledger:
             outcome.prediction_sha256,
             json.dumps(dict(outcome.details), sort_keys=True, default=str),
             datetime.now(UTC).isoformat(timespec="seconds"),
+            outcome.seconds.get("first"),
+            overhead,
+            outcome.repeats,
+            outcome.pixels,
+            outcome.peak_gpu_driver_mb,
         )
         try:
             self.flush()
@@ -138,10 +166,12 @@ class Ledger:
         sqlite3.OperationalError
             The disk is still full, or the file is not writable.
         """
+        columns = ", ".join(f'"{name}"' for name in COLUMNS)
         marks = ", ".join("?" * len(COLUMNS))
         with closing(self._connect()) as connection, connection:
             connection.executemany(
-                f"INSERT OR REPLACE INTO cases VALUES ({marks})", list(self._waiting.values())
+                f"INSERT OR REPLACE INTO cases ({columns}) VALUES ({marks})",
+                list(self._waiting.values()),
             )
         self._waiting.clear()
 
@@ -157,7 +187,13 @@ class Ledger:
     def frame(self) -> pd.DataFrame:
         """Return all rows, columns :data:`COLUMNS`, in the order of their last writing."""
         with closing(self._connect()) as connection:
-            rows = connection.execute("SELECT * FROM cases ORDER BY rowid").fetchall()
+            # By name: columns added to an older file need not stand in this order.
+            columns = ", ".join(f'"{name}"' for name in COLUMNS)
+            rows = connection.execute(f"SELECT {columns} FROM cases ORDER BY rowid").fetchall()
         written = {(row[0], row[1]): row for row in rows}
         written.update(self._waiting)
         return pd.DataFrame(list(written.values()), columns=list(COLUMNS))
+
+
+def _sql_type(name: str) -> str:
+    return "REAL" if name in _NUMBERS else "INTEGER" if name in _COUNTS else "TEXT"

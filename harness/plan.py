@@ -129,7 +129,13 @@ def make_plan(
         spec = _spec(config, method, folder, trainings)
         segmenter = build(spec.method, spec.parameters)
     except MissingDependencyError as error:
-        spec = MethodSpec(method.method, config.parameters_of(method), method.input, config.seed)
+        spec = MethodSpec(
+            method.method,
+            config.parameters_of(method),
+            method.input,
+            config.seed,
+            config.timing.repeats,
+        )
         return Plan(method, spec, problem=str(error))
     plan = Plan(method, spec, segmenter)
     try:
@@ -163,6 +169,7 @@ def _spec(
         resolve_paths(model, parameters, config.resolve),
         method.input,
         config.seed,
+        config.timing.repeats,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -196,12 +197,16 @@ def _run_method(
         config.limits.memory_gb,
     )
     try:
+        begun = time.perf_counter()
         for case, identity, problem in todo:
             mask = _mask(folder, name, case)
             # A mask of other weights or parameters must not outlive its row.
             mask.unlink(missing_ok=True)
             outcome = Outcome("error", problem) if problem else process.segment(Task(case, mask))
-            ledger.record(name, case.case, identity, outcome)
+            now = time.perf_counter()
+            own = outcome.seconds.get("phases", outcome.seconds.get("total", 0.0))
+            ledger.record(name, case.case, identity, outcome, now - begun - own)
+            begun = now
             observer.case_finished(label, case.case, outcome)
     finally:
         process.stop()

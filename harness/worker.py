@@ -15,10 +15,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ import numpy as np
 from adapters.base import BaseSegmenter, MissingPredictionError, UnsupportedCaseError
 from adapters.registry import build
 from harness.dataset import Case, hash_file
+from harness.driver_memory import DriverPeak
 from harness.errors import UsageError
 from harness.images import ImageError, UnsupportedImageError, model_input, read_image, write_label
 from harness.ledger import Outcome
@@ -43,12 +45,13 @@ _OUT_OF_MEMORY = (
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """What a worker needs to make its method."""
+    """What a worker needs to make its method, and how often it segments each case."""
 
     method: str
     parameters: Mapping[str, Any]
     input: str | None
     seed: int
+    repeats: int = 1
 
 
 @dataclass(frozen=True)
@@ -99,14 +102,14 @@ def serve(connection: Connection, spec: MethodSpec) -> None:
 def segment_case(
     segmenter: BaseSegmenter, spec: MethodSpec, task: Task, start_up: Mapping[str, float]
 ) -> Outcome:
-    """Segment one case and write its mask; every failure becomes a status.
+    """Segment one case, as often as asked for, and write its mask; failures become a status.
 
     Parameters
     ----------
     segmenter : BaseSegmenter
         Loaded.
     spec : MethodSpec
-        For the input mode and the seed.
+        For the input mode, the seed and the number of repeats.
     task : Task
         Case and the path of its mask.
     start_up : mapping of str to float
@@ -118,40 +121,91 @@ def segment_case(
         Status ``ok`` or ``empty`` with a mask written whole, or why there is none.
     """
     timer = getattr(segmenter, "timer", None) or PhaseTimer()
-    timer.reset()
     reset_peaks()
-    status, message, sha256 = "ok", "", ""
+    status, message = "ok", ""
     details: dict[str, Any] = {}
-    begun = time.perf_counter()
-    try:
-        with timer.phase("read"):
-            image = read_image(task.case.image)
-        with timer.phase("preprocess"):
-            image = model_input(image, spec.input or segmenter.info.input)
-        seed_everything(spec.seed)
-        getattr(segmenter, "begin_case", lambda _case: None)(task.case)
-        with timer.phase("network"):
-            labels = check_labels(segmenter.segment(image), image.shape[:2])
-        with timer.phase("write"):
-            task.prediction.parent.mkdir(parents=True, exist_ok=True)
-            write_label(task.prediction, labels)
-            sha256 = hash_file(task.prediction)
-        status = "ok" if labels.any() else "empty"
-        # Through JSON here, so that what cannot be kept fails this case and not the ledger.
-        details = json.loads(json.dumps(getattr(segmenter, "details", dict)(), default=str))
-    except Exception as error:
-        status, message = status_of(error), describe(error)
-    seconds = {**timer.seconds, **start_up}
-    seconds["total"] = time.perf_counter() - begun + sum(start_up.values())
+    passes: list[dict[str, float]] = []
+    masks: list[_Mask] = []
+    with DriverPeak() as driver:
+        for _ in range(spec.repeats):
+            timer.reset()
+            begun = time.perf_counter()
+            try:
+                masks.append(_one_pass(segmenter, spec, task, timer))
+                # Through JSON here, so that what cannot be kept fails this case, not the ledger.
+                details = json.loads(json.dumps(getattr(segmenter, "details", dict)(), default=str))
+            except Exception as error:
+                status, message = status_of(error), describe(error)
+            passes.append({**timer.seconds, "total": time.perf_counter() - begun})
+            if status != "ok":
+                # What an earlier repeat wrote is not the mask of a case that failed.
+                task.prediction.unlink(missing_ok=True)
+                break
+    failed = status != "ok"
+    if not failed and not masks[-1].any_cell:
+        status = "empty"
+    if len({mask.sha256 for mask in masks}) > 1:
+        details["repeats_differ"] = True
+    if driver.of:
+        details["gpu_driver_memory_of"] = driver.of
     return Outcome(
         status,
         message,
-        seconds,
+        _seconds(passes, start_up),
         peak_host_mb(),
         peak_gpu_mb(),
-        sha256,
+        "" if failed else masks[-1].sha256,
         details,
+        driver.mb,
+        len(passes),
+        masks[0].pixels if masks else None,
     )
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """What is kept of a mask that was written."""
+
+    sha256: str
+    pixels: int
+    any_cell: bool
+
+
+def _one_pass(segmenter: BaseSegmenter, spec: MethodSpec, task: Task, timer: PhaseTimer) -> _Mask:
+    """Read, segment and write one case, once."""
+    with timer.phase("read"):
+        image = read_image(task.case.image)
+    with timer.phase("preprocess"):
+        image = model_input(image, spec.input or segmenter.info.input)
+    seed_everything(spec.seed)
+    getattr(segmenter, "begin_case", lambda _case: None)(task.case)
+    with timer.phase("network"):
+        labels = check_labels(segmenter.segment(image), image.shape[:2])
+    with timer.phase("write"):
+        task.prediction.parent.mkdir(parents=True, exist_ok=True)
+        write_label(task.prediction, labels)
+        sha256 = hash_file(task.prediction)
+    return _Mask(sha256, labels.size, bool(labels.any()))
+
+
+def _seconds(
+    passes: Sequence[Mapping[str, float]], start_up: Mapping[str, float]
+) -> dict[str, float]:
+    """Medians of the passes by phase, with the start-up that is counted on this case.
+
+    ``phases`` is the sum of all phases of all passes: what the method itself took.
+    """
+    phases = {name for each in passes for name in each}
+    seconds = {name: median(each.get(name, 0.0) for each in passes) for name in phases}
+    started = sum(start_up.values())
+    own = sum(value for each in passes for name, value in each.items() if name != "total")
+    return {
+        **seconds,
+        **start_up,
+        "total": seconds["total"] + started,
+        "first": passes[0]["total"],
+        "phases": own + started,
+    }
 
 
 def check_labels(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -39,3 +39,20 @@ def test_a_row_that_a_full_disk_refused_is_kept_and_written_later(tmp_path, monk
     assert len(ledger.frame()) == 1
     ledger.flush()
     assert Ledger(ledger.path).known("m") == {"a": ("id", "ok", "")}
+
+
+def test_a_ledger_of_an_earlier_version_goes_on(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    old = COLUMNS[: COLUMNS.index("finished") + 1]
+    with sqlite3.connect(path) as connection:
+        columns = ", ".join(f'"{name}"' for name in old)
+        connection.execute(f'CREATE TABLE cases ({columns}, PRIMARY KEY (method, "case"))')
+        values = ["m", "a", "id", "ok", *[None] * (len(old) - 4)]
+        connection.execute(f"INSERT INTO cases VALUES ({', '.join('?' * len(old))})", values)
+    ledger = Ledger(path)
+    ledger.record("m", "b", "id", Outcome("ok", repeats=3, pixels=4096), overhead=0.25)
+    rows = Ledger(path).frame().set_index("case")
+    assert list(rows.index) == ["a", "b"]
+    assert rows.loc["a", "status"] == "ok"
+    assert rows["pixels"].isna().tolist() == [True, False]
+    assert rows.loc["b", ["repeats", "pixels", "seconds_overhead"]].tolist() == [3, 4096, 0.25]

@@ -443,3 +443,37 @@ def test_a_manifest_that_points_outside_is_refused(small_manifest, run_dir):
     small_manifest.write_text(small_manifest.read_text().replace("images/case_2", "../case_2"))
     with pytest.raises(UsageError, match="case_2"):
         run_comparison(configure(small_manifest, [("t", "dummy-threshold", {})]), run_dir)
+
+
+def test_repeats_are_timed_each_and_their_median_is_kept(small_manifest, run_dir):
+    methods = [("slow-first", "dummy-restless", {"first_seconds": 0.6})]
+    config = configure(small_manifest, methods, timing={"repeats": 3})
+    run_comparison(config, run_dir, limit=2)
+    rows = pd.read_csv(run_dir / "ledger.csv").set_index("case")
+    assert (rows["repeats"] == 3).all()
+    assert (rows["pixels"] > 0).all()
+    first = rows.iloc[0]
+    assert first["seconds_first"] > 0.6
+    assert 0 < first["seconds_network"] < 0.6
+    assert (rows["seconds_overhead"] > 0).all()
+    assert rows["prediction_sha256"].str.len().eq(64).all()
+
+
+def test_repeats_that_give_other_masks_are_told(small_manifest, run_dir):
+    config = configure(
+        small_manifest, [("r", "dummy-restless", {"wander": True})], timing={"repeats": 2}
+    )
+    run_comparison(config, run_dir, limit=1)
+    details = json.loads(pd.read_csv(run_dir / "ledger.csv")["details"].iloc[0])
+    assert details["repeats_differ"] is True
+
+
+def test_a_failure_in_a_later_repeat_leaves_no_mask(small_manifest, run_dir):
+    methods = [("r", "dummy-restless", {"fail_at": 2})]
+    config = configure(small_manifest, methods, timing={"repeats": 3})
+    run_comparison(config, run_dir, limit=1)
+    row = pd.read_csv(run_dir / "ledger.csv").iloc[0]
+    assert (row["status"], row["repeats"]) == ("error", 2)
+    assert not list(run_dir.glob("predictions/r/*.tiff"))
+    strict = pd.read_csv(run_dir / "scores.csv").query("profile == 'strict'")
+    assert strict["f1"].tolist() == [0.0]

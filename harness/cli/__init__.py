@@ -7,9 +7,20 @@ which ``--help`` shows them.
 from __future__ import annotations
 
 # isort: off
-from harness.cli import run, train, predict, score, methods, data, weights
+from harness.cli import run, train, forgetting, predict, score, methods, data, weights
 
 # isort: on
 from harness.cli.application import app, main
 
-__all__ = ["app", "data", "main", "methods", "predict", "run", "score", "train", "weights"]
+__all__ = [
+    "app",
+    "data",
+    "forgetting",
+    "main",
+    "methods",
+    "predict",
+    "run",
+    "score",
+    "train",
+    "weights",
+]

@@ -15,7 +15,7 @@ from harness.timing import PHASES
 
 _START_UP = ("seconds_load", "seconds_warmup")
 _PHASES = tuple(f"seconds_{phase}" for phase in PHASES)
-_PEAKS = ("peak_host_mb", "peak_gpu_mb")
+_PEAKS = ("peak_host_mb", "peak_gpu_mb", "peak_gpu_driver_mb")
 _NUMBERS = (*_PHASES, "seconds_total", *_PEAKS)
 _HEADS = {"warmup": "Warm-up", "postprocess": "Post-process"}
 
@@ -38,10 +38,10 @@ def cost_table(run: RunData, colours: Mapping[str, str]) -> Table:
     return Table(
         name="timing",
         title="Seconds by phase and peak memory",
-        header=("Method", "n", *heads, "Total", "Host", "GPU"),
+        header=("Method", "n", *heads, "Total", "Host", "GPU", "GPU driver"),
         rows=tuple(rows),
         frame=pd.DataFrame(costs),
-        spans=(("", 2), ("Once, s", 2), ("Per image, s", 6), ("Peak, MiB", 2)),
+        spans=(("", 2), ("Once, s", 2), ("Per image, s", 6), ("Peak, MiB", 3)),
         notes=(
             "Wall-clock seconds. Load (reading weights, building the network) and warm-up are paid "
             "once a method; where its process had to be started again, the longest is given. The "
@@ -51,8 +51,10 @@ def cost_table(run: RunData, colours: Mapping[str, str]) -> Table:
             "network); write, the mask. Total, median of the whole time of an image without load "
             "and warm-up, so not the sum of the medians.",
             "Host, largest resident memory of the method's process, interpreter and libraries "
-            "included. GPU, most memory held by the framework's allocator, which is less than the "
-            "driver reports; – where no GPU was used.",
+            "included. GPU, most memory held by the framework's allocator; GPU driver, most that "
+            "the driver counts, contexts and caches included, asked for every 10 ms, of the "
+            "process or, where the driver does not tell that, of the whole device; – where no GPU "
+            "was used.",
         ),
     )
 

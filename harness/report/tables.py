@@ -17,6 +17,7 @@ from harness.report.case_tables import extremes_table, failure_table
 from harness.report.cost_table import cost_table
 from harness.report.loading import RunData
 from harness.report.rendering import Table
+from harness.report.running_time_table import running_time_table
 from harness.report.seen_unseen import seen_table
 
 _LISTED_EXTREMES = 5
@@ -51,5 +52,6 @@ def measured_tables(
         extremes_table(run, colours, _LISTED_EXTREMES),
         failure_table(run, colours),
         cost_table(run, colours),
+        running_time_table(run, colours),
     )
     return {table.name: table for table in made if table is not None}

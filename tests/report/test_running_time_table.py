@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from harness.report.running_time_table import running_time_table
+
+
+def run_of(ledger):
+    methods = list(dict.fromkeys(ledger["method"]))
+    return SimpleNamespace(ledger=ledger, methods=methods, labels={m: m.upper() for m in methods})
+
+
+def ledger(**more):
+    rows = [
+        {"method": "a", "case": "1", "status": "ok", "seconds_load": 9.0, "seconds_warmup": 0.0,
+         "seconds_network": 2.0, "seconds_total": 11.0, "seconds_first": 3.0, "pixels": 100},
+        {"method": "a", "case": "2", "status": "ok", "seconds_load": 0.0, "seconds_warmup": 0.0,
+         "seconds_network": 1.0, "seconds_total": 1.0, "seconds_first": 0.5, "pixels": 100},
+        {"method": "b", "case": "1", "status": "error", "seconds_load": 0.0, "seconds_warmup": 0.0,
+         "seconds_network": 0.0, "seconds_total": 4.0, "seconds_first": np.nan, "pixels": np.nan},
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(**more)
+
+
+def colours(run):
+    return dict.fromkeys(run.methods, "#000000")
+
+
+def test_cold_and_adjusted_times_are_those_of_the_statistics():
+    run = run_of(ledger(repeats=3, seconds_overhead=0.25))
+    table = running_time_table(run, colours(run))
+    frame = table.frame.set_index("method")
+    assert frame.loc["a", "warm_seconds_median"] == 1.5
+    assert frame.loc["a", "cold_seconds_median"] == (12.0 + 9.5) / 2
+    assert frame.loc["a", "adjusted_seconds_median"] == 1.0
+    assert frame.loc["a", "within"] == 0.5
+    assert table.rows[0].cells[-1] == "50 %"
+    assert "median of 3 repeats" in table.notes[0]
+    # Own phases: 3 x 3 s, 9 s of load, 4 s of the failed one; 0.75 s outside.
+    assert f"passed {100 * 0.75 / 22.75:.1f} %" in table.notes[1]
+
+
+def test_a_method_without_a_mask_has_dashes_and_older_runs_no_share():
+    run = run_of(ledger())
+    table = running_time_table(run, colours(run))
+    assert table.rows[1].cells == ("B", "0", "–", "–", "–", "–")
+    assert len(table.notes) == 1
