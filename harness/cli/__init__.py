@@ -7,13 +7,14 @@ which ``--help`` shows them.
 from __future__ import annotations
 
 # isort: off
-from harness.cli import run, train, forgetting, predict, score, methods, data, weights
+from harness.cli import run, train, forgetting, predict, score, compare, methods, data, weights
 
 # isort: on
 from harness.cli.application import app, main
 
 __all__ = [
     "app",
+    "compare",
     "data",
     "forgetting",
     "main",
