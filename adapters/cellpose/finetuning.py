@@ -49,14 +49,20 @@ class CellposeTrainer(Trainer):
     ) -> Path:
         """Fine-tune, see :meth:`Trainer.fit`; the checkpoint is a state dict cellpose reads."""
         (weights,) = self.weights()
+        labels = self.parameters.replay_labels
+        learned = read_labelled(train, self.input)
+        replayed = replay_samples(replay, self.input, labels, self.parameters.weights)
+        self.left_out = tuple(
+            sample.case.case
+            for sample in (*learned, *replayed)
+            if sample.n_cells < self.parameters.min_cells
+        )
         build = partial(
             CellposeLearner,
             weights,
-            read_labelled(train, self.input),
+            learned,
             read_labelled(validation, self.input),
             self.parameters,
-            replay_samples(
-                replay, self.input, self.parameters.replay_labels, self.parameters.weights
-            ),
+            replayed,
         )
         return run(build, self.parameters, self.seed, out, self.watch)

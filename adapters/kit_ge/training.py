@@ -128,7 +128,9 @@ class KitGeTrainer(Trainer):
         prepared = partial(normalised, how=knobs.normalisation, scale=knobs.scale)
         samples = [prepared(sample) for sample in read_labelled(train, self.input)]
         cut = partial(crops_of, radii=radii_of(samples), size=knobs.crop)
-        crops = [crop for sample in samples for crop in cut(sample)]
+        cuts = [(sample, list(cut(sample))) for sample in samples]
+        self.left_out = tuple(sample.case.case for sample, found in cuts if not found)
+        crops = [crop for _, found in cuts for crop in found]
         if not crops:
             msg = (
                 f"no crop of {knobs.crop} px of the {len(samples)} training images shows a whole "

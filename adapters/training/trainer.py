@@ -65,6 +65,11 @@ class Trainer(ABC):
         Of everything random; the same seed gives the same weights on one machine.
     watch : callable or None
         Told of each finished epoch.
+
+    Attributes
+    ----------
+    left_out : tuple of str
+        After ``fit``: cases that were given and not learned from.
     """
 
     Parameters: ClassVar[type[TrainingParameters]] = TrainingParameters
@@ -85,6 +90,7 @@ class Trainer(ABC):
         self.input: InputMode = input
         self.seed = seed
         self.watch = watch
+        self.left_out: tuple[str, ...] = ()
 
     def weights(self) -> tuple[Weights, ...]:
         """Weights that the training starts from; empty from scratch."""

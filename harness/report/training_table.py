@@ -42,7 +42,7 @@ def training_table(trainings: Sequence[Training], config: Mapping[str, Any]) -> 
                 ("Method", lambda t: t.method),
                 ("Starting weights", _start),
                 ("Training images from", lambda t: limits[t.name]),
-                ("Images trained on", lambda t: f"{t.n_train:,}"),
+                ("Images trained on", _images),
                 ("Images held back", lambda t: f"{t.n_validation:,}"),
             ],
         ),
@@ -141,6 +141,11 @@ def _restriction(config: Mapping[str, Any], name: str) -> str:
     return NOTHING
 
 
+def _images(training: Training) -> str:
+    left = f" ({training.n_left_out:,} left out)" if training.n_left_out else ""
+    return f"{training.n_train:,}{left}"
+
+
 def _epochs(training: Training) -> str:
     wanted = training.parameters.get("epochs")
     if not isinstance(wanted, int) or wanted == training.finished:
@@ -216,6 +221,7 @@ def _raw(training: Training, groups: Sequence[str]) -> dict[str, Any]:
         "weights": "; ".join(str(w.get("name")) for w in training.weights),
         "weights_sha256": "; ".join(_hash(w.get("sha256")) for w in training.weights),
         "n_train": training.n_train,
+        "n_left_out": training.n_left_out,
         "n_validation": training.n_validation,
         "epochs": training.finished,
         **{name: training.parameters.get(name) for name in knobs},

@@ -43,7 +43,9 @@ class Training:
     weights
         Records of the weights it started from.
     n_train, n_validation
-        Images to learn from, and held back.
+        Images learned from, and held back.
+    n_left_out
+        Images that were given and not learned from or replayed, such as those with few cells.
     finished
         Finished epochs.
     seconds
@@ -75,6 +77,7 @@ class Training:
     epochs: pd.DataFrame
     validation: pd.DataFrame
     problem: str = ""
+    n_left_out: int = 0
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -159,7 +162,7 @@ def _load(run: Path, record: Mapping[str, Any], label: str) -> Training:
         parameters=record.get("parameters") or {},
         resolved=record.get("resolved") or {},
         weights=list(record.get("weights") or []),
-        n_train=len(record.get("train") or []),
+        n_train=len(set(record.get("train") or []) - set(record.get("left_out") or [])),
         n_validation=len(record.get("validation") or []),
         finished=finished,
         seconds=float(record.get("seconds") or 0.0),
@@ -167,6 +170,7 @@ def _load(run: Path, record: Mapping[str, Any], label: str) -> Training:
         epochs=_read_log(none, "epochs.csv", EPOCH_COLUMNS),
         validation=validation,
         problem=problem if finished else "",
+        n_left_out=len(record.get("left_out") or []),
     )
 
 

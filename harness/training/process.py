@@ -39,6 +39,7 @@ class TrainingEnd:
     status: str
     message: str = ""
     checkpoint: Path | None = None
+    left_out: Sequence[str] = ()
 
 
 def train_in_process(task: TrainingTask, watch: Callable[[EpochRecord], None]) -> TrainingEnd:
@@ -93,7 +94,7 @@ def _serve(connection: Connection, task: TrainingTask) -> None:
         )
         replay = {"replay": task.replay} if task.replay else {}
         checkpoint = trainer.fit(task.train, task.validation, task.out, **replay)
-        end = TrainingEnd("ok", checkpoint=checkpoint)
+        end = TrainingEnd("ok", checkpoint=checkpoint, left_out=trainer.left_out)
     except BaseException as error:
         status = status_of(error) if isinstance(error, Exception) else "error"
         end = TrainingEnd(status, describe(error))

@@ -36,6 +36,8 @@ class TrainingRecord:
         Name and SHA256 of the weights it started from; empty from scratch.
     train, validation, replay : list of str
         Names of the cases.
+    left_out : list of str
+        Those of them that were not learned from, such as images with too few cells.
     epochs : int
         Finished ones.
     seconds : float
@@ -56,6 +58,7 @@ class TrainingRecord:
     train: Sequence[str] = ()
     validation: Sequence[str] = ()
     replay: Sequence[str] = ()
+    left_out: Sequence[str] = ()
     epochs: int = 0
     seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)

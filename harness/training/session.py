@@ -183,6 +183,7 @@ def _run(job: _Job, observer: TrainingObserver) -> TrainingRecord:
         status=end.status,
         message=end.message,
         checkpoint=end.checkpoint.relative_to(folder).as_posix() if end.checkpoint else "",
+        left_out=list(end.left_out),
         epochs=finished[0],
         seconds=record.seconds + time.perf_counter() - begun,
     )

@@ -173,6 +173,15 @@ def test_flows_are_kept_and_a_damaged_file_is_made_anew(tmp_path, monkeypatch):
     assert not np.array_equal(flows_of(labels.T)[1], first[1])
 
 
+def test_cases_that_are_not_learned_from_are_named(cyto, cases, tmp_path):
+    poor = cases[1]
+    labels = tifffile.imread(poor.label)
+    tifffile.imwrite(poor.label, np.where(labels > 2, 0, labels))
+    trainer = CellposeTrainer(knobs(epochs=1))
+    trainer.fit(cases[:2], [], tmp_path)
+    assert trainer.left_out == (poor.case,)
+
+
 class TestTrainingData:
     def learner(self, cyto, samples, **more):
         return CellposeLearner(cyto, samples, [], knobs(**more))

@@ -67,6 +67,13 @@ def test_log_is_read_as_it_was_written(run):
     assert (training.n_train, training.n_validation) == (7, 3)
 
 
+def test_images_that_were_left_out_are_counted(run):
+    add_training(run, left_out=["t1", "t4"])
+    (training,) = trainings_of(run)
+    assert (training.n_train, training.n_left_out) == (5, 2)
+    assert table_of(run)["Images trained on"] == ("5 (2 left out)",)
+
+
 @pytest.mark.parametrize(
     ("checkpoint", "keep", "chosen", "scored"),
     [
