@@ -44,7 +44,12 @@ class PhantomConfig(Strict):
 
     seed: int = Field(0, description="Seed of the generator; the same seed gives the same bytes.")
     per_experiment: int | None = Field(
-        None, ge=1, description="Images per experiment and split; empty for the default."
+        None, ge=1, description="Images per experiment to test on; empty for the default."
+    )
+    train_per_experiment: int | None = Field(
+        None,
+        ge=0,
+        description="Images to learn from, of each experiment that has some; default if empty.",
     )
 
 
@@ -61,6 +66,9 @@ class DatasetConfig(Strict):
     splits: list[str] = Field(["test"], description="Splits to run, such as [test] or [tuning].")
     modalities: list[str] | None = Field(None, description="Keep only these modalities.")
     experiments: list[str] | None = Field(None, description="Keep only these experiments.")
+    per_experiment: int | None = Field(
+        None, ge=1, description="Cases of each experiment at most, the first of the manifest."
+    )
     guess_modality: bool = Field(
         False, description="Guess empty modalities from low-level cues; marked as guessed."
     )

@@ -210,6 +210,7 @@ class Manifest:
         modalities: Iterable[str] | None = None,
         experiments: Iterable[str] | None = None,
         limit: int | None = None,
+        per_experiment: int | None = None,
     ) -> Manifest:
         """Keep the cases that match every given filter, in manifest order.
 
@@ -221,13 +222,15 @@ class Manifest:
         limit
             Keep at most this many, taken in turn from each modality so that a smoke run meets all
             of them; within a modality the first ones of the manifest.
+        per_experiment
+            Keep at most this many of each modality and experiment, the first ones.
 
         Raises
         ------
         ManifestError
             If a filter value occurs nowhere, or nothing is left.
         ValueError
-            If `limit` is below 1.
+            If `limit` or `per_experiment` is below 1.
         """
         kept = list(self.cases)
         for name, wanted in (
@@ -246,7 +249,7 @@ class Manifest:
                 f"experiments={experiments}; widen the selection."
             )
             raise ManifestError(msg)
-        return replace(self, cases=tuple(_limited(kept, limit)))
+        return replace(self, cases=tuple(_limited(_first_of_each(kept, per_experiment), limit)))
 
     def seen(self, case: Case | str) -> bool:
         """Whether the experiment of a case has training cases in the full manifest."""
@@ -380,6 +383,21 @@ def _modality_hint(case: Case) -> str:
     near = get_close_matches((case.modality or "").lower(), list(by_lower), n=1, cutoff=0.5)
     valid = f"valid are {', '.join(MODALITIES)}, or empty if unknown."
     return f"did you mean {by_lower[near[0]]!r}? {valid}" if near else valid
+
+
+def _first_of_each(cases: list[Case], count: int | None) -> list[Case]:
+    if count is None:
+        return cases
+    if count < 1:
+        msg = f"per_experiment must be at least 1, not {count}."
+        raise ValueError(msg)
+    met: Counter[tuple[str | None, str]] = Counter()
+    kept = []
+    for case in cases:
+        met[case.modality, case.experiment] += 1
+        if met[case.modality, case.experiment] <= count:
+            kept.append(case)
+    return kept
 
 
 def _limited(cases: list[Case], limit: int | None) -> list[Case]:

@@ -168,7 +168,9 @@ def _selected(config: RunConfig, manifest: Manifest, limit: int | None) -> Manif
     if dataset.guess_modality:
         # Before the selection, which may be by modality and spreads a limit over them.
         manifest = with_guessed_modalities(manifest.select(dataset.splits))
-    return manifest.select(dataset.splits, dataset.modalities, dataset.experiments, limit)
+    return manifest.select(
+        dataset.splits, dataset.modalities, dataset.experiments, limit, dataset.per_experiment
+    )
 
 
 def _run_method(

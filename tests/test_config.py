@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from harness.config import ConfigError, load_config
+from harness.forgetting import load_study
+from harness.forgetting.expansion import expand
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
@@ -24,7 +26,11 @@ def write(tmp_path, text):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_the_projects_own_configurations_load(path):
-    assert load_config(path).methods
+    if "forgetting" in path.stem:
+        config, evaluations = expand(load_study(path))
+        assert len(config.methods) == len(evaluations) + len(load_study(path).teams)
+    else:
+        assert load_config(path).methods
 
 
 def test_paths_are_kept_as_written_and_resolved_from_the_file(tmp_path):

@@ -184,6 +184,14 @@ def test_limit_keeps_modalities_in_balance(tmp_path):
         manifest.select(limit=0)
 
 
+def test_per_experiment_keeps_the_first_of_each(tmp_path):
+    manifest = build(tmp_path)
+    assert names(manifest.select(splits=["test"], per_experiment=1)) == ["a1", "b1", "c1"]
+    assert names(manifest.select(splits=["test"], per_experiment=2)) == ["a1", "a2", "b1", "c1"]
+    with pytest.raises(ValueError, match="per_experiment must be at least 1, not 0"):
+        manifest.select(per_experiment=0)
+
+
 def test_select_refuses_values_that_occur_nowhere(tmp_path):
     manifest = build(tmp_path)
     with pytest.raises(ManifestError, match=r"split 'tset'.*'test', 'train'"):

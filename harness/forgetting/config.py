@@ -128,6 +128,11 @@ class ForgettingConfig(BasedConfig):
     stages: list[int] = Field(
         min_length=1, description="Epochs after which weights are evaluated; the last is the end."
     )
+    curves: list[str] | None = Field(
+        None,
+        description="Names (plain, or of remedies that train) that are evaluated at every stage, "
+        "the others at the last one only; default: all.",
+    )
     protocols: list[ProtocolConfig] = Field(min_length=1)
     main: str = Field(description="Protocol under which all stages of all remedies are evaluated.")
     published: PublishedConfig
@@ -174,7 +179,21 @@ class ForgettingConfig(BasedConfig):
                     f"there are {', '.join(trained)}"
                 )
                 raise ValueError(msg)
+        unknown = sorted(set(self.curves or ()) - set(trained))
+        if unknown:
+            msg = (
+                f"curves: nothing that is trained is called {', '.join(unknown)}; there are "
+                f"{', '.join(trained)}"
+            )
+            raise ValueError(msg)
         return self
+
+    def stages_of(self, name: str) -> list[int]:
+        """Stages at which the plain fine-tuning or a remedy is evaluated."""
+        remedy = next((each for each in self.remedies if each.name == name), None)
+        if remedy is not None and remedy.of is not None:
+            return self.stages[-1:]
+        return self.stages if self.curves is None or name in self.curves else self.stages[-1:]
 
 
 def load_study(path: Path) -> ForgettingConfig:

@@ -44,8 +44,8 @@ def expand(study: ForgettingConfig) -> tuple[RunConfig, list[Evaluation]]:
     """Lay out the trainings and predictions of a study.
 
     Before and the end of the plain fine-tuning are evaluated under every protocol, all else
-    under the main one; remedies that train, at every stage; remedies that only predict
-    otherwise, at the end.
+    under the main one; remedies that train, at every stage unless `curves` leaves them out;
+    remedies that only predict otherwise, at the end.
 
     Parameters
     ----------
@@ -92,12 +92,12 @@ def _evaluations(study: ForgettingConfig) -> Iterator[tuple[Evaluation, MethodCo
     main = next(protocol for protocol in study.protocols if protocol.name == study.main)
     for protocol in study.protocols:
         yield _method(study, BEFORE, 0, protocol, None)
-    for stage in study.stages:
+    for stage in study.stages_of(PLAIN):
         last = stage == study.stages[-1]
         for protocol in study.protocols if last else [main]:
             yield _method(study, PLAIN, stage, protocol, None)
     for remedy in study.remedies:
-        for stage in study.stages if remedy.of is None else study.stages[-1:]:
+        for stage in study.stages_of(remedy.name):
             yield _method(study, remedy.name, stage, main, remedy)
 
 

@@ -93,7 +93,7 @@ def describe(
                 "name": PLAIN,
                 "label": study.finetuning.label,
                 "training": PLAIN,
-                "stages": study.stages,
+                "stages": study.stages_of(PLAIN),
                 "modalities": study.finetuning.modalities,
             },
             *(
@@ -101,7 +101,7 @@ def describe(
                     "name": remedy.name,
                     "label": remedy.display,
                     "training": remedy.of or remedy.name,
-                    "stages": study.stages if remedy.of is None else study.stages[-1:],
+                    "stages": study.stages_of(remedy.name),
                     "modalities": remedy.modalities or study.finetuning.modalities,
                 }
                 for remedy in study.remedies

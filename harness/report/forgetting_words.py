@@ -10,7 +10,7 @@ from harness.report.records import Record, records
 from harness.report.wording import absent, count, listing, number, signed
 from harness.statistics.decomposition import BEST, DEFINED, IS_GAIN, TOO_FEW
 from harness.statistics.paired import GAIN, LOSS, NO_PAIRS
-from harness.statistics.plasticity import COMPARABLE, LOWER
+from harness.statistics.plasticity import COMPARABLE, LOWER, OPEN
 from harness.statistics.staged_scores import SEEN, UNSEEN
 from harness.statistics.summary import ALL
 
@@ -214,41 +214,76 @@ def _unsigned(value: float) -> str:
 
 
 def _remedies(comparison: pd.DataFrame, named: Mapping[str, str]) -> list[str]:
+    """Name those that lose less: at a comparable gain with numbers, at a cost, then the rest."""
     rows = records(comparison[comparison["modality"] == ALL])
-    if not rows:
-        return []
-    plain = named.get(rows[0]["plain"], rows[0]["plain"])
-    better = [row for row in rows if row["loses_less"]]
-    noun = "remedy" if len(rows) == 1 else "remedies"
+    known = [row for row in rows if row["n_unseen"]]
+    if not known:
+        return [f"No case of {_WHERE[UNSEEN]} says what remedies keep."] if rows else []
+    plain = named.get(known[0]["plain"], known[0]["plain"])
+    better = sorted((row for row in known if row["loses_less"]), key=lambda row: -row["kept_more"])
+    rest = [_named(row, named) for row in known if not row["loses_less"]]
+    less = f"less than {plain} on {_WHERE[UNSEEN]}"
     if not better:
-        return [
-            f"Of {len(rows)} {noun}, none is proven to lose less than {plain} on {_WHERE[UNSEEN]}."
-        ]
-    parts = [
-        f"{named.get(row['remedy'], row['remedy'])} by {number(row['kept_more'])} "
-        f"({_interval(row['kept_more_low'], row['kept_more_high'])}, "
-        f"{_p(row['p_loses_less_holm'])}; {_gain(row)})"
-        for row in better
-    ]
-    verb = "loses" if len(better) == 1 else "lose"
-    return [
-        f"Of {len(rows)} {noun}, {len(better)} {verb} less than {plain} on {_WHERE[UNSEEN]}: "
-        f"{listing(parts)}."
-    ]
+        if len(rest) == 1:
+            return [f"That {rest[0]} loses {less} is not proven."]
+        return [f"Of {len(rest)} remedies, none is proven to lose {less}."]
+    sentences: list[str] = []
+    for gain, cost in _COSTS.items():
+        group = [row for row in better if row["gain"] == gain]
+        if not group:
+            continue
+        one = len(group) == 1
+        names = listing([_named(row, named) for row in group])
+        who = names if len(known) == 1 else of_remedies(len(group), len(known))
+        if sentences:
+            who = f"{len(group)} more"
+        what = f"{who} {'loses' if one else 'lose'} {'less' if sentences else less}, "
+        what += cost.format(
+            whose="its" if one else "their", margin=number(group[0]["margin"], 2),
+            where="" if sentences else f" on {_WHERE[SEEN]}",
+        )  # fmt: skip
+        if gain == COMPARABLE:
+            sentences += [f"{what}.", *(_in_numbers(row, named) for row in group)]
+        else:
+            sentences.append(f"{what}." if who == names else f"{what}: {names}.")
+    if rest:
+        who = "it loses" if len(rest) == 1 else "they lose"
+        sentences.append(f"Of {listing(rest)} it is not proven that {who} less.")
+    return sentences
 
 
-def _gain(row: Record) -> str:
-    if absent(row["gain_difference"]):
-        return "its gain on experiments trained on is not known"
-    size = (
-        f"{signed(row['gain_difference'])}, "
-        f"{_interval(row['gain_difference_low'], row['gain_difference_high'])}"
+def of_remedies(chosen: int, among: int) -> str:
+    """Say how many of several remedies.
+
+    Examples
+    --------
+    >>> of_remedies(1, 3), of_remedies(2, 2), of_remedies(3, 3)
+    ('Of 3 remedies, 1', 'Both remedies', 'All 3 remedies')
+    """
+    if chosen < among:
+        return f"Of {among} remedies, {chosen}"
+    return "Both remedies" if among == 2 else f"All {among} remedies"
+
+
+#: What can be said of the gain of a remedy that loses less; best news first.
+_COSTS: Mapping[str, str] = {
+    COMPARABLE: "and {whose} gain{where} is at most {margin} lower",
+    OPEN: "but that {whose} gain{where} is comparable is not shown",
+    LOWER: "but at the cost of gain{where}",
+}
+
+
+def _in_numbers(row: Record, named: Mapping[str, str]) -> str:
+    kept = _interval(row["kept_more_low"], row["kept_more_high"], f"{_level(row)} interval ")
+    gain = _interval(row["gain_difference_low"], row["gain_difference_high"])
+    return (
+        f"{_named(row, named)} keeps {number(row['kept_more'])} more ({kept}); its gain differs by "
+        f"{signed(row['gain_difference'])} ({gain})."
     )
-    if row["gain"] == COMPARABLE:
-        return f"its gain on {_WHERE[SEEN]} is at most {number(row['margin'], 2)} lower: {size}"
-    if row["gain"] == LOWER:
-        return f"at the cost of gain on {_WHERE[SEEN]}: {size}"
-    return f"whether its gain on {_WHERE[SEEN]} is comparable is not shown: {size}"
+
+
+def _named(row: Record, named: Mapping[str, str]) -> str:
+    return named.get(row["remedy"], str(row["remedy"]))
 
 
 def _interval(low: float, high: float, prefix: str = "") -> str:

@@ -207,4 +207,4 @@ def short_reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "the file is not on this machine"
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return text.rsplit("/", 1)[-1][:160]
+    return text.rsplit("/", 1)[-1][:160].rstrip(".")

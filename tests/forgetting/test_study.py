@@ -118,9 +118,22 @@ def test_a_study_becomes_one_training_a_remedy_and_one_method_a_stage(small_mani
     assert parameters["plain-4.darker"] == {"weights": "trained:plain@4", "shift": -5}
 
 
+def test_what_has_no_curve_is_evaluated_at_the_end_only(small_manifest):
+    _, evaluations = expand(study(small_manifest, curves=["replay"]))
+    assert [(e.remedy, e.stage) for e in evaluations if e.protocol == "as-is"] == [
+        ("before", 0),
+        ("plain", 4),
+        ("replay", 2),
+        ("replay", 4),
+        ("gentle", 4),
+        ("shifted", 4),
+    ]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        ({"curves": ["shifted"]}, "nothing that is trained is called shifted; .* plain, replay, g"),
         ({"stages": [4, 2]}, "stages .* must be rising"),
         ({"main": "dark"}, "main: no protocol 'dark'; there are as-is, darker"),
         ({"remedies": [{"name": "plain"}]}, "remedy names must differ; .* plain"),

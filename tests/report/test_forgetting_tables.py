@@ -1,0 +1,513 @@
+"""Numbers in the tables of a forgetting study, against the scores themselves.
+
+Every csv is what `harness.statistics` says of the same scores, and means, tests and shares are
+worked out once more with numpy and scipy alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest, rankdata
+from study_built import FAILED, STUDY_REMEDIES
+from study_reader import csv_of, f1_by_case, page_tables, staged
+
+from harness.images import read_label
+from harness.report.published import published
+from harness.scoring import score_pair
+from harness.statistics import ALL, summarise
+from harness.statistics.change import change
+from harness.statistics.decomposition import BEST, decompose
+from harness.statistics.forgetting import backward_transfer, forgetting
+from harness.statistics.learning_curves import curves
+from harness.statistics.plasticity import compare_with_plain, stability_plasticity
+from harness.statistics.retention import retention
+from harness.statistics.staged_scores import PRETRAINED
+
+GROUPS = {"All images": ALL, "Brightfield": "Brightfield", "Fluorescent": "Fluorescent"}
+PARTS = ("unseen", "seen")
+REMEDIES = ("plain", "replay", "slow", "mix-50")
+LABELS = {name: label for name, (label, _, _) in STUDY_REMEDIES.items()} | {"mix-50": "50 % mixed"}
+PROTOCOLS = {"truth": "True diameter", "estimate": "Estimated diameter",
+             "training_mean": "Training mean diameter"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(built_study):
+    return built_study.run
+
+
+@pytest.fixture(scope="module")
+def shown(built_study):
+    return page_tables(built_study.page.source)
+
+
+@pytest.fixture(scope="module")
+def scores(run):
+    return staged(run)
+
+
+def of_part(scores, part, group=ALL):
+    """Cases of a part and modality."""
+    rows = scores[scores["seen"] == (part == "seen")]
+    rows = rows if group == ALL else rows[rows["modality"] == group]
+    return sorted(set(rows["case"]))
+
+
+def same(found, expected):
+    """Whether a csv holds a table, beside the names in print."""
+    found = found.drop(columns="label", errors="ignore")
+    expected = expected.reset_index(drop=True)
+    assert list(found.columns) == list(expected.columns)
+    for name in found:
+        if pd.api.types.is_numeric_dtype(expected[name]):
+            np.testing.assert_allclose(
+                found[name].astype(float), expected[name].astype(float), rtol=0, atol=1e-12,
+                err_msg=name,
+            )  # fmt: skip
+        else:
+            assert found[name].fillna("").tolist() == expected[name].fillna("").tolist(), name
+
+
+def only(frame, **wanted):
+    """The one row with some values."""
+    for name, value in wanted.items():
+        frame = frame[frame[name] == value]
+    assert len(frame) == 1, wanted
+    return frame.iloc[0]
+
+
+def with_ends(value, low, high):
+    """A change as the page prints it."""
+    return f"{_signed(value)} ({_signed(low)} to {_signed(high)})"
+
+
+def loss(value, low, high):
+    return with_ends(value, low, high).replace("+", "")
+
+
+def _signed(value):
+    text = f"{value:+.3f}"
+    return "0" if float(text) == 0 else text.replace("-", "−")
+
+
+def p_text(p):
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def wilcoxon(differences, side):
+    """Share of all ways to give the ranks signs that are as extreme; exact, with ties."""
+    differences = differences[differences != 0]
+    ranks = rankdata(np.abs(differences))
+    sums = (np.arange(2**ranks.size)[:, None] >> np.arange(ranks.size) & 1) @ ranks
+    found = ranks[differences > 0].sum()
+    # Sums of mean ranks are multiples of one half.
+    gain, lose = (sums > found - 0.1).mean(), (sums < found + 0.1).mean()
+    return {"gain": gain, "loss": lose, "two": min(1.0, 2 * min(gain, lose))}[side]
+
+
+def holm(p):
+    """Holm 1979 step by step."""
+    adjusted, highest = np.empty(len(p)), 0.0
+    for rank, place in enumerate(np.argsort(p, kind="stable")):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[place]))
+        adjusted[place] = highest
+    return adjusted
+
+
+def blocks(rows):
+    """Rows of a table under their headings."""
+    found, here = {}, None
+    for row in rows:
+        if len(row) == 1:
+            here = found.setdefault(row[0], [])
+        elif here is not None:
+            here.append(row)
+    return found
+
+
+def test_change_is_that_of_the_statistics(run, shown, scores):
+    expected = change(scores, "truth")
+    same(csv_of(run, "change"), expected)
+    expected = expected[expected["level"] != "experiment"]
+    printed = blocks(shown["change"])
+    assert list(printed) == list(GROUPS)
+    for title, group in GROUPS.items():
+        assert [row[0] for row in printed[title]] == [LABELS[name] for name in REMEDIES]
+        for name, cells in zip(REMEDIES, printed[title], strict=True):
+            assert cells[1] == "4"
+            for part, own in zip(PARTS, (cells[2:8], cells[8:14]), strict=True):
+                row = only(expected, remedy=name, modality=group, seen=part)
+                assert own == [
+                    str(row["n"]), f"{row['mean_before']:.3f}", f"{row['mean_after']:.3f}",
+                    with_ends(row["mean_change"], row["mean_low"], row["mean_high"]),
+                    p_text(row["p_two_sided_holm"]), row["verdict"],
+                ]  # fmt: skip
+
+
+def test_change_worked_out_by_hand(run, scores):
+    rows, family = csv_of(run, "change"), []
+    for name in REMEDIES:
+        for group in list(GROUPS.values())[1:]:
+            cases = of_part(scores, "unseen", group)
+            before = f1_by_case(scores, PRETRAINED, 0, "truth")[cases].to_numpy()
+            after = f1_by_case(scores, name, 4, "truth")[cases].to_numpy()
+            row = only(rows, level="modality", remedy=name, modality=group, seen="unseen")
+            assert row["n"] == 9
+            assert row["mean_before"] == pytest.approx(before.mean(), abs=1e-12)
+            assert row["mean_after"] == pytest.approx(after.mean(), abs=1e-12)
+            assert row["mean_change"] == pytest.approx((after - before).mean(), abs=1e-12)
+            assert row["median_change"] == pytest.approx(np.median(after - before), abs=1e-12)
+            p = wilcoxon((after - before).round(12), "two")
+            assert row["p_two_sided"] == pytest.approx(p, abs=1e-12)
+            # A bootstrap of its own; the ends of two such intervals differ a little.
+            rng = np.random.default_rng(5)
+            drawn = (after - before)[rng.integers(0, 9, (4000, 9))].mean(axis=1)
+            ends = np.quantile(drawn, [0.025, 0.975])
+            assert [row["mean_low"], row["mean_high"]] == pytest.approx(ends, abs=0.015)
+            family.append((p, row["p_two_sided_holm"]))
+    own, told = np.array(family).T
+    assert told == pytest.approx(holm(own), abs=1e-12)
+
+
+def test_a_failed_case_counts_as_zero_and_is_not_dropped(run, scores):
+    case = FAILED[1]
+    assert f1_by_case(scores, "plain", 4, "truth")[case] == 0
+    about = {"level": "modality", "remedy": "plain", "modality": "Brightfield", "seen": "unseen"}
+    plain = only(csv_of(run, "change"), **about)
+    assert (plain["n"], plain["n_missing"]) == (9, 0)
+    cases = [name for name in of_part(scores, "unseen", "Brightfield") if name != case]
+    others = f1_by_case(scores, "plain", 4, "truth")[cases].sum()
+    assert plain["mean_after"] == pytest.approx(others / 9, abs=1e-12)
+
+
+def test_experiments(run, shown):
+    rows = csv_of(run, "change_by_experiment")
+    whole = csv_of(run, "change")
+    same(rows, whole[whole["level"] == "experiment"].drop(columns="label"))
+    assert sorted(blocks(shown["change_by_experiment"])) == [
+        "Brightfield, br-new (seen)", "Brightfield, br-old (unseen)",
+        "Fluorescent, fl-new (seen)", "Fluorescent, fl-old (unseen)",
+    ]  # fmt: skip
+
+
+def test_published_measures(run, shown, scores):
+    transfer, forgot = backward_transfer(scores, "truth"), forgetting(scores, "truth")
+    kept = retention(scores, "truth")
+    found = csv_of(run, "forgetting_measures")
+    assert found["backward_transfer"].tolist() == pytest.approx(
+        transfer["backward_transfer"].tolist()
+    )
+    for name in (
+        "initial_minus_last",
+        "initial_low",
+        "initial_high",
+        "max_minus_last",
+        "best_stage",
+    ):
+        assert found[name].tolist() == pytest.approx(forgot[name].tolist())
+    average = {
+        "transfer": transfer[(transfer["modality"] == ALL)].set_index("remedy"),
+        "forgot": forgot[(forgot["modality"] == ALL)].set_index("remedy"),
+        "kept": kept[(kept["modality"] == ALL) & (kept["seen"] == "unseen")].set_index("remedy"),
+    }
+    for name, row in zip(REMEDIES, shown["forgetting_measures"][2:], strict=True):
+        one, two, three = (average[key].loc[name] for key in ("transfer", "forgot", "kept"))
+        share = 100 * three[["retention", "low", "high"]].astype(float)
+        assert row == [
+            LABELS[name], with_ends(one["backward_transfer"], one["low"], one["high"]),
+            loss(two["initial_minus_last"], two["initial_low"], two["initial_high"]),
+            loss(two["max_minus_last"], two["max_low"], two["max_high"]),
+            f"{three['kept']} of {three['kept'] + three['lost']}: {share.iloc[0]:.0f} % "
+            f"({share.iloc[1]:.0f} to {share.iloc[2]:.0f})",
+        ]  # fmt: skip
+
+
+def test_published_measures_worked_out_by_hand(run, scores):
+    found = csv_of(run, "forgetting_measures").set_index(["remedy", "modality"])
+    cases = [of_part(scores, "unseen", group) for group in list(GROUPS.values())[1:]]
+    accuracy = np.array(
+        [
+            [f1_by_case(scores, name, stage, "truth")[task].mean() for task in cases]
+            for name, stage in ((PRETRAINED, 0), ("plain", 2), ("plain", 4))
+        ]
+    )
+    row = found.loc["plain", ALL]
+    assert row["backward_transfer"] == pytest.approx((accuracy[2] - accuracy[0]).mean())
+    assert row["initial_minus_last"] == pytest.approx(-row["backward_transfer"])
+    best = accuracy[:2].max(axis=0)
+    assert row["max_minus_last"] == pytest.approx((best - accuracy[2]).mean())
+
+
+def test_retention_of_cases(run, shown, scores):
+    expected = retention(scores, "truth")
+    same(csv_of(run, "case_retention"), expected)
+    cases = of_part(scores, "unseen")
+    before = f1_by_case(scores, PRETRAINED, 0, "truth")[cases] >= 0.5
+    after = f1_by_case(scores, "plain", 4, "truth")[cases] >= 0.5
+    kept, lost = int((before & after).sum()), int((before & ~after).sum())
+    assert lost > 0
+    low, high = binomtest(kept, kept + lost).proportion_ci(0.95, "exact")
+    row = next(r for r in blocks(shown["case_retention"])["All images"] if r[:2] ==
+               [LABELS["plain"], "unseen"])  # fmt: skip
+    assert row[2:] == [
+        "18", str(kept), str(lost), str(int((~before & after).sum())),
+        str(int((~before & ~after).sum())),
+        f"{100 * kept / (kept + lost):.0f} % ({100 * low:.0f} to {100 * high:.0f})",
+    ]  # fmt: skip
+
+
+def test_curves(run, shown, scores):
+    expected = curves(scores, "truth")
+    same(csv_of(run, "curves"), expected)
+    rows = blocks(shown["curves"])["Unseen experiments"]
+    # Weights made from others have no stages of their own but the one they are made at.
+    stages = [["0", "2", "4"]] * 3 + [["0", "4"]]
+    told = [[row[1] for row in rows if row[0] == LABELS[name]] for name in REMEDIES]
+    assert told == stages
+    cases = of_part(scores, "unseen")
+    half = f1_by_case(scores, "slow", 2, "truth")[cases]
+    row = next(r for r in rows if r[:2] == [LABELS["slow"], "2"])
+    assert row[2:5] == ["18", f"{half.mean():.3f}", f"{half.median():.3f}"]
+    assert row[5].startswith(
+        _signed((half - f1_by_case(scores, PRETRAINED, 0, "truth")[cases]).mean())
+    )
+
+
+def test_stability_and_plasticity(run, shown, scores):
+    expected = stability_plasticity(scores, "truth")
+    same(csv_of(run, "stability_plasticity"), expected)
+    for name, row in zip(REMEDIES, shown["stability_plasticity"][1:], strict=True):
+        one = expected.set_index("remedy").loc[name]
+        assert row == [
+            LABELS[name], "4", "14", with_ends(*one[["gain_seen", "gain_low", "gain_high"]]),
+            "18", loss(*one[["loss_unseen", "loss_low", "loss_high"]]),
+        ]  # fmt: skip
+
+
+def test_thresholds(run, shown):
+    levels = (0.5, 0.75)
+    found = csv_of(run, "thresholds")
+    kept = ("plain", "replay")
+    for column, level in enumerate(levels, start=1):
+        scores = staged(run, level)
+        rows = change(scores[scores["remedy"].isin([*kept, PRETRAINED])], "truth")
+        rows = rows[(rows["level"] == "overall") & (rows["seen"] != ALL)]
+        own = found[found["threshold"] == level].drop(columns="threshold")
+        same(own.reset_index(drop=True), rows)
+        for part in PARTS:
+            printed = blocks(shown["thresholds"])[f"{part.capitalize()} experiments"]
+            for name, cells in zip(kept, printed, strict=True):
+                row = rows[(rows["remedy"] == name) & (rows["seen"] == part)].iloc[0]
+                mark = "*" if row["verdict"] in ("loss", "gain") else ""
+                assert cells[column] == _signed(row["mean_change"]) + mark
+
+
+def test_remedies_are_compared_as_the_statistics_do(run, shown, scores):
+    expected = compare_with_plain(scores, "plain", "truth")
+    found = csv_of(run, "remedies")
+    same(found[["label", *expected.columns]], expected)
+    whole = expected[expected["modality"] == ALL].set_index("remedy")
+    printed = [row for row in shown["remedies"][2:] if row[0] in LABELS.values()]
+    assert [row[0] for row in printed] == [LABELS[name] for name in REMEDIES[1:]]
+    for name, cells in zip(REMEDIES[1:], printed, strict=True):
+        row = whole.loc[name]
+        assert cells[1:] == [
+            "18", with_ends(*row[["kept_more", "kept_more_low", "kept_more_high"]]),
+            p_text(row["p_loses_less_holm"]), "yes" if row["loses_less"] else "not shown",
+            "14", with_ends(
+                *row[["gain_difference", "gain_difference_low", "gain_difference_high"]]
+            ), row["gain"],
+        ]  # fmt: skip
+
+
+def test_remedies_worked_out_by_hand(run, scores):
+    found = csv_of(run, "remedies")
+    found = found[found["modality"] == ALL].set_index("remedy")
+    unseen, seen = of_part(scores, "unseen"), of_part(scores, "seen")
+    after = {name: f1_by_case(scores, name, 4, "truth") for name in REMEDIES}
+    p = []
+    for name in REMEDIES[1:]:
+        more = (after[name] - after["plain"])[unseen].to_numpy()
+        assert found.loc[name, "kept_more"] == pytest.approx(more.mean(), abs=1e-12)
+        gained = (after[name] - after["plain"])[seen].mean()
+        assert found.loc[name, "gain_difference"] == pytest.approx(gained, abs=1e-12)
+        p.append(wilcoxon(more.round(12), "gain"))
+    assert found.loc[list(REMEDIES[1:]), "p_loses_less_holm"].tolist() == pytest.approx(holm(p))
+
+
+def test_what_a_remedy_met_again_is_left_out_once_more(run, shown, scores):
+    gone = (scores["remedy"] == "replay") & (scores["experiment"] == "fl-old")
+    assert gone.sum() == 9 * 4
+    expected = compare_with_plain(scores[~gone], "plain", "truth")
+    row = expected[(expected["modality"] == ALL) & (expected["remedy"] == "replay")].iloc[0]
+    assert row["n_unseen"] == 9
+    printed = shown["remedies"][2:]
+    (at,) = [i for i, cells in enumerate(printed) if cells[0] == "without what it met again"]
+    assert printed[at - 1][0] == LABELS["replay"]
+    assert printed[at][1:] == [
+        "9", with_ends(*row[["kept_more", "kept_more_low", "kept_more_high"]]),
+        p_text(row["p_loses_less_holm"]), "yes" if row["loses_less"] else "not shown",
+        "–", "–", "–",
+    ]  # fmt: skip
+    own = csv_of(run, "remedies")
+    own = own[(own["modality"] == ALL) & (own["remedy"] == "replay")].iloc[0]
+    assert own["n_unseen_without_replayed"] == 9
+    assert own["kept_more_without_replayed"] == pytest.approx(row["kept_more"])
+
+
+@pytest.mark.parametrize(("name", "statistic"), [("decomposition", "mean"),
+                                                 ("decomposition_median", "median")])  # fmt: skip
+def test_the_loss_is_taken_apart_as_the_statistics_do(run, shown, scores, name, statistic):
+    only = scores[scores["remedy"].isin(["plain", PRETRAINED])]
+    expected = decompose(only, "training_mean", "estimate", stages=4, statistic=statistic)
+    same(csv_of(run, name), expected)
+    printed = blocks(shown[name])
+    for (title, rows), group in zip(printed.items(), GROUPS.values(), strict=True):
+        here = expected[(expected["modality"] == group) & (expected["seen"] == "unseen")]
+        first = here.iloc[0]
+        apparent = loss(*first[["apparent_loss", "apparent_low", "apparent_high"]])
+        assert title.endswith(f": {first['n']} cases, apparent loss {apparent}")
+        for (_, one), cells in zip(here.iterrows(), rows, strict=True):
+            best = one["protocol"] == BEST
+            assert cells[0] == ("Best: " if best else "") + PROTOCOLS[one["chosen"]]
+            assert cells[1] == loss(*one[["explained", "explained_low", "explained_high"]])
+            assert cells[2] == loss(*one[["left", "left_low", "left_high"]])
+            low, high = (f"{100 * one[f'share_{end}']:.0f}" for end in ("low", "high"))
+            share = f"{100 * one['share_explained']:.0f} % ({low} to {high})".replace("-", "−")
+            assert cells[3] == share
+            assert cells[4] == loss(*one[["left_same_protocol", "left_same_low", "left_same_high"]])
+
+
+def test_the_loss_taken_apart_by_hand(run, scores):
+    cases = of_part(scores, "unseen")
+    mean = {
+        (stage, protocol): f1_by_case(scores, remedy, stage, protocol)[cases].mean()
+        for remedy, stage in ((PRETRAINED, 0), ("plain", 4))
+        for protocol in PROTOCOLS
+    }
+    found = csv_of(run, "decomposition")
+    found = found[(found["modality"] == ALL) & (found["seen"] == "unseen")].set_index("protocol")
+    for protocol in ("truth", "estimate"):
+        row = found.loc[protocol]
+        apparent = mean[0, "estimate"] - mean[4, "training_mean"]
+        explained = mean[4, protocol] - mean[4, "training_mean"]
+        assert row["apparent_loss"] == pytest.approx(apparent)
+        assert row["explained"] == pytest.approx(explained)
+        assert row["explained"] + row["left"] == pytest.approx(row["apparent_loss"])
+        assert row["share_explained"] == pytest.approx(explained / apparent)
+        same_way = mean[0, protocol] - mean[4, protocol]
+        assert row["left_same_protocol"] == pytest.approx(same_way)
+
+
+def test_protocols_before_and_after(shown, scores):
+    printed = blocks(shown["protocols"])
+    for title, group in GROUPS.items():
+        assert [row[0] for row in printed[title]] == list(PROTOCOLS.values())
+        for protocol, cells in zip(PROTOCOLS, printed[title], strict=True):
+            for at, part in ((1, "unseen"), (4, "seen")):
+                cases = of_part(scores, part, group)
+                before = f1_by_case(scores, PRETRAINED, 0, protocol)[cases].mean()
+                after = f1_by_case(scores, "plain", 4, protocol)[cases].mean()
+                assert cells[at] == str(len(cases))
+                assert cells[at + 1].startswith(f"{before:.3f} (")
+                assert cells[at + 2].startswith(f"{after:.3f} (")
+
+
+def test_cases_are_counted(shown):
+    assert shown["cases"][2:] == [
+        ["All images", "18", "br-old (Brightfield) and fl-old (Fluorescent)", "14",
+         "br-new (Brightfield) and fl-new (Fluorescent)"],
+        ["Brightfield", "9", "br-old", "7", "br-new"],
+        ["Fluorescent", "9", "fl-old", "7", "fl-new"],
+    ]  # fmt: skip
+
+
+def test_cells_are_counted_from_the_masks(run, shown):
+    manifest = pd.read_csv(run / "manifest.csv")
+    counts = np.zeros(4, int)
+    for row in manifest[manifest["experiment"].str.endswith("-old")].itertuples():
+        truth = read_label(run.parent / "data" / row.label)
+        found = []
+        for method in ("before.truth", "plain-4.truth"):
+            path = run / f"predictions/{method}/{row.case}_label.tiff"
+            mask = read_label(path) if path.exists() else np.zeros_like(truth)
+            score = score_pair(truth, mask, "strict", thresholds=0.5, matches=True)
+            found.append({match.gt_label for match in score.matches or ()})
+        cells = set(np.unique(truth)) - {0} - set(score.excluded_true or ())
+        before, after = found
+        fates = (before & after, before - after, after - before, cells - before - after)
+        counts += [len(fate) for fate in fates]
+    rows = blocks(shown["cell_retention"])["All images"]
+    row = next(r for r in rows if r[:2] == [LABELS["plain"], "unseen"])
+    total, (kept, lost, won, _) = counts.sum(), counts
+    assert row[2:8] == ["18", f"{total:,}", *(f"{count:,}" for count in counts)]
+    assert row[8].startswith(f"{100 * kept / (kept + lost):.0f} % (")
+    assert row[9:] == [f"{(kept + lost) / total:.3f}", f"{(kept + won) / total:.3f}"]
+
+
+def test_cells_by_property_hold_every_cell(run, shown):
+    rows = csv_of(run, "cells_by_property")
+    cells = csv_of(run, "cell_retention")
+    plain = cells[(cells["remedy"] == "plain") & (cells["modality"] == ALL)].set_index("seen")
+    for part in PARTS:
+        here = rows[(rows["remedy"] == "plain") & (rows["seen"] == part)]
+        for prop in ("area", "contrast", "density"):
+            bins = here[here["property"] == prop]
+            assert bins["n"].sum() == plain.loc[part, "n_true"]
+            for when in ("before", "after"):
+                found = (bins["n"] * bins[f"recall_{when}"]).sum()
+                recall = plain.loc[part, f"recall_{when}"]
+                assert found == pytest.approx(recall * plain.loc[part, "n_true"])
+
+
+def test_medians_beside_the_teams(run, shown):
+    scores = pd.read_csv(run / "scores.csv")
+    scores = scores[scores["threshold"] == 0.5]
+    methods = {
+        "before.truth": "Before training", "plain-4.truth": f"{LABELS['plain']}, epoch 4",
+        "replay-4.truth": f"{LABELS['replay']}, epoch 4", "mediar": "mediar",
+    }  # fmt: skip
+    printed = blocks(shown["teams"])
+    here, there = printed.values()
+    assert list(printed) == ["Measured in this run", "Published, other data: NeurIPS test set"]
+    assert here[0] == ["Images", "32", "16", "16"]
+    for (method, label), cells in zip(methods.items(), here[1:], strict=True):
+        assert cells[0] == label
+        for group, cell in zip(GROUPS.values(), cells[1:], strict=True):
+            rows = scores[scores["method"] == method]
+            f1 = rows.loc[(group == ALL) | (rows["modality"] == group), "f1"]
+            low, middle, high = np.quantile(f1, [0.25, 0.5, 0.75])
+            assert cell == f"{middle:.3f} ({low:.3f}–{high:.3f})"
+    known = published().set_index(["method", "modality"])
+    for cells in there[1:]:
+        assert cells[1].startswith(f"{known.loc[(cells[0], ALL), 'median_f1']:.3f}")
+    raw = csv_of(run, "teams").set_index(["method", "modality"])
+    expected = summarise(scores).set_index(["method", "modality"])
+    for key in ((method, group) for method in methods for group in GROUPS.values()):
+        assert raw.loc[key, "median_f1"] == pytest.approx(expected.loc[key, "median_f1"])
+        assert raw.loc[key, "source"] == "this run"
+    assert {row[0] for row in there[1:]} <= set(raw.index.get_level_values("method"))
+
+
+def test_teams_are_tested_case_by_case(run, shown):
+    scores = pd.read_csv(run / "scores.csv")
+    scores = scores[scores["threshold"] == 0.5].set_index(["method", "case"])["f1"]
+    methods = ("before.truth", "plain-4.truth", "replay-4.truth")
+    differences = [(scores[m] - scores["mediar"]).to_numpy().round(12) for m in methods]
+    # More than can be counted one by one; the statistics have their own proof for the test.
+    rows = blocks(shown["team_tests"])["mediar, All images"]
+    for method, by, cells in zip(methods, differences, rows, strict=True):
+        assert cells[1:4] == [
+            "32",
+            f"{scores['mediar'].mean():.3f}",
+            f"{scores[method].mean():.3f}",
+        ]
+        assert cells[4].startswith(_signed(by.mean()))
+        assert cells[5] == _signed(np.median(by))
+    raw = csv_of(run, "team_tests")
+    small = raw[(raw["modality"] == "Fluorescent") & (raw["method"] == "plain-4.truth")].iloc[0]
+    cases = [case for case in scores["mediar"].index if case.startswith("m1")]
+    p = wilcoxon((scores["plain-4.truth"] - scores["mediar"])[cases].to_numpy().round(12), "two")
+    assert small["p_two_sided"] == pytest.approx(p, abs=1e-12)
