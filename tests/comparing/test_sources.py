@@ -8,7 +8,8 @@ import pytest
 
 from harness.comparing import Selection, SourceError, read_source
 
-OFFICIAL = """names,true_num,pred_num,correct_num(TP),missed_num(FN),wrong_num(FP),precision,recall,dice,F1
+OFFICIAL = """names,true_num,pred_num,correct_num(TP),missed_num(FN),wrong_num(FP),\
+precision,recall,dice,F1
 a_label.tiff,34,30,8,26,22,0.2667,0.2353,0.9211,0.25
 b_label.tiff,37,37,25,12,12,0.6757,0.6757,0.869,0.6757
 """
@@ -98,7 +99,7 @@ def test_what_cannot_be_used_is_named(tmp_path, content, message):
 
 
 def test_missing_places_and_metrics_are_named(tmp_path):
-    with pytest.raises(SourceError, match="holds no scores.csv"):
+    with pytest.raises(SourceError, match="holds no scores"):
         read_source(tmp_path, Selection())
     with pytest.raises(SourceError, match="no file or run directory"):
         read_source(tmp_path / "gone.csv", Selection())
