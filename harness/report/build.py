@@ -17,6 +17,13 @@ from harness.report.headline import headline
 from harness.report.loading import RunData, load_run
 from harness.report.page import render_page
 from harness.report.published import published, published_table
+from harness.report.rankings.figures import ranking_drawings
+from harness.report.rankings.modality_boxes import modality_panel
+from harness.report.rankings.panel import alone
+from harness.report.rankings.ranked import Ranked, rank_run
+from harness.report.rankings.row_grid import FEWEST_FOR_ROWS
+from harness.report.rankings.seen_rows import seen_panel
+from harness.report.rankings.tables import ranking_tables
 from harness.report.rendering import write_table
 from harness.report.seen_unseen import both_occur, seen_figure
 from harness.report.selection import example_case, extremes, first_methods, showable
@@ -25,7 +32,7 @@ from harness.report.style import (
     TWO_COLUMNS_MM,
     LineStyle,
     journal_style,
-    method_styles,
+    ranked_styles,
     save,
 )
 from harness.report.sweep import sweep_figure
@@ -39,6 +46,11 @@ from harness.statistics import ALL, summarise
 #: As many methods as the paper's Fig. 4f has columns; more would be too small to see.
 MOST_PANEL_METHODS = 7
 _SHOWN_EXTREMES = 2
+# Dots of many images are pixels, in the page no more of them than a screen shows.
+_SVG_DPI = 200
+
+
+_Drawings = dict[str, Callable[[float], Figure]]
 
 
 def build_report(run_dir: Path) -> Path:
@@ -65,12 +77,13 @@ def build_report(run_dir: Path) -> Path:
     """
     run = load_run(Path(run_dir))
     summary = summarise(run.scores)
-    styles = method_styles(run.methods)
+    ranked = rank_run(run)
+    styles = ranked_styles(run.methods, ranked.order if ranked else run.methods)
     draft = Path(tempfile.mkdtemp(prefix=".report-", dir=run.path))
     try:
         for name in ("tables", "figures"):
             (draft / name).mkdir()
-        content = _make(run, summary, styles, draft)
+        content = _make(run, summary, ranked, styles, draft)
         page = render_page(run, headline(run, summary), content, styles)
         (draft / "index.html").write_text(page, encoding="utf-8")
         draft.chmod(0o755)
@@ -85,11 +98,17 @@ def build_report(run_dir: Path) -> Path:
 
 
 def _make(
-    run: RunData, summary: pd.DataFrame, styles: dict[str, LineStyle], folder: Path
+    run: RunData,
+    summary: pd.DataFrame,
+    ranked: Ranked | None,
+    styles: dict[str, LineStyle],
+    folder: Path,
 ) -> Content:
-    content = Content(trainings=load_trainings(run))
+    content = Content(trainings=load_trainings(run), ranked=ranked)
     colours = {method: style.colour for method, style in styles.items()}
     content.tables = measured_tables(run, summary, colours)
+    if ranked is not None:
+        content.tables |= ranking_tables(ranked, colours)
     reference = published() if (run.config.get("report") or {}).get("published", True) else None
     if reference is not None:
         content.tables["published"] = published_table(reference)
@@ -99,26 +118,57 @@ def _make(
     for table in content.tables.values():
         write_table(table, folder / "tables")
 
-    drawings: dict[str, Callable[[float], Figure]] = {
-        "f1_by_modality": lambda width: distribution_figure(run, styles, width)
-    }
+    with journal_style():
+        for name, draw in _drawings(run, summary, content, reference, styles).items():
+            one, two = (
+                save(draw(width), folder / "figures", f"{name}{end}", pdf=True, svg_dpi=_SVG_DPI)
+                for width, end in ((ONE_COLUMN_MM, "_1column"), (TWO_COLUMNS_MM, ""))
+            )
+            content.figures[name] = (one, two)
+    _make_pictures(run, summary, styles, folder, content)
+    return content
+
+
+def _drawings(
+    run: RunData,
+    summary: pd.DataFrame,
+    content: Content,
+    reference: pd.DataFrame | None,
+    styles: dict[str, LineStyle],
+) -> _Drawings:
+    """Name the figures of the page, and how each is drawn at a printed width."""
+    ranked = content.ranked
+    drawings: _Drawings = {"f1_by_modality": lambda width: _by_modality(run, ranked, styles, width)}
+    if ranked is not None:
+        drawings |= ranking_drawings(ranked, styles)
     if "threshold_sweep" in content.tables:
         drawings["threshold_sweep"] = lambda width: sweep_figure(run, summary, styles, width)
     if both_occur(run):
-        drawings["seen_unseen"] = lambda width: seen_figure(run, styles, width)
+        drawings["seen_unseen"] = lambda width: _seen(run, ranked, styles, width)
     trained = drawable(content.trainings)
     if trained:
         drawings["training"] = lambda width: training_figure(trained, width)
     if reference is not None:
         drawings["published"] = lambda width: published_figure(reference, width)
-    with journal_style():
-        for name, draw in drawings.items():
-            content.figures[name] = (
-                save(draw(ONE_COLUMN_MM), folder / "figures", f"{name}_1column"),
-                save(draw(TWO_COLUMNS_MM), folder / "figures", name),
-            )
-    _make_pictures(run, summary, styles, folder, content)
-    return content
+    return drawings
+
+
+def _by_modality(
+    run: RunData, ranked: Ranked | None, styles: dict[str, LineStyle], width_mm: float
+) -> Figure:
+    """Draw the methods beside each other, or as rows where their names would not fit."""
+    if ranked is None or len(run.methods) < FEWEST_FOR_ROWS:
+        return distribution_figure(run, styles, width_mm)
+    return alone(modality_panel(ranked, styles, width_mm))
+
+
+def _seen(
+    run: RunData, ranked: Ranked | None, styles: dict[str, LineStyle], width_mm: float
+) -> Figure:
+    """Draw seen beside unseen experiments, many methods as rows."""
+    if ranked is None or len(run.methods) < FEWEST_FOR_ROWS:
+        return seen_figure(run, styles, width_mm)
+    return alone(seen_panel(ranked, styles, width_mm))
 
 
 def _make_pictures(
@@ -142,7 +192,7 @@ def _make_pictures(
         content.extremes[method] = _shown(run, method, extremes(scores, _SHOWN_EXTREMES))
     with journal_style():
         figure = examples_figure(content.examples, methods, dict(run.labels), styles)
-        save(figure, folder / "figures", "examples")
+        save(figure, folder / "figures", "examples", pdf=True)
 
 
 def _shown(

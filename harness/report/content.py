@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from harness.report.rankings.ranked import Ranked
 from harness.report.rendering import Table
 from harness.report.tiles import CaseTiles
 from harness.report.trainings import Training
@@ -29,6 +30,8 @@ class Content:
         Methods that have pictures.
     trainings
         Trainings of the run.
+    ranked
+        Rankings of the methods; None where there is nothing to rank.
     """
 
     figures: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -38,3 +41,4 @@ class Content:
     licence_rule: str = ""
     panel_methods: list[str] = field(default_factory=list)
     trainings: list[Training] = field(default_factory=list)
+    ranked: Ranked | None = None

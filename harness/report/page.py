@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness.report.content import Content
 from harness.report.headline import Headline
 from harness.report.loading import RunData
 from harness.report.panes import Gallery, Pane, has_picture, method_pane, truth_pane
+from harness.report.rankings.ranked import Ranked
+from harness.report.rankings.row_grid import FEWEST_FOR_ROWS
+from harness.report.rankings.words import ranking_captions, ranking_sentences
 from harness.report.seen_unseen import not_stated
 from harness.report.selection import EXAMPLE_RULE
 from harness.report.style import LineStyle
@@ -18,6 +22,8 @@ from harness.statistics import differing_cases
 
 _EXAMPLE_PX = 512
 _SMALL_PX = 320
+# Longer tables than this are folded.
+_LONG_TABLE = 40
 
 
 def render_page(
@@ -72,8 +78,22 @@ def render_page(
         "not_stated": not_stated(run),
         "agreement": _agreement(run),
         "n_methods": count(len(run.methods), "method"),
+        "ranking": _ranking(content.ranked),
+        "as_rows": content.ranked is not None and len(run.methods) >= FEWEST_FOR_ROWS,
+        "pdf_too": True,
     }
     return render("page.html", shared | own)
+
+
+def _ranking(ranked: Ranked | None) -> dict[str, Any] | None:
+    """Collect what the section on rankings says; None where there is none."""
+    if ranked is None:
+        return None
+    return {
+        "sentences": ranking_sentences(ranked),
+        "captions": ranking_captions(ranked),
+        "folded": len(ranked.order) * len(ranked.groups) > _LONG_TABLE,
+    }
 
 
 def _agreement(run: RunData) -> str:

@@ -48,7 +48,7 @@ _MANY_ROWS = 4
 
 def seen_table(run: RunData, colours: Mapping[str, str]) -> Table | None:
     """Split by whether the experiment occurs in the training split; None where not recorded."""
-    scores = _with_kinds(run)
+    scores = with_kinds(run)
     kinds = [k for k in (SEEN, UNSEEN, _NOT_STATED) if k in set(scores["seen"])]
     if kinds == [_NOT_STATED]:
         return None
@@ -94,12 +94,12 @@ def _partly_trained(config: Mapping[str, Any]) -> str:
 
 def both_occur(run: RunData) -> bool:
     """Whether there are images of seen and of unseen experiments."""
-    return {SEEN, UNSEEN} <= set(_with_kinds(run)["seen"])
+    return {SEEN, UNSEEN} <= set(with_kinds(run)["seen"])
 
 
 def not_stated(run: RunData) -> int:
     """Count the images of which the score table does not say whether they were seen."""
-    scores = _with_kinds(run)
+    scores = with_kinds(run)
     return int(scores.loc[scores["seen"] == _NOT_STATED, "case"].nunique())
 
 
@@ -118,7 +118,7 @@ def seen_figure(run: RunData, styles: dict[str, LineStyle], width_mm: float) -> 
     width_mm : float
         Printed width.
     """
-    scores = _with_kinds(run)
+    scores = with_kinds(run)
     scores = scores[scores["seen"].isin((SEEN, UNSEEN))]
     groups = groups_of(run)
     names = [run.labels[m] for m in run.methods]
@@ -147,7 +147,7 @@ def seen_figure(run: RunData, styles: dict[str, LineStyle], width_mm: float) -> 
     return figure
 
 
-def _with_kinds(run: RunData) -> pd.DataFrame:
+def with_kinds(run: RunData) -> pd.DataFrame:
     """Scores of the main profile and threshold, ``seen`` in words."""
     scores = run.main.copy()
     scores["seen"] = [_KINDS.get(str(seen).lower(), _NOT_STATED) for seen in scores["seen"]]

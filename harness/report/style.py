@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,32 @@ def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
             _DASHES[(i + turn) % len(_DASHES)],
         )
     return styles
+
+
+def ranked_styles(methods: Sequence[str], best_first: Sequence[str]) -> dict[str, LineStyle]:
+    """Give each method its look where there may be more methods than colours.
+
+    Parameters
+    ----------
+    methods : sequence of str
+        Names in order.
+    best_first : sequence of str
+        The same names, best first.
+
+    Returns
+    -------
+    dict of str to LineStyle
+        That of `method_styles` for up to seven methods. Of more, the best seven have a colour
+        each, and all others are grey: colours that return would name the wrong method.
+    """
+    styles = method_styles(methods)
+    if len(styles) <= len(_COLOURS):
+        return styles
+    coloured = dict(zip(best_first, _COLOURS, strict=False))
+    return {
+        method: replace(style, colour=coloured.get(method, GREY))
+        for method, style in styles.items()
+    }
 
 
 # Paul Tol's "muted" palette, colour-blind safe as well, and darker than that of the methods:
@@ -181,7 +207,15 @@ def new_figure(width_mm: float, height_mm: float) -> Figure:
     return Figure(figsize=(width_mm * MM, height_mm * MM))
 
 
-def save(figure: Figure, folder: Path, name: str, dpi: int = 300, *, pdf: bool = False) -> str:
+def save(
+    figure: Figure,
+    folder: Path,
+    name: str,
+    dpi: int = 300,
+    *,
+    pdf: bool = False,
+    svg_dpi: int | None = None,
+) -> str:
     """Write a figure as ``name.png`` and ``name.svg`` and return the SVG text.
 
     Parameters
@@ -193,9 +227,11 @@ def save(figure: Figure, folder: Path, name: str, dpi: int = 300, *, pdf: bool =
     name : str
         File name without suffix.
     dpi : int
-        Resolution of the PNG and of rasterised parts of the SVG.
+        Resolution of the PNG and of rasterised parts of the other forms.
     pdf : bool
         Write ``name.pdf`` as well, with its fonts embedded.
+    svg_dpi : int or None
+        Resolution of rasterised parts of the SVG where it shall be lighter, as it is in the page.
 
     Returns
     -------
@@ -209,7 +245,9 @@ def save(figure: Figure, folder: Path, name: str, dpi: int = 300, *, pdf: bool =
         nothing = dict.fromkeys(("Creator", "Producer", "CreationDate"))
         figure.savefig(folder / f"{name}.pdf", dpi=dpi, metadata=nothing)
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", dpi=dpi, metadata={"Date": None, "Creator": None})
+    figure.savefig(
+        buffer, format="svg", dpi=svg_dpi or dpi, metadata={"Date": None, "Creator": None}
+    )
     svg = _portable_fonts(buffer.getvalue())
     (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     return inline_svg(svg, name)

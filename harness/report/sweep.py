@@ -19,7 +19,7 @@ from harness.report.layout import (
 )
 from harness.report.loading import RunData
 from harness.report.records import group_title
-from harness.report.style import LineStyle
+from harness.report.style import GREY, LineStyle
 from harness.report.wording import count
 
 
@@ -51,12 +51,14 @@ def sweep_figure(
         raise ValueError(msg)
     groups = groups_of(run)
     grid = plan(len(groups), width_mm, 33.0)
-    per_row = keys_per_row(list(run.labels.values()), width_mm - 10)
-    key_rows = -(-len(run.methods) // per_row)
+    samples = _samples(run, styles)
+    per_row = keys_per_row([str(sample.get_label()) for sample in samples], width_mm - 10)
+    key_rows = -(-len(samples) // per_row)
     figure, axes = panels(grid, len(groups), width_mm, 32.0, 10.0, key_rows * KEY_ROW_MM)
     for i, (group, ax) in enumerate(zip(groups, axes, strict=True)):
         here = rows[rows["modality"] == group]
-        for method in run.methods:
+        # Grey ones below those that the key names.
+        for method in sorted(run.methods, key=lambda m: styles[m].colour != GREY):
             line = here[here["method"] == method].sort_values("threshold")
             style = styles[method]
             # Bands of many methods would only hide each other.
@@ -64,6 +66,9 @@ def sweep_figure(
                 ax.fill_between(
                     line["threshold"], line["q1"], line["q3"], color=style.colour, alpha=0.13, lw=0
                 )
+            if style.colour == GREY:
+                ax.plot(line["threshold"], line["median_f1"], color=GREY, lw=0.5, alpha=0.7)
+                continue
             ax.plot(
                 line["threshold"], line["median_f1"], color=style.colour, ls=style.linestyle,
                 marker=style.marker, ms=2.6, mew=0, clip_on=False,
@@ -79,7 +84,7 @@ def sweep_figure(
         f1_axis(ax, column == 0, "Median F1")
         n = int(here["n"].iloc[0])
         letter(ax, i, group_title(group), count(n, "image"))
-    draw_key(figure, _samples(run, styles), 8.0, per_row)
+    draw_key(figure, samples, 8.0, per_row)
     return figure
 
 
@@ -89,8 +94,13 @@ def _ticks(thresholds: list[float]) -> list[float]:
 
 
 def _samples(run: RunData, styles: dict[str, LineStyle]) -> list[Line2D]:
-    return [
+    """Name the methods that have a colour; the others are in the table."""
+    samples = [
         Line2D([], [], color=styles[m].colour, ls=styles[m].linestyle, marker=styles[m].marker,
                ms=3, mew=0, label=run.labels[m])
-        for m in run.methods
+        for m in run.methods if styles[m].colour != GREY
     ]  # fmt: skip
+    grey = len(run.methods) - len(samples)
+    if grey:
+        samples.append(Line2D([], [], color=GREY, lw=0.5, label=count(grey, "other method")))
+    return samples

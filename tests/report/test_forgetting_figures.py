@@ -11,8 +11,8 @@ from matplotlib.patches import Rectangle
 from study_built import STUDY_REMEDIES
 from study_reader import csv_of, f1_by_case, staged
 
-from harness.report.forgetting.label_places import Box, place_labels
 from harness.report.forgetting.look import GAIN_COLOUR, LOSS_COLOUR, remedy_styles
+from harness.report.label_places import Box, place_labels
 from harness.report.published import published
 from harness.statistics import ALL
 from harness.statistics.staged_scores import PRETRAINED

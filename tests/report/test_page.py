@@ -35,13 +35,16 @@ def page(run) -> Page:
 def test_everything_lies_where_the_contract_says(run, page):
     report = run / "report"
     tables = {"accuracy", "profile_differences", "seen_unseen", "threshold_sweep", "experiments",
-              "other_metrics", "best_worst", "failures", "running_time", "timing",
-              "published"}  # fmt: skip
-    figures = {"f1_by_modality", "threshold_sweep", "seen_unseen", "published"}
+              "other_metrics", "best_worst", "failures", "running_time", "timing", "published",
+              "ranking", "ranking_tests", "ranking_frequencies", "ranking_schemes",
+              "ranking_stability", "ranking_side_by_side"}  # fmt: skip
+    figures = {"f1_by_modality", "threshold_sweep", "seen_unseen", "published",
+               "ranking_accuracy", "ranking_significance", "ranking_stability",
+               "ranking_side_by_side"}  # fmt: skip
     figures |= {f"{name}_1column" for name in figures} | {"examples"}
     for folder, names, suffixes in (
         ("tables", tables, ("csv", "md", "tex")),
-        ("figures", figures, ("png", "svg")),
+        ("figures", figures, ("png", "svg", "pdf")),
     ):
         found = {p.name for p in (report / folder).iterdir()}
         assert found == {f"{name}.{suffix}" for name in names for suffix in suffixes}
@@ -73,10 +76,11 @@ def test_page_is_light(run, page):
 
 def test_headline_and_every_section_are_there(page):
     assert "has the higher median F1 at IoU ≥ 0.5" in page.text
-    for heading in ("Result", "Accuracy", "For reference: published values", "Threshold sweep",
-                    "Seen and unseen experiments", "Two profiles, and where they differ",
-                    "Examples", "Best and worst images", "Failures", "Time and memory",
-                    "Definitions", "Provenance", "Possible contamination"):  # fmt: skip
+    for heading in ("Result", "Accuracy", "Ranking", "For reference: published values",
+                    "Threshold sweep", "Seen and unseen experiments",
+                    "Two profiles, and where they differ", "Examples", "Best and worst images",
+                    "Failures", "Time and memory", "Definitions", "Provenance",
+                    "Possible contamination"):  # fmt: skip
         assert heading in page.headings
     for words in (
         "2 TP / (2 TP + FP + FN)",
@@ -155,7 +159,7 @@ def test_every_picture_has_words_for_who_does_not_see_it(page):
     # Four modalities of truth and two methods, two best and two worst of two methods.
     assert len(panes) == 4 * 3 + 2 * 4
     assert any("correct" in text and "missed" in text for text in panes)
-    assert len(re.findall(r'class="(?:wide|narrow)" role="img" aria-label="', page.source)) == 8
+    assert len(re.findall(r'class="(?:wide|narrow)" role="img" aria-label="', page.source)) == 16
 
 
 def test_same_run_gives_the_same_bytes(make_run):

@@ -33,8 +33,8 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
         "numbers stand in the table below",
         f"Mean change of {score} after less before training, paired by case, {under}. Red, loss; "
         "blue, gain. Numbers over the columns, cases scored before and after. *, loss or gain is "
-        "proven: Wilcoxon's signed-rank test, two-sided, Holm-corrected over all cells of a block "
-        f"but those of all modalities together, which are a family of their own, p < 0.05, and the "
+        "proven: Wilcoxon's signed-rank test, two-sided, Holm-corrected over the modalities of a "
+        f"row in a block (all together are one test), p < 0.05, and the "
         f"{interval} of the mean on the same side of 0. –, no case."
         + (" Not drawn: " + _lacking(findings) + "." if _lacking(findings) else ""),
     )

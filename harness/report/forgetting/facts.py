@@ -43,10 +43,12 @@ def fact_table(
         ("Other protocols", listing([p.label for p in plan.protocols if p.name != plan.main])),
         ("Score", f"{f1_at(study.run.threshold)}, profile {study.run.profile}"),
     ]
+    who: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, pairs in plan.replayed.items():
+        if pairs:
+            who.setdefault(pairs, []).append(study.labels[name])
     facts += [
-        (f"Met again by {study.labels[name]}", _experiments(pairs))
-        for name, pairs in plan.replayed.items()
-        if pairs
+        ("Met again", f"by {listing(names)}: {_experiments(pairs)}") for pairs, names in who.items()
     ]
     facts += [("Without scores", f"{what}: {why}") for what, why in study.absent]
     shown = [(name, value or NOTHING) for name, value in facts]

@@ -13,9 +13,9 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from harness.report.forgetting.findings import Findings
-from harness.report.forgetting.label_places import Box, place_labels
 from harness.report.forgetting.look import SIGNED, span
 from harness.report.forgetting.study import BEFORE, Study
+from harness.report.label_places import Box, place_labels
 from harness.report.layout import text_mm
 from harness.report.records import Record, by_key
 from harness.report.sheet import Sheet

@@ -1,0 +1,274 @@
+"""What the tables and figures of the section on rankings show is what the statistics say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulated_run import Simulation, simulate_run
+
+from harness.report.loading import load_run
+from harness.report.rankings.bubble import points_of
+from harness.report.rankings.metric_ranks import columns_of, ranks_in
+from harness.report.rankings.rank_lines import scheme_ranks
+from harness.report.rankings.ranked import MAIN, PAPER_SCHEMES, rank_run
+from harness.report.rankings.significance_map import BETTER, LEVEL, RAW, WORSE, pair_states
+from harness.report.rankings.tables import ranking_tables
+from harness.report.rankings.tau_violins import tau_series
+from harness.report.rankings.words import ranking_captions, ranking_sentences
+from harness.report.rendering import to_markdown
+from harness.statistics import ALL, summarise
+from harness.statistics.bootstrap import bootstrap_challenge, bootstrap_ranks
+from harness.statistics.efficiency import running_times
+from harness.statistics.ranking import compare_schemes, rank
+from harness.statistics.side_by_side import rank_side_by_side
+from harness.statistics.significance import signed_rank_tests
+
+SIZES = {"Brightfield": 14, "DIC": 9, "Fluorescent": 11}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    what = Simulation(
+        methods=6, sizes=SIZES, failures=0.15, thresholds=(0.5, 0.7), gpu=(0, 2, 3), seed=2
+    )
+    return load_run(simulate_run(tmp_path_factory.mktemp("ranking"), what, masks=False))
+
+
+@pytest.fixture(scope="module")
+def ranked(run):
+    return rank_run(run)
+
+
+@pytest.fixture(scope="module")
+def tables(ranked, tmp_path_factory):
+    """The tables as they are read back from their CSVs."""
+    colours = dict.fromkeys(ranked.order, "#000000")
+    folder = tmp_path_factory.mktemp("tables")
+    made = ranking_tables(ranked, colours)
+    for table in made.values():
+        table.frame.to_csv(folder / f"{table.name}.csv", index=False)
+    return {name: pd.read_csv(folder / f"{name}.csv") for name in made}
+
+
+@pytest.fixture(scope="module")
+def values(run):
+    return run.main.rename(columns={"f1": "value"})
+
+
+def test_order_and_ranks_are_those_of_the_main_scheme(run, ranked, tables, values):
+    for group in (ALL, *SIZES):
+        rows = values if group == ALL else values[values["modality"] == group]
+        expected = rank(rows, MAIN, missing=0.0)
+        found = tables["ranking"][tables["ranking"]["modality"] == group]
+        assert found["method"].tolist() == expected["method"].tolist()
+        assert found["rank"].tolist() == expected["rank"].tolist()
+        assert found["score"].to_numpy() == pytest.approx(expected["score"].to_numpy(), abs=1e-12)
+    assert list(ranked.order) == rank(values, MAIN, missing=0.0)["method"].tolist()
+
+
+def test_medians_are_those_of_the_table_of_accuracy(run, tables):
+    expected = summarise(run.main).set_index(["modality", "method"])
+    found = tables["ranking"].set_index(["modality", "method"])
+    for name in ("median_f1", "q1", "q3", "n", "n_failed"):
+        pd.testing.assert_series_equal(
+            found[name], expected[name].reindex(found.index), check_dtype=False, rtol=1e-12
+        )
+
+
+def test_rank_intervals_are_those_of_the_bootstrap(tables, values):
+    intervals = bootstrap_ranks(values, [MAIN], missing=0.0).intervals().set_index("method")
+    found = tables["ranking"]
+    found = found[found["modality"] == ALL].set_index("method")
+    for name, end in (("rank_low", "low"), ("rank_high", "high")):
+        assert found[name].tolist() == intervals.loc[found.index, end].tolist()
+    assert set(found["samples"]) == {1000}
+    assert set(found["seed"]) == {0}
+
+
+def test_median_intervals_hold_the_medians_and_match_a_bootstrap_of_their_own(run, tables):
+    found = tables["ranking"]
+    found = found[found["modality"] == ALL].set_index("method")
+    assert (found["median_low"] <= found["median_f1"]).all()
+    assert (found["median_f1"] <= found["median_high"]).all()
+    rng = np.random.default_rng(5)
+    wide = run.main.pivot_table("f1", "case", "method")
+    draws = rng.integers(0, len(wide), (4000, len(wide)))
+    for method in found.index:
+        medians = np.median(wide[method].to_numpy()[draws], axis=1)
+        ends = np.quantile(medians, [0.025, 0.975])
+        mine = found.loc[method, ["median_low", "median_high"]].to_numpy(float)
+        # Two bootstraps with draws of their own differ by a little.
+        assert mine == pytest.approx(ends, abs=0.03)
+
+
+def test_letters_follow_from_the_tests(ranked, tables):
+    for group, ranking in ranked.groups.items():
+        rows = tables["ranking"][tables["ranking"]["modality"] == group].set_index("method")
+        tests = ranking.tests.set_index(["method", "other"])["significant_holm"]
+        for first in ranked.order:
+            for second in ranked.order:
+                if first == second:
+                    continue
+                differ = tests[first, second] or tests[second, first]
+                shared = set(rows.loc[first, "letters"]) & set(rows.loc[second, "letters"])
+                assert bool(shared) != differ
+
+
+def test_p_values_of_every_modality_are_in_the_csv(values, tables):
+    for group in (ALL, *SIZES):
+        rows = values if group == ALL else values[values["modality"] == group]
+        expected = signed_rank_tests(rows, missing=0.0).set_index(["method", "other"])
+        found = tables["ranking_tests"]
+        found = found[found["modality"] == group].set_index(["method", "other"])
+        for name in ("n", "statistic", "p", "p_holm", "significant", "significant_holm"):
+            mine = found[name].to_numpy(float)
+            assert mine == pytest.approx(expected.loc[found.index, name].to_numpy(float), rel=1e-9)
+
+
+def test_the_map_shows_the_tests(ranked, values):
+    states = pair_states(ranked)
+    tests = signed_rank_tests(values, missing=0.0).set_index(["method", "other"])
+    for i, row in enumerate(ranked.order):
+        for j, column in enumerate(ranked.order):
+            if i == j:
+                assert states[i, j] == WORSE
+            elif tests.loc[(row, column), "significant_holm"]:
+                assert (states[i, j], states[j, i]) == (BETTER, WORSE)
+            elif tests.loc[(row, column), "significant"]:
+                assert states[i, j] == RAW
+            elif not tests.loc[(column, row), "significant_holm"]:
+                assert states[i, j] == LEVEL
+    assert {BETTER, RAW, LEVEL} <= set(states.ravel())
+
+
+def test_wins_and_lists_of_the_page_are_those_of_the_tests(ranked, values):
+    table = ranking_tables(ranked, dict.fromkeys(ranked.order, ""))["ranking_tests"]
+    tests = signed_rank_tests(values, missing=0.0)
+    for number, (method, row) in enumerate(zip(ranked.order, table.rows, strict=True), start=1):
+        own = tests[(tests["method"] == method) & tests["significant_holm"]]
+        assert row.cells[0].startswith(f"{number} ")
+        assert row.cells[1] == str(len(own))
+        beaten = sorted(ranked.order.index(other) + 1 for other in own["other"])
+        assert expand(row.cells[2]) == beaten
+
+
+def expand(text: str) -> list[int]:
+    numbers = []
+    for part in text.split(", ") if text != "–" else []:
+        first, _, last = part.partition("–")
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
+
+
+def test_lines_are_the_ranks_of_the_five_schemes(ranked, values):
+    expected = compare_schemes(values, PAPER_SCHEMES, missing=0.0)
+    ranks = scheme_ranks(ranked)
+    for j, scheme in enumerate(PAPER_SCHEMES):
+        own = expected[expected["scheme"] == scheme].set_index("method")["rank"]
+        assert ranks[:, j].tolist() == own.loc[list(ranked.order)].tolist()
+
+
+def test_schemes_table_has_the_challenge_and_time_alone(run, ranked, tables, values):
+    times = running_times(run.ledger)
+    rows = values.merge(times, on=["case", "method"], how="left").assign(
+        f1=values["value"].to_numpy()
+    )
+    expected = bootstrap_challenge(rows).intervals().set_index("method")
+    found = tables["ranking_schemes"]
+    own = found[found["scheme"] == "challenge"].set_index("method")
+    for name in ("score", "rank", "low", "high"):
+        assert own[name].to_numpy() == pytest.approx(expected.loc[own.index, name].to_numpy())
+    timed = found[found["metric"] == "time"].set_index("method")["rank"]
+    side = rank_side_by_side(run.scores, run.ledger).query("metric == 'seconds_per_case'")
+    side = side[side["modality"] == ALL].set_index("method")["rank"]
+    assert timed.to_dict() == side.to_dict()
+
+
+def test_taus_are_those_of_the_bootstrap(ranked, values, tables):
+    taus = bootstrap_ranks(values, PAPER_SCHEMES, missing=0.0).taus()
+    stability = tables["ranking_stability"].set_index("ranking")
+    names = []
+    for name, _, found in tau_series(ranked):
+        names.append(name)
+        assert stability.loc[name, "tau_median"] == pytest.approx(np.median(found))
+        assert stability.loc[name, "tau_min"] == pytest.approx(found.min())
+        if name.startswith("F1"):
+            expected = taus.loc[taus["scheme"] == name.removeprefix("F1, "), "tau"]
+            assert found == pytest.approx(expected.to_numpy())
+    assert names[-2:] == [f"Time, {MAIN}", "Challenge: F1 and time"]
+    assert len(names) == 7
+
+
+def test_frequencies_are_counted_in_the_samples(ranked, tables, values):
+    drawn = bootstrap_ranks(values, PAPER_SCHEMES, missing=0.0)
+    found = tables["ranking_frequencies"].set_index(["scheme", "method", "rank"])["share"]
+    for scheme in PAPER_SCHEMES:
+        for i, method in enumerate(drawn.methods):
+            for place in range(1, 7):
+                share = (drawn.ranks[scheme][:, i] == place).mean()
+                assert found.get((scheme, method, place), 0.0) == pytest.approx(share)
+
+
+def test_side_by_side_is_that_of_the_statistics(run, ranked, tables):
+    expected = rank_side_by_side(run.scores, run.ledger, profile=run.profile)
+    keys = ["modality", "metric", "threshold", "method"]
+    found = tables["ranking_side_by_side"].set_index(keys).sort_index()
+    wanted = expected.set_index(keys).sort_index()
+    assert found.index.equals(wanted.index)
+    for name in ("n", "score", "rank"):
+        mine, theirs = (t[name].to_numpy(float, na_value=np.nan) for t in (found, wanted))
+        assert mine == pytest.approx(theirs, nan_ok=True)
+    heads = [column.head for column in columns_of(ranked)]
+    assert heads == ["0.5", "0.7", "Brightfield", "Fluorescent", "DIC", "Time", "GPU", "Host"]
+    gpu = ranks_in(ranked, columns_of(ranked)[-2])
+    assert gpu.isna().to_dict() == {m: m not in ("m00", "m02", "m03") for m in ranked.order}
+
+
+def test_bubbles_are_median_time_and_peak_of_memory(run, ranked):
+    points = points_of(ranked).set_index("method")
+    assert points["number"].tolist() == list(range(1, 7))
+    for method, point in points.iterrows():
+        ledger = run.ledger[(run.ledger["method"] == method) & (run.ledger["status"] == "ok")]
+        seconds = ledger["seconds_total"] - ledger["seconds_load"] - ledger["seconds_warmup"]
+        assert point["seconds"] == pytest.approx(seconds.median())
+        on_gpu = method in ("m00", "m02", "m03")
+        assert point["memory_of"] == ("GPU" if on_gpu else "host")
+        column = "peak_gpu_mb" if on_gpu else "peak_host_mb"
+        assert point["memory_mb"] == pytest.approx(ledger[column].max())
+        f1 = run.main.loc[run.main["method"] == method, "f1"]
+        assert point["median_f1"] == pytest.approx(f1.median())
+
+
+def test_sentences_say_what_the_numbers_say(ranked, values):
+    first = ranked.order[0]
+    label = ranked.run.labels[first]
+    shares = bootstrap_ranks(values, [MAIN], missing=0.0).ranks[MAIN]
+    share = (shares[:, list(dict.fromkeys(values["method"])).index(first)] == 1).mean()
+    text = " ".join(ranking_sentences(ranked))
+    assert text.startswith(f"{label} ranks first by ")
+    assert share < 1
+    assert f"in {100 * share:.0f} % of 1,000 bootstrap samples" in text
+    level = signed_rank_tests(values, missing=0.0)
+    level = level[(level["method"] == first) & ~level["significant_holm"]]
+    names = [ranked.run.labels[m] for m in ranked.order if m in set(level["other"])]
+    assert len(names) == 2
+    assert f"significantly better than all but {names[0]} and {names[1]} (" in text
+
+
+def test_captions_say_what_the_bubbles_are(ranked):
+    caption = ranking_captions(ranked)["ranking_accuracy"][1]
+    assert "filled, GPU memory" in caption
+    assert "hollow, host memory of methods that used no GPU" in caption
+
+
+def test_the_same_run_gives_the_same_tables(run, ranked):
+    again = rank_run(run)
+    colours = dict.fromkeys(ranked.order, "")
+    for first, second in zip(
+        ranking_tables(ranked, colours).values(),
+        ranking_tables(again, colours).values(),
+        strict=True,
+    ):
+        assert to_markdown(first) == to_markdown(second)
+        pd.testing.assert_frame_equal(first.frame, second.frame)
