@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench mini mini-baselines clean help
+.PHONY: demo test lint bench mini mini-baselines mini-forgetting clean help
 
 help:
 	@echo "make demo   environment, weights, embedded data, the comparison, a report to open"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench  speed, as ratios against references timed in the same run"
 	@echo "make mini   the comparison on the real images beside the project"
 	@echo "make mini-baselines   the paper's four baselines there, trained and compared"
+	@echo "make mini-forgetting  what Cellpose forgets there when it is fine-tuned, and what helps"
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -25,6 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/cellharness weights fetch cyto
 	$(BIN)/cellharness run configs/demo.yaml --out runs/demo --resume
+	$(BIN)/cellharness forgetting configs/demo-forgetting.yaml --out runs/demo-forgetting --resume
 
 test: $(STAMP)
 	-$(BIN)/cellharness weights fetch cyto
@@ -44,6 +46,10 @@ mini: $(STAMP)
 mini-baselines: $(STAMP)
 	$(BIN)/cellharness weights fetch cyto
 	$(BIN)/cellharness run configs/mini-baselines.yaml --out runs/mini-baselines --resume
+
+mini-forgetting: $(STAMP)
+	$(BIN)/cellharness weights fetch cyto
+	$(BIN)/cellharness forgetting configs/mini-forgetting.yaml --out runs/mini-forgetting --resume
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

@@ -11,6 +11,7 @@ from harness.ledger import Known
 from harness.plan import Plan
 from harness.provenance import IMAGE_PACKAGES, package_versions
 from harness.status import SEGMENTED
+from harness.training.references import references_in
 
 
 def prediction_identity(plan: Plan, case: Case, image_sha256: str) -> str:
@@ -33,7 +34,8 @@ def prediction_identity(plan: Plan, case: Case, image_sha256: str) -> str:
     case_identity = getattr(plan.segmenter, "case_identity", lambda _case: "")
     facts = {
         "method": plan.spec.method,
-        "parameters": plan.parameters,
+        # A training's result is its hash, among the weights, and not the place where it lies.
+        "parameters": {**plan.parameters, **references_in(plan.config.parameters)},
         "resolved": dict(plan.resolved),
         "input": plan.spec.input or plan.info.input,
         "weights": [weights["sha256"] for weights in plan.weights],

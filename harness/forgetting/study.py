@@ -112,14 +112,27 @@ def describe(
             for item in evaluations
         ],
         "seen": _experiments([cases[name] for name in learned if name in cases]),
-        "replayed": {
-            name: _experiments([cases[case] for case in record.replay if case in cases])
-            for name, record in records.items()
-            if record is not None and record.replay
-        },
+        "replayed": _met_again(records, learned, cases),
         "teams": [team.name for team in study.teams],
         "config": study.model_dump(mode="json", exclude_none=True),
     }
+
+
+def _met_again(
+    records: Mapping[str, TrainingRecord | None], learned: list[str], cases: Mapping[str, Case]
+) -> dict[str, list[list[str]]]:
+    """Experiments that a remedy met in its training, by replay or else, and the plain one not."""
+    own = _experiments([cases[name] for name in learned if name in cases])
+    met: dict[str, list[list[str]]] = {}
+    for name, record in records.items():
+        if name == PLAIN or record is None:
+            continue
+        used = (*record.train, *record.validation, *record.replay)
+        others = _experiments([cases[case] for case in used if case in cases])
+        again = [pair for pair in others if pair not in own]
+        if again:
+            met[name] = again
+    return met
 
 
 def _experiments(cases: list[Case]) -> list[list[str]]:

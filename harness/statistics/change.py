@@ -33,8 +33,9 @@ def change(
     Scores are paired by case. Of the paired differences (after minus before, so a loss is negative)
     stand there the median and the mean with percentile bootstrap intervals, and p of Wilcoxon's
     signed-rank test (see `harness.statistics.paired`), one-sided for a loss and two-sided. Holm's
-    correction runs over a family: all trainings and groups of one level and part, such as all
-    modalities of unseen experiments, which are the fields of one heat map.
+    correction runs over a family: the groups of one level and part of one training, such as all
+    modalities of its unseen experiments. What is proven of a training so does not hang on how many
+    others are looked at beside it.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ def change(
             )  # fmt: skip
             found.append(one)
     frame = pd.DataFrame(rows)
-    families = (frame["level"] + ", " + frame["seen"]).tolist()
+    families = (frame["remedy"] + ", " + frame["level"] + ", " + frame["seen"]).tolist()
     two_sided = adjust_families([one.p_two_sided for one in found], families)
     frame["family"] = families
     frame["family_size"] = frame.groupby("family")["p_two_sided"].transform("count").astype(int)

@@ -50,11 +50,25 @@ def resolve_references(
     'run/training/a/checkpoints/epoch-0005.pt'
     """
     names = list(known)
-    replaced = dict(parameters)
-    for key, value in parameters.items():
-        if isinstance(value, str) and value.startswith(PREFIX):
-            replaced[key] = str(_path(value, run, names, results))
-    return replaced
+    return dict(parameters) | {
+        key: str(_path(value, run, names, results))
+        for key, value in references_in(parameters).items()
+    }
+
+
+def references_in(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Keep those parameters that refer to a training.
+
+    Examples
+    --------
+    >>> references_in({"weights": "trained:a@5", "diameter": 30})
+    {'weights': 'trained:a@5'}
+    """
+    return {
+        key: value
+        for key, value in parameters.items()
+        if isinstance(value, str) and value.startswith(PREFIX)
+    }
 
 
 def referenced(parameters: Mapping[str, Any]) -> set[str]:

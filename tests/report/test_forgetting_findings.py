@@ -283,14 +283,14 @@ def test_too_few_cases_for_any_proof_are_told(told):
 
 def test_too_few_cases_by_modality_are_told(told):
     changes = {"plain": LOSS, "replay": BETTER}
-    case = told(changes, unseen=14, seen=18, modalities=("DIC", "Fluorescent"))
+    case = told(changes, unseen=10, seen=18, modalities=("DIC", "Fluorescent"))
     rows = case.findings.changes
     proven = rows[(rows["level"] == "modality") & rows["verdict"].isin(["loss", "gain"])]
     assert "seen" in set(proven["seen"])
     assert "unseen" not in set(proven["seen"])
     assert case.caveats == (
         "By modality, too few cases to prove any change, even if all went one way: unseen (at "
-        "most 7 cases, 4 tests at once)."
+        "most 5 cases, 2 tests at once)."
     )
 
 

@@ -104,20 +104,34 @@ def holm(p):
     return adjusted
 
 
-def test_a_family_is_the_fields_of_one_heat_map():
+def test_a_family_is_one_level_and_part_of_one_training():
     frame = change(simulated(cases=60, remedies=("a", "b", "c")), resampling=Resampling(20))
     families = frame.groupby("family")
     assert set(families.groups) == {
-        f"{level}, {part}"
-        for level in ("overall", "modality")
-        for part in ("All", "seen", "unseen")
-    } | {"experiment, seen", "experiment, unseen"}
+        f"{remedy}, {kind}"
+        for remedy in "abc"
+        for kind in (
+            *(f"{level}, {part}" for level in ("overall", "modality")
+              for part in ("All", "seen", "unseen")),
+            "experiment, seen", "experiment, unseen",
+        )
+    }  # fmt: skip
     for _, family in families:
-        assert family["level"].nunique() == family["seen"].nunique() == 1
+        for name in ("remedy", "level", "seen"):
+            assert len(family[name].unique()) == 1
         assert (family["family_size"] == family["p_loss"].notna().sum()).all()
         for name in ("p_loss", "p_two_sided"):
             np.testing.assert_allclose(family[f"{name}_holm"], holm(family[name].tolist()))
-    assert len(families.get_group("modality, unseen")) == 3 * 4
+    assert len(families.get_group("a, modality, unseen")) == 4
+
+
+def test_what_is_proven_of_a_training_does_not_hang_on_the_others():
+    scores = simulated(cases=60, remedies=("a", "b", "c"))
+    alone = scores[scores["remedy"].isin(["a", PRETRAINED])]
+    columns = ["modality", "seen", "level", "p_two_sided_holm", "verdict"]
+    both = [change(table, resampling=Resampling(20)) for table in (scores, alone)]
+    first, second = (frame[frame["remedy"] == "a"][columns] for frame in both)
+    pd.testing.assert_frame_equal(first.reset_index(drop=True), second.reset_index(drop=True))
 
 
 def test_a_loss_and_a_gain_are_found():

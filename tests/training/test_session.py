@@ -78,6 +78,15 @@ def test_a_run_trains_first_and_predicts_with_the_result(learned, small_manifest
     assert head["methods"][0]["parameters"]["weights"] == "trained:mine"
 
 
+def test_a_run_that_was_moved_goes_on_where_it_was(learned, small_manifest, tmp_path):
+    config = configure(small_manifest)
+    run_comparison(config, tmp_path / "run")
+    before = pd.read_csv(tmp_path / "run" / "ledger.csv")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    run_comparison(config, tmp_path / "moved", resume=True)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "moved" / "ledger.csv"), before)
+
+
 def test_a_finished_training_is_used_again_and_another_one_is_set_aside(
     learned, small_manifest, tmp_path
 ):
