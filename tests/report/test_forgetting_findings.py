@@ -230,7 +230,16 @@ def test_cases_without_a_modality(told):
     assert case.findings.met_again["replay"]["n_unseen"] == 8
     facts = dict(case.facts())
     assert facts["Trained on"] == "experiments new (DIC) and new (Unknown modality)"
-    assert facts["Met again by Replay"] == "experiment old (Unknown modality)"
+    assert facts["Met again"] == "by Replay: experiment old (Unknown modality)"
+
+
+def test_remedies_that_met_the_same_again_share_a_line(told):
+    again = [["DIC", "old"]]
+    case = told({"plain": LOSS, "replay": BETTER, "joint": BETTER, "other": BETTER},
+                replayed={"replay": again, "joint": again})  # fmt: skip
+    names = [case.study.labels[name] for name in ("replay", "joint")]
+    found = [value for name, value in case.facts() if name == "Met again"]
+    assert found == [f"by {names[0]} and {names[1]}: experiment old (DIC)"]
 
 
 def test_experiments_without_a_name(told):
