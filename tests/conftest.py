@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import textwrap
 from pathlib import Path
@@ -30,6 +31,21 @@ def pytest_runtest_makereport(item, call):
             report.outcome = "failed"
             report.longrepr = f"{REQUIRE_SHARED} is set, and this test {reason}"
     return report
+
+
+#: Set where a browser must be there: the tests that need it then fail without it.
+REQUIRE_BROWSER = "CELLHARNESS_REQUIRE_BROWSER"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; skips where there is none, unless REQUIRE_BROWSER is set."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+    if found:
+        return found
+    if os.environ.get(REQUIRE_BROWSER, "0") not in ("", "0"):
+        pytest.fail(f"{REQUIRE_BROWSER} is set, and there is no Chromium")
+    pytest.skip("needs Chromium (Debian's package chromium), which is not here")
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,15 @@ import pandas as pd
 from PIL import Image
 from skimage.draw import disk
 
+from harness.dataset import hash_file
 from harness.images import write_label
 
 #: As many images of each modality as the paper's test set has: 422 in all.
 PAPER_SIZES = {"Brightfield": 120, "Fluorescent": 122, "Phase-contrast": 120, "DIC": 60}
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
-_SIDE, _MASKS = 96, 8
+_MASKS = 8
+# Cells of radius 7 px, one on so many pixels.
+_PIXELS_A_CELL = 1000
 _NAMES = (
     "alder", "bluebell-net", "clover", "dog rose transformer", "elm", "fern-unet", "gorse",
     "hazel (two-stage)", "iris", "juniper", "kelp", "larch-v2", "moss", "nettle", "oak", "pine",
@@ -53,6 +56,8 @@ class Simulation:
         Whether the ledger says how large images are, as newer ones do.
     seed
         Of all that is drawn.
+    side
+        Height and width of the images in pixels; ``pixels`` in the ledger is invented.
     labels
         Number of a method to its label, in place of an invented one.
     """
@@ -65,6 +70,7 @@ class Simulation:
     gpu: Collection[int] | None = None
     pixels: bool = True
     seed: int = 0
+    side: int = 96
     labels: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -97,12 +103,12 @@ def simulate_run(folder: Path, what: Simulation, *, masks: bool = True) -> Path:
         image=[f"images/{case}.png" for case in cases["case"]],
         label=[f"labels/{case}_label.tiff" for case in cases["case"]],
         split="test", licence="CC0", source="invented", modality_source="given",
-        sha256="0" * 64,
+        sha256="",
     )  # fmt: skip
-    manifest.to_csv(run / "manifest.csv", index=False)
     (run / "run.json").write_text(json.dumps(head(what, folder, len(cases))), encoding="utf-8")
     if masks:
-        link_masks(what, folder, run, list(cases["case"]), failed)
+        manifest["sha256"] = link_masks(what, folder, run, list(cases["case"]), failed)
+    manifest.to_csv(run / "manifest.csv", index=False)
     return run
 
 
@@ -211,8 +217,14 @@ def head(what: Simulation, folder: Path, n_cases: int) -> dict:
 
 def link_masks(
     what: Simulation, folder: Path, run: Path, cases: list[str], failed: np.ndarray
-) -> None:
-    """Write a few images and masks, and link them under the name of every case."""
+) -> list[str]:
+    """Write a few images and masks, and link them under the name of every case.
+
+    Returns
+    -------
+    list of str
+        Hash of the image of every case.
+    """
     for name in ("images", "labels"):
         (folder / "data" / name).mkdir(parents=True)
     for method in what.names:
@@ -220,14 +232,16 @@ def link_masks(
     rng = np.random.default_rng(what.seed)
     kept = []
     for k in range(_MASKS):
-        mask = np.zeros((_SIDE, _SIDE), np.uint16)
-        for label, (y, x) in enumerate(rng.integers(12, _SIDE - 12, (9, 2)), start=1):
+        mask = np.zeros((what.side, what.side), np.uint16)
+        n_cells = what.side**2 // _PIXELS_A_CELL
+        for label, (y, x) in enumerate(rng.integers(12, what.side - 12, (n_cells, 2)), start=1):
             mask[disk((y, x), 7, shape=mask.shape)] = label
         label_file, picture = folder / f"mask{k}.tiff", folder / f"picture{k}.png"
         write_label(label_file, mask)
         noise = rng.normal(0, 12, mask.shape)
         Image.fromarray((60 + 120 * (mask > 0) + noise).clip(0, 255).astype(np.uint8)).save(picture)
         kept.append((label_file, picture))
+    hashes = [hash_file(picture) for _, picture in kept]
     for c, case in enumerate(cases):
         truth, picture = kept[c % _MASKS]
         os.link(picture, folder / "data" / "images" / f"{case}.png")
@@ -236,3 +250,4 @@ def link_masks(
             if not failed[c, i]:
                 mask_file, _ = kept[(c + i // 8) % _MASKS]
                 os.link(mask_file, run / "predictions" / method / f"{case}_label.tiff")
+    return [hashes[c % _MASKS] for c in range(len(cases))]

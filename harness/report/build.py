@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from harness.report.content import Content
 from harness.report.distributions import distribution_figure, published_figure
 from harness.report.examples import examples_figure
+from harness.report.explorer import explorer_meanwhile
 from harness.report.headline import headline
 from harness.report.loading import RunData, load_run
 from harness.report.page import render_page
@@ -54,7 +55,7 @@ _Drawings = dict[str, Callable[[float], Figure]]
 
 
 def build_report(run_dir: Path) -> Path:
-    """Write tables, figures and a self-contained page for a finished run.
+    """Write tables, figures, a self-contained page and an explorer for a finished run.
 
     Only the run directory is read, and, for the example pictures, the images and labels that its
     manifest names. An older report in the directory is replaced once the new one is whole.
@@ -83,7 +84,8 @@ def build_report(run_dir: Path) -> Path:
     try:
         for name in ("tables", "figures"):
             (draft / name).mkdir()
-        content = _make(run, summary, ranked, styles, draft)
+        with explorer_meanwhile(run, styles, draft):
+            content = _make(run, summary, ranked, styles, draft)
         page = render_page(run, headline(run, summary), content, styles)
         (draft / "index.html").write_text(page, encoding="utf-8")
         draft.chmod(0o755)

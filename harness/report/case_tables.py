@@ -49,7 +49,7 @@ def failure_table(run: RunData, colours: Mapping[str, str]) -> Table | None:
     told = by_key(run.ledger.drop_duplicates(["method", "case"]), "method", "case")
     frame = failed[["method", "case", "modality", "experiment", "status"]].copy()
     places = zip(frame["method"], frame["case"], strict=True)
-    frame["message"] = [_message(told.get(place, {})) for place in places]
+    frame["message"] = [failure_message(told.get(place, {})) for place in places]
     frame.insert(1, "label", frame["method"].map(run.labels))
     rows = []
     for method in run.methods:
@@ -70,8 +70,8 @@ def failure_table(run: RunData, colours: Mapping[str, str]) -> Table | None:
     )
 
 
-def _message(entry: Record) -> str:
-    """What the ledger says."""
+def failure_message(entry: Record) -> str:
+    """Say why a case has no mask, from its row of the ledger; "" where nothing is known."""
     text = entry.get("message")
     if isinstance(text, str) and text:
         return text

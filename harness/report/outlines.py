@@ -68,23 +68,49 @@ def choose_window(truth: np.ndarray) -> Window:
     """Choose the part of an image that shows its cells.
 
     A square of twelve median cell diameters, at least 160 and at most 512 px and no larger than
-    the image. Of the squares around each cell, moved inside the image, it is the one with the
-    most cell centres (bounding boxes' middles). Without cells it is the middle of the image.
+    the image, where most cells are; see `fullest_window`. Without cells it is the middle of the
+    image.
 
     Parameters
     ----------
     truth : ndarray of unsigned int, (H, W)
         Label image.
     """
-    shape = np.array(truth.shape)
-    boxes = _boxes(truth)
-    spans = np.array([[(s.start, s.stop) for s in box] for box in boxes]).reshape(-1, 2, 2)
+    spans = cell_spans(truth)
+    diameter = float(np.median(np.diff(spans))) if len(spans) else float(_LARGEST)
+    edge = int(np.clip(_CELLS_ACROSS * diameter, _SMALLEST, _LARGEST))
+    return fullest_window(spans, truth.shape, edge)
+
+
+def cell_spans(labels: np.ndarray) -> np.ndarray:
+    """Return the bounding boxes of cells: (cells, 2, 2), rows then columns, each start and stop."""
+    boxes = [[(s.start, s.stop) for s in box] for box in _boxes(labels)]
+    return np.array(boxes).reshape(-1, 2, 2)
+
+
+def fullest_window(spans: np.ndarray, shape: tuple[int, ...], edge: int) -> Window:
+    """Choose the square of a given size with the most cell centres.
+
+    Parameters
+    ----------
+    spans : ndarray of int, (cells, 2, 2)
+        From `cell_spans`; centres are the middles of the boxes.
+    shape : tuple of int
+        Height and width of the image.
+    edge : int
+        Edge of the square in pixels; the window is no larger than the image.
+
+    Returns
+    -------
+    Window
+        The fullest of the squares around each cell, moved inside the image.
+    """
+    whole = np.array(shape)
     centres = spans.mean(2)
-    diameter = float(np.median(np.diff(spans))) if boxes else float(_LARGEST)
-    size = np.minimum(int(np.clip(_CELLS_ACROSS * diameter, _SMALLEST, _LARGEST)), shape)
-    corners = np.floor((centres if boxes else shape[None] / 2) - size / 2).astype(int)
-    corners = np.clip(corners, 0, shape - size)
-    if boxes:
+    size = np.minimum(edge, whole)
+    corners = np.floor((centres if len(spans) else whole[None] / 2) - size / 2).astype(int)
+    corners = np.clip(corners, 0, whole - size)
+    if len(spans):
         # Scaled by its size, each window is a unit square, which the tree counts in one go.
         tree = cKDTree(centres / size)
         held = tree.query_ball_point(corners / size + 0.5, 0.5, p=np.inf, return_length=True)

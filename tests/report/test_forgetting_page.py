@@ -63,7 +63,9 @@ def test_files_lie_where_the_page_says(run, page):
         assert found == {f"{name}.{suffix}" for name in names for suffix in suffixes}
         linked = {link.split("/")[1] for link in page.links if link.startswith(f"{folder}/")}
         assert linked == found
-    assert {path.name for path in report.iterdir()} == {"index.html", "tables", "figures"}
+    assert {path.name for path in report.iterdir()} == {
+        "index.html", "tables", "figures", "explore.html", "explore",
+    }  # fmt: skip
     assert not list(run.glob(".report-*"))
 
 
@@ -81,7 +83,7 @@ def test_ids_are_unique_and_every_reference_has_its_target(page):
     targets = re.findall(r'(?:href="|url\()#([^")]+)', page.source)
     assert set(targets) <= set(page.ids)
     elsewhere = {link for link in page.links if not link.startswith(("#", "tables/", "figures/"))}
-    assert elsewhere == {"https://example.org/method"}
+    assert elsewhere == {"https://example.org/method", "explore.html"}
 
 
 def test_page_is_light(page):

@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from harness.report.examples import examples_figure
+from harness.report.explorer import explorer_meanwhile
 from harness.report.forgetting.cause_figures import protocol_figure, split_figure
 from harness.report.forgetting.cause_tables import protocol_table, split_tables
 from harness.report.forgetting.cell_figure import cell_figure
@@ -42,7 +43,7 @@ from harness.report.forgetting.facts import case_count_table, fact_table
 from harness.report.forgetting.findings import Findings, measure
 from harness.report.forgetting.forest import forest_figure
 from harness.report.forgetting.heatmap import heatmap_figure
-from harness.report.forgetting.look import remedy_styles
+from harness.report.forgetting.look import BEFORE_STYLE, remedy_styles
 from harness.report.forgetting.page import Made, render_page
 from harness.report.forgetting.pictures import Pictures, choose_pictures
 from harness.report.forgetting.plane import can_be_drawn, plane_figure
@@ -68,7 +69,7 @@ Drawings = dict[str, Callable[[float], Figure]]
 
 
 def build_forgetting_report(run_dir: Path) -> Path:
-    """Write tables, figures and a self-contained page for a finished forgetting study.
+    """Write tables, figures, a self-contained page and an explorer for a finished study.
 
     Only the run directory is read, and the images and labels that its manifest names: for the
     pictures, and to find which cells were lost. An older report in the directory is replaced once
@@ -109,7 +110,10 @@ def build_forgetting_report(run_dir: Path) -> Path:
         for table in made.tables.values():
             write_table(table, draft / "tables")
         drawings = _drawings(study, findings, cells, standing, trainings, styles)
-        with journal_style():
+        shown = list(shown_methods(study, findings).values())
+        pair = (shown[0], shown[1]) if len(shown) > 1 else None
+        beside = explorer_meanwhile(study.run, _method_styles(study, styles), draft, pair)
+        with beside, journal_style():
             for name, draw in drawings.items():
                 one, two = (
                     save(draw(width), draft / "figures", name + end, pdf=True)
@@ -128,6 +132,12 @@ def build_forgetting_report(run_dir: Path) -> Path:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return target / "index.html"
+
+
+def _method_styles(study: Study, styles: Mapping[str, LineStyle]) -> dict[str, LineStyle]:
+    """Give every method of the run the look of its weights; masks of teams have none here."""
+    remedies = {entry.method: entry.remedy for entry in study.plan.methods}
+    return {name: styles.get(remedies.get(name, ""), BEFORE_STYLE) for name in study.run.methods}
 
 
 def _tables(

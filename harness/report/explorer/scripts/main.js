@@ -1,0 +1,30 @@
+/* Put the page together, and draw anew what a change concerns. */
+(function (explorer) {
+  "use strict";
+
+  const { state } = explorer;
+  const SHAPING = ["a", "b", "threshold", "profile", "modalities", "experiments", "statuses", "text"];
+  const touches = (changed, names) => names.some((name) => changed.has(name));
+
+  function draw(current, changed) {
+    const places = explorer.selection(current);
+    if (touches(changed, SHAPING)) {
+      explorer.drawFilters(current, places);
+      explorer.drawLegend(places);
+      explorer.drawSummary(current, places);
+      explorer.drawScatter(current, places);
+    }
+    if (touches(changed, [...SHAPING, "sort", "down", "wide", "open"])) explorer.drawTable(current, places);
+    if (touches(changed, [...SHAPING, "gallery"])) explorer.drawGallery(current, places);
+    if (touches(changed, [...SHAPING, "open", "sort", "down"])) explorer.drawPanel(current, changed);
+  }
+
+  explorer.buildFilters();
+  explorer.buildScatter();
+  explorer.buildTable();
+  explorer.buildGallery();
+  explorer.buildPanel();
+  state.listen(draw);
+  draw(state.get(), new Set(Object.keys(state.get())));
+  document.documentElement.dataset.ready = String(Math.round(window.performance.now()));
+})(window.explorer);

@@ -1,0 +1,55 @@
+/* How often either method is ahead, and by how much; p values were computed beforehand. */
+(function (explorer) {
+  "use strict";
+
+  const { model, format, make } = explorer;
+
+  /* Count over images; those that lack a score of either method are counted as left out. */
+  explorer.count = function count(state, places) {
+    const found = { aAhead: 0, bAhead: 0, equal: 0, leftOut: 0, mean: NaN };
+    let sum = 0;
+    for (const place of places) {
+      const { difference } = explorer.scoresOf(state, place);
+      if (Number.isNaN(difference)) {
+        found.leftOut += 1;
+        continue;
+      }
+      sum += difference;
+      if (difference > 0) found.bAhead += 1;
+      else if (difference < 0) found.aAhead += 1;
+      else found.equal += 1;
+    }
+    const compared = found.aAhead + found.bAhead + found.equal;
+    if (compared) found.mean = sum / compared;
+    return { ...found, compared };
+  };
+
+  function testWords(state) {
+    const group = explorer.groupOf(state);
+    if (group < 0) return "Tested for all images and for single modalities only, not under other filters.";
+    const test = model.test(state.profile, state.threshold, group, state.a, state.b);
+    let text = "Wilcoxon’s signed-rank test, two-sided: " + format.p(test.raw);
+    if (test.pairs > 1 && !Number.isNaN(test.raw)) {
+      text += "; adjusted by Holm over all " + test.pairs + " pairs: " + format.p(test.adjusted);
+    }
+    return text + ".";
+  }
+
+  explorer.drawSummary = function drawSummary(state, places) {
+    const box = document.getElementById("summary");
+    const found = explorer.count(state, places);
+    const [a, b] = [model.methods[state.a], model.methods[state.b]];
+    const row = (name, value, note) => [
+      make("dt", {}, ...name),
+      make("dd", {}, make("b", {}, value), note ? make("small", {}, " " + note) : null),
+    ];
+    box.replaceChildren(
+      ...row([explorer.swatch(b), b.label + " (B) higher"], format.whole(found.bAhead), "above the line"),
+      ...row([explorer.swatch(a), a.label + " (A) higher"], format.whole(found.aAhead), "below"),
+      ...row(["Equal"], format.whole(found.equal)),
+      ...(found.leftOut ? row(["Left out"], format.whole(found.leftOut), "no score of A or B, drawn in the margin") : []),
+      ...row(["Mean difference, B − A"], format.signed(found.mean), "n = " + format.whole(found.compared)),
+    );
+    document.getElementById("test").textContent = testWords(state);
+  };
+})(window.explorer);

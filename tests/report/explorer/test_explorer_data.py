@@ -1,0 +1,134 @@
+"""What the page is given equals the tables of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from explorer_reader import Explorer, explore
+from run_maker import RunMaker
+
+from harness.report import build_report
+from harness.report.explorer.pair_tests import pair_tests
+from harness.statistics.paired import signed_rank
+
+STATUSES = {("beta", "m1_01"): "timeout", ("beta", "m3_02"): "error", ("alpha", "m2_01"): "empty"}
+METHODS = {"alpha": "Alpha <net> & co", "beta": "Beta_100% {watershed}", "gamma": "Gamma"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return RunMaker(tmp_path_factory.mktemp("explorer"))(methods=METHODS, statuses=STATUSES)
+
+
+@pytest.fixture(scope="module")
+def explorer(run) -> Explorer:
+    return Explorer(build_report(run).parent)
+
+
+def test_scores_are_those_of_the_table(run, explorer):
+    data = explorer.data
+    profiles, thresholds = data["profiles"], data["thresholds"]
+    methods = [method["name"] for method in data["methods"]]
+    cases = [case["name"] for case in data["cases"]]
+    assert (profiles, methods) == (["strict", "challenge"], list(METHODS))
+    f1 = explorer.floats("f1", len(profiles), len(thresholds), len(methods), len(cases))
+    table = pd.read_csv(run / "scores.csv").set_index(["profile", "threshold", "method", "case"])
+    assert len(table) == f1.size
+    expected = table["f1"].reindex(
+        pd.MultiIndex.from_product([profiles, thresholds, methods, cases])
+    )
+    np.testing.assert_allclose(f1.ravel(), expected.to_numpy(), rtol=1e-6, atol=0)
+    assert np.isnan(f1).sum() == 2 * len(thresholds), "two failures are left out of one profile"
+
+
+def test_statuses_costs_and_counts(run, explorer):
+    data = explorer.data
+    cases = list(explorer.cases)
+    methods = list(METHODS)
+    codes = explorer.codes("status", 3, len(cases))
+    told = {
+        (method, case): data["statuses"][codes[m, c]]
+        for m, method in enumerate(methods)
+        for c, case in enumerate(cases)
+    }
+    assert {key: status for key, status in told.items() if status != "ok"} == STATUSES
+    assert data["segmented"] == ["ok", "empty"]
+    seconds = explorer.floats("seconds", 3, len(cases))
+    segmented = np.isin(codes, [0, 1])
+    assert seconds[segmented] == pytest.approx(1.376), "from reading to writing, method warm"
+    assert np.isnan(seconds[~segmented]).all()
+    scores = pd.read_csv(run / "scores.csv")
+    strict = scores[(scores["profile"] == "strict") & (scores["threshold"] == 0.5)]
+    n_true = strict.groupby("case")["n_true"].max().reindex(cases)
+    np.testing.assert_array_equal(explorer.floats("cells", len(cases)), n_true)
+    n_pred = strict.set_index(["method", "case"])["n_pred"]
+    predicted = explorer.floats("predicted", 3, len(cases))
+    assert predicted[0, cases.index("m2_01")] == 0
+    assert predicted[2, 5] == n_pred["gamma", cases[5]]
+
+
+def test_failures_say_why(explorer):
+    messages, cases = explorer.data["messages"], list(explorer.cases)
+    told = {(m, cases[c]): messages["texts"][t] for m, c, t in messages["where"]}
+    assert set(told) == {(1, "m1_01"), (1, "m3_02")}
+    assert told[1, "m1_01"] == "ValueError: bad <tile> & 100 % in m1_01"
+
+
+def test_cases_know_where_they_come_from(explorer):
+    case = explorer.cases["m1_00"]
+    names = [each["name"] for each in explorer.data["modalities"]]
+    assert names[case["modality"]] == "Fluorescent"
+    assert case["experiment"] == "exp-1-seen"
+    assert case["seen"] is True
+    assert explorer.cases["m1_01"]["seen"] is False
+
+
+def test_colours_are_those_of_the_report(explorer):
+    page = explorer.page.with_name("index.html").read_text(encoding="utf-8")
+    for method in explorer.data["methods"]:
+        assert f"background:{method['colour']}" in page
+
+
+def test_pairs_are_tested_in_every_group(run, explorer):
+    data = explorer.data
+    shape = (2, len(data["thresholds"]), len(data["groups"]), 2, 3)
+    tests = explorer.floats("tests", *shape)
+    assert data["groups"][1:] == [each["name"] for each in data["modalities"]]
+    table = pd.read_csv(run / "scores.csv")
+    part = table[(table["profile"] == "strict") & (table["threshold"] == 0.7)]
+    for g, modality in enumerate([None, "Brightfield", "Fluorescent", "Phase-contrast", "DIC"]):
+        rows = part if modality is None else part[part["modality"] == modality]
+        wide = rows.pivot_table(index="case", columns="method", values="f1")
+        for pair, (i, j) in enumerate([("alpha", "beta"), ("alpha", "gamma"), ("beta", "gamma")]):
+            difference = (wide[j] - wide[i]).to_numpy()
+            expected = signed_rank(difference).p_two_sided
+            assert tests[0, 2, g, 0, pair] == pytest.approx(expected, rel=1e-5)
+    raw, adjusted = tests[:, :, :, 0], tests[:, :, :, 1]
+    assert (adjusted >= raw)[~np.isnan(raw)].all()
+    assert (np.isnan(adjusted) == np.isnan(raw)).all()
+    assert adjusted[0, 0, 0].min() == pytest.approx(min(1, 3 * raw[0, 0, 0].min()), rel=1e-5)
+
+
+def test_what_cannot_be_tested_is_no_number():
+    f1 = np.array([[0.5, 0.5], [0.5, 0.5], [np.nan, np.nan]])
+    groups = {"all": np.array([True, True]), "one": np.array([True, False])}
+    assert np.isnan(pair_tests(f1, groups)).all()
+    assert pair_tests(f1[:1], groups).shape == (2, 2, 0)
+
+
+def test_one_method_has_a_page_too(tmp_path):
+    run = RunMaker(tmp_path)(methods={"only": "Only one"}, per_modality=2)
+    data = explore(run).data
+    assert [method["label"] for method in data["methods"]] == ["Only one"]
+    assert data["tests"] == ""
+
+
+def test_data_cannot_end_the_script(tmp_path):
+    run = RunMaker(tmp_path)(methods={"a": "</script><b>&"}, per_modality=1)
+    explorer = explore(run)
+    assert explorer.data["methods"][0]["label"] == "</script><b>&"
+    for file in ("explore/data.js", "explore.html"):
+        assert "</script><b>" not in (explorer.page.parent / file).read_text(encoding="utf-8")

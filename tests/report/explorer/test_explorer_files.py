@@ -1,0 +1,135 @@
+"""Pictures and outlines: which cases have them, what they show, and what becomes of bad files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from explorer_reader import explore
+from PIL import Image
+from run_maker import SIDE
+
+from harness.images import read_label, write_label
+from harness.report import build_report
+from harness.report.explorer import pictures
+from harness.report.explorer.chains import write_outlines
+
+
+@pytest.fixture
+def run(make_run) -> Path:
+    return make_run(per_modality=2, modalities=("Brightfield", "Fluorescent"))
+
+
+def data_of(run: Path) -> Path:
+    return run.parent / "data"
+
+
+def names(folder: Path) -> set[str]:
+    return {path.stem for path in folder.iterdir()}
+
+
+def test_every_case_has_picture_thumbnail_and_outlines(run):
+    explorer = explore(run)
+    shown = {case["picture"] for case in explorer.cases.values()}
+    assert len(shown) == 4
+    for folder in ("pictures", "thumbnails", "outlines"):
+        assert names(explorer.folder / folder) == shown
+    case = explorer.cases["m0_00"]
+    assert (case["size"], case["of"], case["at"]) == ([SIDE, SIDE], [SIDE, SIDE], [0, 0])
+    drawn = np.asarray(Image.open(explorer.folder / f"pictures/{case['picture']}.webp"), float)
+    given = np.asarray(Image.open(data_of(run) / "images/m0_00.png"), float)
+    assert np.corrcoef(drawn.ravel(), given.ravel())[0, 1] > 0.9
+
+
+def test_outlines_are_those_of_the_masks(run):
+    explorer = explore(run)
+    found = explorer.outlines(explorer.cases["m1_01"]["picture"])
+    assert found["grid"] == [SIDE, SIDE]
+    assert found["problems"] == {}
+    truth = read_label(data_of(run) / "labels/m1_01_label.tiff")
+    masks = [read_label(run / f"predictions/{m}/m1_01_label.tiff") for m in ("alpha", "beta")]
+    assert found["truth"] == write_outlines(truth)
+    assert found["methods"] == [write_outlines(mask) for mask in masks]
+
+
+def test_pictures_follow_the_licences(make_run):
+    run = make_run(per_modality=2, report={"panel_licences": ["^CC0"]})
+    explorer = explore(run)
+    kept = {name: case.get("picture") for name, case in explorer.cases.items()}
+    assert {name for name, picture in kept.items() if picture} == {f"m{m}_00" for m in range(4)}
+    assert "CC BY-NC-ND" in explorer.cases["m0_01"]["why"]
+    for folder in ("pictures", "thumbnails", "outlines"):
+        assert len(names(explorer.folder / folder)) == 4
+    assert "Only images whose licence matches" in explorer.page.read_text(encoding="utf-8")
+
+
+def test_a_method_without_a_mask_has_no_outline(make_run):
+    run = make_run(
+        per_modality=1,
+        modalities=("DIC",),
+        statuses={("alpha", "m0_00"): "error", ("beta", "m0_00"): "empty"},
+    )
+    explorer = explore(run)
+    found = explorer.outlines(explorer.cases["m0_00"]["picture"])
+    assert found["methods"] == [None, ""]
+
+
+def test_bad_files_are_told_and_the_rest_goes_on(run):
+    (run / "predictions/alpha/m0_00_label.tiff").write_bytes(b"no tiff")
+    write_label(run / "predictions/beta/m0_00_label.tiff", np.zeros((5, 5), np.uint8))
+    (data_of(run) / "images/m0_01.png").write_bytes(b"no png")
+    (data_of(run) / "labels/m1_00_label.tiff").unlink()
+    explorer = explore(run)
+    assert explorer.cases["m0_01"]["why"] == "the image file is not the one that was segmented"
+    assert "m1_00_label.tiff" in explorer.cases["m1_00"]["why"]
+    assert explorer.cases["m1_01"]["picture"]
+    found = explorer.outlines(explorer.cases["m0_00"]["picture"])
+    assert found["methods"] == [None, None]
+    assert set(found["problems"]) == {"0", "1"}
+    assert found["problems"]["1"] == "the mask has not the size of the image"
+
+
+def test_processes_draw_the_same(run, monkeypatch):
+    def contents(report: Path) -> dict[str, bytes]:
+        files = (report / "explore").rglob("*.*")
+        return {path.name + path.parent.name: path.read_bytes() for path in files}
+
+    alone = contents(explore(run).page.parent)
+    monkeypatch.setattr(pictures, "_MANY_MASKS", 0)
+    monkeypatch.setattr("harness.report.explorer.build._cores", lambda: 2)
+    assert contents(explore(run).page.parent) == alone
+
+
+def test_nothing_is_loaded_from_elsewhere(run):
+    explorer = explore(run)
+    page = explorer.page.read_text(encoding="utf-8")
+    loaded = re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=\"([^\"]+)\"", page)
+    assert loaded == [
+        "explore/explore.css", "explore/d3.min.js", "explore/data.js", "explore/explore.js",
+    ]  # fmt: skip
+    for file in ("explore.js", "explore.css"):
+        text = (explorer.folder / file).read_text(encoding="utf-8")
+        assert not re.search(r"https?://(?!www\.w3\.org/)|@import|url\(|fetch\(|XMLHttp", text)
+
+
+def test_no_path_of_the_machine_is_told(run):
+    explorer = explore(run)
+    for path in [explorer.page, *explorer.folder.rglob("*.js")]:
+        assert str(run.parent) not in path.read_text(encoding="utf-8")
+
+
+def test_an_older_explorer_is_replaced(run):
+    report = build_report(run).parent
+    assert 'href="explore.html"' in (report / "index.html").read_text(encoding="utf-8")
+    (report / "explore/pictures/old.webp").write_bytes(b"old")
+    build_report(run)
+    assert names(report / "explore/pictures") == names(report / "explore/outlines")
+
+
+def test_the_library_carries_its_licence(run):
+    text = (explore(run).folder / "d3.min.js").read_text(encoding="utf-8")
+    assert "Permission to use, copy, modify, and/or distribute this software" in text
+    assert "sourceMappingURL" not in text
+    assert len(text) < 1_200_000
