@@ -148,8 +148,8 @@ def _caveats(
     caveats = []
     if len(run.methods) > 1:
         caveats.append(
-            "These are medians over the images of this run; no significance test was made, and "
-            "other images may give another order."
+            "These are medians over the images of this run, and other images may give another "
+            "order; whether differences are more than chance is tested under Ranking."
         )
     few = [f"{s.group} ({s.n})" for s in modalities if s.n < _FEW]
     if few:

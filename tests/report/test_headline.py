@@ -30,7 +30,7 @@ def test_one_winner_everywhere(make_run):
         "for Beta watershed.",
         "It has the higher median in both modalities too.",
     )
-    assert "no significance test" in top.caveats[0]
+    assert "tested under Ranking" in top.caveats[0]
     assert "Fewer than ten images: Brightfield (2) and DIC (2)." in top.caveats
 
 

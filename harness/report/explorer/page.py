@@ -17,7 +17,7 @@ _LIBRARY = "d3.min.js"
 #: In the order in which each may use those before it.
 SCRIPTS = (
     "model", "format", "state", "selection", "summary", "outlines", "picture", "filters",
-    "scatter", "preview", "table", "gallery", "panel", "main",
+    "scatter", "preview", "methods", "table", "gallery", "panel", "main",
 )  # fmt: skip
 
 

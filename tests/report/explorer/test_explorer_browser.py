@@ -226,6 +226,35 @@ def test_choosing_methods(page, f1):
     assert [" ".join(head.split()) for head in heads[4:]] == [f"F1 {m}" for m in METHODS.values()]
 
 
+def test_all_methods_over_the_images_that_pass(page, f1):
+    def shown() -> dict[str, list[str]]:
+        found = page.locator("#methods-table tbody tr")
+        return {row.get_attribute("data-method"): row.locator("td").all_inner_texts()[:4]
+                for row in found.all()}  # fmt: skip
+
+    for row, values in shown().items():
+        scores = f1["strict", 0.5, row]
+        assert float(values[0]) == pytest.approx(scores.median(), abs=5e-4)
+        assert float(values[1]) == pytest.approx(scores.mean(), abs=5e-4)
+        assert values[2:] == ["24", {"beta": "2"}.get(row, "0")]
+    medians = [float(values[0]) for values in shown().values()]
+    assert medians == sorted(medians, reverse=True)
+    page.get_by_role("button", name="Mean F1").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    means = [float(values[1]) for values in shown().values()]
+    assert means == sorted(means)
+    expect(page.locator('#methods-table th[aria-sort="ascending"]')).to_contain_text("Mean F1")
+    page.get_by_label("challenge", exact=True).check()
+    page.get_by_label("Name has").fill("m1_")
+    part = f1["challenge", 0.5, "beta"].filter(like="m1_").dropna()
+    assert shown()["beta"][2:] == ["5", "1"]
+    assert float(shown()["beta"][1]) == pytest.approx(part.mean(), abs=5e-4)
+    page.locator("#methods-table").get_by_role("button", name="Gamma as B").click()
+    assert page.locator("#method-b option:checked").inner_text() == "Gamma"
+    expect(page.locator("#methods-table").get_by_role("button", name="Gamma as B")).to_be_focused()
+
+
 def test_pointing_at_a_point_shows_the_image(page):
     box = page.locator('#scatter .points path[aria-label^="m0_01,"]').bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

@@ -14,6 +14,7 @@
       explorer.drawSummary(current, places);
       explorer.drawScatter(current, places);
     }
+    if (touches(changed, [...SHAPING, "methodsBy", "methodsDown"])) explorer.drawMethods(current, places);
     if (touches(changed, [...SHAPING, "sort", "down", "wide", "open"])) explorer.drawTable(current, places);
     if (touches(changed, [...SHAPING, "gallery"])) explorer.drawGallery(current, places);
     if (touches(changed, [...SHAPING, "open", "sort", "down"])) explorer.drawPanel(current, changed);

@@ -17,6 +17,8 @@
       experiments: null,
       statuses: null,
       text: "",
+      methodsBy: "median",
+      methodsDown: true,
       sort: "case",
       down: false,
       wide: false,
@@ -51,6 +53,9 @@
       state[name] = new Set(given.getAll(key).filter((each) => all.includes(each)));
     }
     state.text = given.get("q") || "";
+    const [by, way] = (given.get("methods") || "median.down").split(".");
+    state.methodsBy = by;
+    state.methodsDown = way === "down";
     const [sort, direction] = (given.get("sort") || "case").split(".");
     state.sort = sort;
     state.down = direction === "down";
@@ -73,6 +78,9 @@
       for (const each of state[name]) told.append(key, each);
     }
     if (state.text) told.set("q", state.text);
+    if (state.methodsBy !== usual.methodsBy || !state.methodsDown) {
+      told.set("methods", state.methodsBy + (state.methodsDown ? ".down" : ""));
+    }
     if (state.sort !== usual.sort || state.down) {
       told.set("sort", state.sort + (state.down ? ".down" : ""));
     }
