@@ -204,6 +204,33 @@ def test_one_modality_has_its_own_test_and_other_filters_none(page):
     expect(page.locator("#test")).to_contain_text("not under other filters")
 
 
+def test_a_method_is_not_tested_against_itself(page):
+    page.locator("#method-b").select_option(label=METHODS["alpha"])
+    expect(page.locator("#test")).to_contain_text("the same method")
+    expect(page.locator("#summary")).to_contain_text("Mean difference, B − A")
+    assert points(page) == 24
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"methods": {"a": "'\"#&é/"}, "per_modality": 1},
+        {"modalities": (None, "DIC"), "per_modality": 1},
+        {"statuses": {(m, "m0_00"): "error" for m in ("alpha", "beta")}, "per_modality": 1},
+        {"empty_truth": ("m0_00",), "modalities": ("DIC",), "per_modality": 1},
+        {"thresholds": (0.5,), "per_modality": 1},
+    ],
+    ids=["one-method", "unknown-modality", "all-failed", "no-cells", "one-threshold"],
+)
+def test_odd_runs_have_a_page(browser, tmp_path, odd):
+    run = RunMaker(tmp_path)(**odd)
+    explore(run)
+    for page in opened(browser, run):
+        page.locator("#table tbody tr[data-case]").first.click()
+        expect(page.locator("#panel-name")).to_have_text("m0_00")
+        expect(page.locator("#panel-picture img")).to_be_visible()
+
+
 def test_threshold_slider(page, f1):
     slider = page.locator("#threshold")
     slider.focus()

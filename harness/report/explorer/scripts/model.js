@@ -71,7 +71,7 @@ window.explorer = {};
     cells(place) {
       return cells[place];
     },
-    /* Two-sided p of two methods in a group of images, raw and adjusted over all pairs. */
+    /* Two-sided p of two different methods in a group of images, raw and adjusted over all pairs. */
     test(profile, threshold, group, one, other) {
       const [low, high] = one < other ? [one, other] : [other, one];
       const pair = low * nMethods - (low * (low + 1)) / 2 + (high - low - 1);

@@ -25,6 +25,7 @@
   };
 
   function testWords(state) {
+    if (state.a === state.b) return "A and B are the same method: choose another to compare.";
     const group = explorer.groupOf(state);
     if (group < 0) return "Tested for all images and for single modalities only, not under other filters.";
     const test = model.test(state.profile, state.threshold, group, state.a, state.b);
