@@ -76,8 +76,8 @@ def read_source(path: Path, selection: Selection) -> pd.DataFrame:
     Raises
     ------
     SourceError
-        No such file, no form that is known, nothing at the metric, threshold or profile, or a
-        case that occurs twice.
+        No such file, no form that is known, nothing at the metric, threshold or profile, a case
+        that occurs twice or has no name, or a value that is no number from 0 to 1.
     """
     file, labels = path, {}
     if path.is_dir():
@@ -140,8 +140,8 @@ def _official(table: pd.DataFrame, file: Path, selection: Selection) -> pd.DataF
     if selection.metric not in table.columns:
         msg = f"'{file}' has no {selection.metric}; it has {', '.join(_OFFICIAL.values())}"
         raise SourceError(msg)
-    table["case"] = table["names"].map(_case_of)
-    return _formed(table, named["name"] if named else file.stem, selection)
+    table["case"] = table["names"].map(_case_of, na_action="ignore")
+    return _formed(table, named["name"] if named else file.stem, file, selection)
 
 
 def _own(table: pd.DataFrame, file: Path, selection: Selection) -> pd.DataFrame:
@@ -154,11 +154,25 @@ def _own(table: pd.DataFrame, file: Path, selection: Selection) -> pd.DataFrame:
             msg = f"'{file}' has no scores of {column} {wanted}; it has {there}"
             raise SourceError(msg)
         table = kept
-    return _formed(table, file.stem, selection)
+    return _formed(table, file.stem, file, selection)
 
 
-def _formed(table: pd.DataFrame, name: str, selection: Selection) -> pd.DataFrame:
-    values = pd.to_numeric(table[selection.metric], errors="coerce")
+def _formed(table: pd.DataFrame, name: str, file: Path, selection: Selection) -> pd.DataFrame:
+    nameless = int(table["case"].isna().sum())
+    if nameless:
+        msg = f"'{file}' has no name of a case in {nameless} of {len(table)} rows; fill them in"
+        raise SourceError(msg)
+    given = table[selection.metric]
+    values = pd.to_numeric(given, errors="coerce")
+    # A case without a score is an empty field; anything else that is no score is a mistake.
+    wrong = (values.isna() & given.notna()) | (values < 0) | (values > 1)
+    if wrong.any():
+        first = table[wrong].iloc[0]
+        msg = (
+            f"'{file}' has {selection.metric} '{first[selection.metric]}' for case "
+            f"'{first['case']}'; valid are numbers from 0 to 1, or nothing where there is no score"
+        )
+        raise SourceError(msg)
     formed = pd.DataFrame(
         {
             "method": table["method"] if "method" in table.columns else name,

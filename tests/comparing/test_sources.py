@@ -105,3 +105,33 @@ def test_missing_places_and_metrics_are_named(tmp_path):
         read_source(tmp_path / "gone.csv", Selection())
     with pytest.raises(SourceError, match="unknown metric 'iou'; valid: f1, precision"):
         Selection("iou")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("abc", r"has f1 'abc' for case 'b'; valid are numbers from 0 to 1"),
+        ("70.1", r"has f1 '70\.1' for case 'b'"),
+        ("-0.1", r"has f1 '-0\.1' for case 'b'"),
+        ("inf", r"has f1 'inf' for case 'b'"),
+    ],
+)
+def test_what_is_no_score_is_refused_and_not_taken_as_missing(tmp_path, value, message):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"case,f1\na,0.5\nb,{value}\n")
+    with pytest.raises(SourceError, match=message):
+        read_source(path, Selection())
+
+
+def test_an_empty_field_is_a_case_without_a_score(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("case,f1\na,0.5\nb,\n")
+    assert read_source(path, Selection())["value"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("head", ["case,f1", "names,F1"])
+def test_rows_without_a_case_are_refused(tmp_path, head):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{head}\n,0.5\nb,0.3\n")
+    with pytest.raises(SourceError, match="no name of a case in 1 of 2 rows"):
+        read_source(path, Selection())
