@@ -15,6 +15,7 @@ from harness.images import read_label, write_label
 from harness.report import build_report
 from harness.report.explorer import pictures
 from harness.report.explorer.chains import write_outlines
+from harness.report.explorer.packing import script_text
 
 
 @pytest.fixture
@@ -133,3 +134,34 @@ def test_the_library_carries_its_licence(run):
     assert "Permission to use, copy, modify, and/or distribute this software" in text
     assert "sourceMappingURL" not in text
     assert len(text) < 1_200_000
+
+
+def test_picture_and_outlines_show_the_same_part(tmp_path):
+    crowd = np.zeros((1600, 2000), np.uint16)
+    for number, (i, j) in enumerate(np.ndindex(30, 30), start=1):
+        crowd[700 + 24 * i : 716 + 24 * i, 1100 + 24 * j : 1116 + 24 * j] = number
+    image, label = tmp_path / "image.png", tmp_path / "truth.tiff"
+    Image.fromarray(np.where(crowd, 220, 20).astype(np.uint8)).save(image)
+    write_label(label, crowd)
+    for name in pictures.FOLDERS:
+        (tmp_path / name).mkdir()
+    side = 480
+    told = pictures.draw_case(
+        pictures.CaseFiles("0000", image, label, "", (label,), tmp_path, side)
+    )
+    assert told["size"] == [640, 640], "forty diameters of 16 px"
+    assert told["of"] == [2000, 1600]
+    left, top = told["at"]
+    window = crowd[top : top + 640, left : left + 640]
+    drawn = np.asarray(Image.open(tmp_path / "pictures/0000.webp").convert("L"))
+    assert drawn.shape == (640, 640)
+    assert drawn[window > 0].mean() - drawn[window == 0].mean() > 150
+    shown = np.asarray(
+        Image.open(tmp_path / "pictures/0000.webp").convert("L").resize((side, side))
+    )
+    taken = ((np.arange(side) + 0.5) * 640 / side).astype(int)
+    sampled = window[taken[:, None], taken]
+    assert shown[sampled > 0].mean() - shown[sampled == 0].mean() > 130
+    text = (tmp_path / "outlines/0000.js").read_text(encoding="ascii")
+    written = write_outlines(sampled)
+    assert text.count(script_text(written)) == 2, "of the truth and of the method"
