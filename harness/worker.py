@@ -76,19 +76,13 @@ def serve(connection: Connection, spec: MethodSpec) -> None:
     die_with_parent()
     _die_first()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    timer = PhaseTimer()
     try:
-        with timer.phase("load"):
-            segmenter = build(spec.method, spec.parameters)
-            segmenter.load()
-        with timer.phase("warmup"):
-            getattr(segmenter, "warmup", lambda: None)()
+        segmenter, first = start(spec)
     except BaseException as error:
         status = "oom" if status_of(error) == "oom" else "error"
         connection.send(Outcome(status, describe(error), peak_host_mb=peak_host_mb()))
         return
     connection.send("ready")
-    first = dict(timer.seconds)
     while True:
         try:
             task = connection.recv()
@@ -97,6 +91,21 @@ def serve(connection: Connection, spec: MethodSpec) -> None:
         outcome = segment_case(segmenter, spec, task, first)
         first = {}
         connection.send(outcome)
+
+
+def start(spec: MethodSpec) -> tuple[BaseSegmenter, dict[str, float]]:
+    """Load and warm up a method; return it with the seconds of both."""
+    timer = PhaseTimer()
+    with timer.phase("load"):
+        segmenter = build(spec.method, spec.parameters)
+        segmenter.load()
+        # From here on the end of a phase waits for the device, or its work would be charged to
+        # the first case.
+        own = getattr(segmenter, "timer", None)
+        timer.synchronise = getattr(own, "synchronise", None)
+    with timer.phase("warmup"):
+        getattr(segmenter, "warmup", lambda: None)()
+    return segmenter, dict(timer.seconds)
 
 
 def segment_case(

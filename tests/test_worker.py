@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import errno
+import time
 
 import numpy as np
 import pytest
 
 from adapters.base import MissingPredictionError, UnsupportedCaseError
-from harness.worker import check_labels, describe, status_of
+from harness import worker
+from harness.timing import PhaseTimer
+from harness.worker import MethodSpec, check_labels, describe, status_of
 
 
 def test_labels_are_numbered_without_gaps():
@@ -54,3 +57,30 @@ def test_each_failure_has_its_status(error, status):
 def test_a_full_disk_is_named():
     error = OSError(errno.ENOSPC, "No space left on device", "masks/a.tiff")
     assert describe(error) == "no space left on the device of 'masks/a.tiff'"
+
+
+def test_loading_and_warming_up_wait_for_the_device(monkeypatch):
+    """Work that is only queued must not be charged to the first case."""
+
+    class Queueing:
+        queued = 0.0
+
+        def __init__(self) -> None:
+            self.timer = PhaseTimer()
+
+        def load(self) -> None:
+            self.timer.synchronise = self.wait
+            self.queued += 0.05
+
+        def warmup(self) -> None:
+            self.queued += 0.05
+
+        def wait(self) -> None:
+            time.sleep(self.queued)
+            self.queued = 0.0
+
+    monkeypatch.setattr(worker, "build", lambda *_: Queueing())
+    segmenter, seconds = worker.start(MethodSpec("queueing", {}, None, 0))
+    assert segmenter.queued == 0.0
+    assert seconds["load"] >= 0.05
+    assert seconds["warmup"] >= 0.05
