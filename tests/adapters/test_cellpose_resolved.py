@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from adapters.registry import build
+from cellharness.methods.registry import build
 
 pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 
@@ -30,7 +30,7 @@ def test_automatic_choices_are_told_as_they_will_be_made():
 
 def test_nothing_heavy_is_imported_where_nothing_is_left_to_the_machine():
     code = (
-        "import sys; from adapters.registry import build\n"
+        "import sys; from cellharness.methods.registry import build\n"
         "knobs = {'weights': 'cyto', 'device': 'cpu', 'precision': 'float32'}\n"
         "build('cellpose', knobs).resolved(); sys.exit('torch' in sys.modules)"
     )

@@ -11,16 +11,16 @@ pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 import torch.nn.functional as F  # noqa: E402, N812
 from torch import nn  # noqa: E402
 
-from adapters.cellpose.folded import FoldedNetwork  # noqa: E402
-from adapters.cellpose.network import FastNetwork, choose_precision, load_network  # noqa: E402
-from adapters.cellpose.tile_networks import TileNetworks  # noqa: E402
-from adapters.cellpose.winograd import (  # noqa: E402
+from cellharness_adapters.cellpose.cpu.folded import FoldedNetwork  # noqa: E402
+from cellharness_adapters.cellpose.cpu.tile_networks import TileNetworks  # noqa: E402
+from cellharness_adapters.cellpose.cpu.winograd import (  # noqa: E402
     Before,
     Scratch,
     WinogradConvolution,
     fits,
 )
-from adapters.cellpose.winograd_network import WinogradNetwork  # noqa: E402
+from cellharness_adapters.cellpose.cpu.winograd_network import WinogradNetwork  # noqa: E402
+from cellharness_adapters.cellpose.network import FastNetwork, choose_precision, load_network  # noqa: E402
 
 CPU = torch.device("cpu")
 

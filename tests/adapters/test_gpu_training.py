@@ -9,8 +9,9 @@ import tifffile
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
 
-from adapters.registry import build, build_trainer  # noqa: E402
-from harness.dataset import Manifest  # noqa: E402
+from cellharness.data.manifest import Manifest  # noqa: E402
+from cellharness.methods.registry import build  # noqa: E402
+from cellharness.training.trainer import build_trainer  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 

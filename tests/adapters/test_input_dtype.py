@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adapters.registry import build
-from harness.images import read_image, read_label, to_gray
-from harness.worker import MethodSpec, Task, segment_case
+from cellharness.data.images import read_image, read_label, to_gray
+from cellharness.methods.registry import build
+from cellharness.running.worker import MethodSpec, Task, segment_case
 
 pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from adapters.kit_ge.flooding import flood
-from adapters.kit_ge.instances import instances_from_distances
+from cellharness_adapters.kit_ge.flooding import flood
+from cellharness_adapters.kit_ge.instances import instances_from_distances
 
 
 def landscape(seed, shape, sigma, share, seeds):

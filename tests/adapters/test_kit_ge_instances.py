@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adapters.kit_ge.distances import distance_maps
-from adapters.kit_ge.instances import instances_from_distances
+from cellharness_adapters.kit_ge.distances import distance_maps
+from cellharness_adapters.kit_ge.instances import instances_from_distances
 
 
 def renamed(first, second):

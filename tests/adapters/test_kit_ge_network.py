@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch")
 
-from adapters.kit_ge.network import ArchitectureError, DUNet, network_from  # noqa: E402
+from cellharness_adapters.kit_ge.network import ArchitectureError, DUNet, network_from  # noqa: E402
 
 
 @pytest.fixture(scope="module")

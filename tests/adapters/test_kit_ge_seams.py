@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adapters.kit_ge.tiles import predict_tiled, spans
+from cellharness_adapters.kit_ge.tiles import predict_tiled, spans
 
 
 @pytest.mark.parametrize("divisor", [1, 8, 16])
@@ -32,7 +32,7 @@ def test_weights_add_up_to_one_and_tiles_start_on_the_grid(divisor):
 @pytest.mark.parametrize("shape", [(250, 330), (300, 120), (129, 257)])
 def test_tiles_of_a_strided_network_give_the_maps_of_the_whole_image(shape):
     torch = pytest.importorskip("torch", reason="needs torch")
-    from adapters.kit_ge.network import DUNet
+    from cellharness_adapters.kit_ge.network import DUNet
 
     torch.manual_seed(0)
     # Sees less than 24 px to each side, a quarter of the overlap.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from adapters.kit_ge.normalisation import normalise
-from adapters.kit_ge.tiles import predict_tiled
+from cellharness_adapters.kit_ge.normalisation import normalise
+from cellharness_adapters.kit_ge.tiles import predict_tiled
 
 
 def blur(tiles):

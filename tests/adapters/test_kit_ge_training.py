@@ -10,23 +10,23 @@ import tifffile
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
 
-from adapters.kit_ge import training  # noqa: E402
-from adapters.kit_ge.augment import augment, turn  # noqa: E402
-from adapters.kit_ge.distances import distance_maps  # noqa: E402
-from adapters.kit_ge.normalisation import normalise  # noqa: E402
-from adapters.kit_ge.scaling import resize_labels, shrink  # noqa: E402
-from adapters.kit_ge.training import (  # noqa: E402
+from cellharness.data.manifest import Manifest  # noqa: E402
+from cellharness.errors import UsageError  # noqa: E402
+from cellharness.methods.registry import build  # noqa: E402
+from cellharness.scoring import score_pair  # noqa: E402
+from cellharness.training import loop  # noqa: E402
+from cellharness.training.samples import TrainingDataError, read_labelled  # noqa: E402
+from cellharness_adapters.kit_ge import training  # noqa: E402
+from cellharness_adapters.kit_ge.augment import augment, turn  # noqa: E402
+from cellharness_adapters.kit_ge.distances import distance_maps  # noqa: E402
+from cellharness_adapters.kit_ge.normalisation import normalise  # noqa: E402
+from cellharness_adapters.kit_ge.scaling import resize_labels, shrink  # noqa: E402
+from cellharness_adapters.kit_ge.training import (  # noqa: E402
     KitGeTrainer,
     KitGeTrainingParameters,
     published_epochs,
 )
-from adapters.kit_ge.training_set import crops_of, normalised, radii_of  # noqa: E402
-from adapters.registry import build  # noqa: E402
-from adapters.training import loop  # noqa: E402
-from harness.dataset import Manifest  # noqa: E402
-from harness.errors import UsageError  # noqa: E402
-from harness.scoring import score_pair  # noqa: E402
-from harness.training.samples import TrainingDataError, read_labelled  # noqa: E402
+from cellharness_adapters.kit_ge.training_set import crops_of, normalised, radii_of  # noqa: E402
 
 
 @pytest.fixture

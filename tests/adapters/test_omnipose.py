@@ -11,27 +11,27 @@ import warnings
 import numpy as np
 import pytest
 
-from adapters import registry
-from adapters.base import UnsupportedCaseError
-from adapters.omnipose import weights as omnipose_weights
-from adapters.omnipose.segmenter import (
+from cellharness.data.images import prepare, read_image
+from cellharness.data.manifest import Manifest
+from cellharness.errors import UsageError
+from cellharness.methods import registry
+from cellharness.methods.base import UnsupportedCaseError
+from cellharness.weights import HostedWeights, WeightsUnavailableError
+from cellharness_adapters.omnipose import weights as omnipose_weights
+from cellharness_adapters.omnipose.segmenter import (
     Omnipose,
     OmniposePaper,
     OmniposePaperParameters,
     OmniposeParameters,
 )
-from harness.dataset import Manifest
-from harness.errors import UsageError
-from harness.images import prepare, read_image
-from harness.weights import HostedWeights, WeightsUnavailableError
 
 torch = pytest.importorskip("torch", reason="needs the extra 'omnipose'")
 pytest.importorskip("omnipose", reason="needs the extra 'omnipose'")
 pytest.importorskip("cellpose", reason="needs the extra 'omnipose'")
 
-from adapters.cellpose.network import WeightsShapeError, load_network  # noqa: E402
-from adapters.omnipose.library import library  # noqa: E402
-from adapters.omnipose.network import FieldNetworks, load_omnipose_network  # noqa: E402
+from cellharness_adapters.cellpose.network import WeightsShapeError, load_network  # noqa: E402
+from cellharness_adapters.omnipose.library import library  # noqa: E402
+from cellharness_adapters.omnipose.network import FieldNetworks, load_omnipose_network  # noqa: E402
 
 CPU = torch.device("cpu")
 # Bacteria of three experiments, and one image of each other modality; large ones cut.
@@ -400,9 +400,9 @@ def test_the_library_is_not_let_take_over_logging_and_printing():
         import numpy as np
         handler = logging.NullHandler()
         logging.getLogger().addHandler(handler)
-        from adapters.omnipose.segmenter import Omnipose
+        from cellharness_adapters.omnipose.segmenter import Omnipose
         assert not {"torch", "omnipose", "cellpose"} & set(sys.modules)
-        from adapters.omnipose.library import library
+        from cellharness_adapters.omnipose.library import library
         library("omnipose.core")
         assert logging.getLogger().handlers == [handler], logging.getLogger().handlers
         assert logging.getLogger().level == logging.WARNING

@@ -15,8 +15,8 @@ import time
 
 import pytest
 
-from adapters.registry import build
-from harness.images import prepare, read_image
+from cellharness.data.images import prepare, read_image
+from cellharness.methods.registry import build
 
 ROUNDS = 3
 REQUIRED_RATIO = 3
@@ -28,7 +28,7 @@ REAL = ("cell_00064", "cell_00052", "cell_00098", "cell_00087")
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     """Four embedded images, one a modality, 256 to 384 px."""
-    from harness.phantom import generate
+    from cellharness.data.phantom import generate
 
     manifest = generate(tmp_path_factory.mktemp("phantom"), seed=0, per_experiment=1)
     chosen = {case.modality: case for case in manifest.cases if case.split == "test"}
@@ -39,7 +39,7 @@ def stock(cyto, diameter=None):
     """``models.Cellpose``-style: size model, then model, as the library runs on a CPU."""
     from cellpose.models import CellposeModel, SizeModel
 
-    from adapters.cellpose.network import load_network
+    from cellharness_adapters.cellpose.network import load_network
 
     model = CellposeModel(gpu=False, pretrained_model=False, diam_mean=27.0)
     model.net = load_network(cyto.files["network"], 27.0, mkldnn=True)

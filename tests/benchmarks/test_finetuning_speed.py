@@ -14,12 +14,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 
-from adapters.cellpose.finetuning_parameters import FinetuningParameters  # noqa: E402
-from adapters.cellpose.learner import CellposeLearner  # noqa: E402
-from adapters.cellpose.network import load_network  # noqa: E402
-from adapters.training.loop import choose_precision  # noqa: E402
-from harness.dataset import Manifest  # noqa: E402
-from harness.training.samples import read_labelled  # noqa: E402
+from cellharness.data.manifest import Manifest  # noqa: E402
+from cellharness.training.loop import choose_precision  # noqa: E402
+from cellharness.training.samples import read_labelled  # noqa: E402
+from cellharness_adapters.cellpose.finetuning_parameters import FinetuningParameters  # noqa: E402
+from cellharness_adapters.cellpose.learner import CellposeLearner  # noqa: E402
+from cellharness_adapters.cellpose.network import load_network  # noqa: E402
 
 _TURNS = 5
 

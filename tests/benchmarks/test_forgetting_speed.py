@@ -19,21 +19,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report.forgetting_words import in_words
-from harness.statistics.cell_curves import recall_by_property
-from harness.statistics.cell_properties import measure_cells
-from harness.statistics.change import change
-from harness.statistics.decomposition import decompose
-from harness.statistics.forgetting import (
+from cellharness.report.forgetting_words import in_words
+from cellharness.statistics.cell_curves import recall_by_property
+from cellharness.statistics.cell_properties import measure_cells
+from cellharness.statistics.change import change
+from cellharness.statistics.decomposition import decompose
+from cellharness.statistics.forgetting import (
     accuracy_frame,
     backward_transfer,
     forgetting,
     forward_transfer,
 )
-from harness.statistics.learning_curves import curves
-from harness.statistics.plasticity import compare_with_plain, stability_plasticity
-from harness.statistics.retention import retention
-from harness.statistics.staged_scores import read_scores
+from cellharness.statistics.learning_curves import curves
+from cellharness.statistics.plasticity import compare_with_plain, stability_plasticity
+from cellharness.statistics.retention import retention
+from cellharness.statistics.staged_scores import read_scores
 
 CASES, TRAININGS, CHECKPOINTS = 422, 7, 25
 SIZES = {"Brightfield": 120, "Fluorescent": 122, "Phase-contrast": 120, "DIC": 60}

@@ -21,7 +21,7 @@ from skimage.measure import label as components
 from skimage.measure import regionprops
 from skimage.morphology import disk
 
-from adapters.kit_ge import distance_maps
+from cellharness_adapters.kit_ge import distance_maps
 
 REQUIRED_RATIO = 100
 SQUARE = np.ones((3, 3), bool)
@@ -205,9 +205,9 @@ def test_cost_per_pixel_does_not_grow_with_the_image(benchmark):
 
 def test_a_slide_of_9000_px_is_segmented(benchmark, tmp_path):
     torch = pytest.importorskip("torch", reason="needs torch")
-    from adapters.kit_ge.network import DUNet
-    from adapters.registry import build
-    from adapters.training.checkpoints import save
+    from cellharness.methods.registry import build
+    from cellharness.training.checkpoints import save
+    from cellharness_adapters.kit_ge.network import DUNet
 
     torch.manual_seed(0)
     # Two levels, so that tiles and watershed are timed and not the network.

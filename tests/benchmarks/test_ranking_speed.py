@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.statistics.bootstrap import bootstrap_ranks
-from harness.statistics.ranking import compare_schemes
-from harness.statistics.schemes import SCHEMES
+from cellharness.statistics.bootstrap import bootstrap_ranks
+from cellharness.statistics.ranking import compare_schemes
+from cellharness.statistics.schemes import SCHEMES
 
 CASES, METHODS, SAMPLES = 422, 28, 1000
 PAPER = SCHEMES[:5]

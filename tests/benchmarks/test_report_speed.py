@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 import pytest
+
 from simulated_run import Simulation, simulate_run
 
 REQUIRED_SECONDS, REQUIRED_MB = 60, 2048
@@ -26,7 +27,7 @@ _BUILD = """
 import json, os, resource, sys, time
 from pathlib import Path
 start, used = time.perf_counter(), time.process_time()
-from harness.report import build_report
+from cellharness.report import build_report
 page = build_report(Path(sys.argv[1]))
 scale = 1024 if sys.platform != "darwin" else 1024**2
 def peak(who):

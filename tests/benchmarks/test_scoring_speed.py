@@ -35,7 +35,7 @@ from numba import njit
 from scipy.optimize import linear_sum_assignment
 from skimage.segmentation import relabel_sequential
 
-from harness.scoring import score_pair
+from cellharness.scoring import score_pair
 
 REQUIRED_RATIO = 25
 THRESHOLD = 0.5
@@ -191,7 +191,7 @@ def test_cost_grows_linearly_with_pixels(benchmark):
 MEMORY_SCRIPT = """
 import json, resource, time
 import numpy as np
-from harness.scoring import score_pair
+from cellharness.scoring import score_pair
 side, tile = 20_000, 50
 rows = np.arange(side, dtype=np.uint32)
 cells = (rows[:, None] // tile) * (side // tile) + rows[None, :] // tile + 1

@@ -22,7 +22,7 @@ def built_study(tmp_path_factory) -> BuiltStudy:
 @pytest.fixture
 def build_quickly(monkeypatch) -> Callable[..., Page]:
     """Build a report whose figures are drawn, or not even that, but not written to files."""
-    from harness.report.forgetting import build, build_forgetting_report
+    from cellharness.report.forgetting import build, build_forgetting_report
 
     def nothing(figure, folder, name, **options):
         for suffix in ("svg", "png", "pdf"):

@@ -12,9 +12,9 @@ import pandas as pd
 import tifffile
 from PIL import Image
 
-from harness.dataset import hash_file
-from harness.images import write_label
-from harness.scoring import score_pair
+from cellharness.data.images import write_label
+from cellharness.files import hash_file
+from cellharness.scoring import score_pair
 
 SIDE = 200
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)

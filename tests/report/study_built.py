@@ -34,7 +34,7 @@ STUDY_REMEDIES = {
 
 def build_study(folder: Path) -> BuiltStudy:
     """Make the study and build its report as a user would, keeping the figures."""
-    from harness.report.forgetting import build, build_forgetting_report
+    from cellharness.report.forgetting import build, build_forgetting_report
 
     protocols = ("truth", "estimate", "training_mean")
     lost = {f"lost-{stage}.{p}": "error" for stage in (2, 4) for p in protocols}

@@ -17,7 +17,7 @@ def plan_of(run: Path) -> dict:
 
 
 def staged(run: Path, threshold: float = 0.5) -> pd.DataFrame:
-    """Scores of all weights that have a mask, as `harness.statistics` takes them."""
+    """Scores of all weights that have a mask, as `cellharness.statistics` takes them."""
     plan = plan_of(run)
     scores = pd.read_csv(run / "scores.csv", keep_default_na=False)
     masked = set(scores.loc[scores["status"].isin(["ok", "empty"]), "method"])

@@ -13,8 +13,8 @@ import tifffile
 from PIL import Image
 from run_maker import COLUMNS, ledger_row, picture, run_head, score_rows
 
-from harness.dataset import hash_file
-from harness.images import write_label
+from cellharness.data.images import write_label
+from cellharness.files import hash_file
 
 SIDE = 130
 PROTOCOLS = {

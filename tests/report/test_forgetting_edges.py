@@ -11,10 +11,10 @@ from study_reader import page_tables, plan_of
 from study_run_maker import StudyRunMaker
 from study_sketch import sketch_study
 
-from harness.report import ReportError
-from harness.report.forgetting import build, build_forgetting_report
-from harness.report.forgetting.plan import read_plan
-from harness.report.forgetting.study import load_study
+from cellharness.report import ReportError
+from cellharness.report.forgetting import build, build_forgetting_report
+from cellharness.report.forgetting.plan import read_plan
+from cellharness.report.forgetting.study import load_study
 
 LOSS, BETTER = (-0.2, 0.2), (-0.05, 0.19)
 TWO = {"plain": LOSS, "replay": BETTER}

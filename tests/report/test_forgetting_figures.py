@@ -11,11 +11,11 @@ from matplotlib.patches import Rectangle
 from study_built import STUDY_REMEDIES
 from study_reader import csv_of, f1_by_case, staged
 
-from harness.report.forgetting.look import GAIN_COLOUR, LOSS_COLOUR, remedy_styles
-from harness.report.label_places import Box, place_labels
-from harness.report.published import published
-from harness.statistics import ALL
-from harness.statistics.staged_scores import PRETRAINED
+from cellharness.report.forgetting.look import GAIN_COLOUR, LOSS_COLOUR, remedy_styles
+from cellharness.report.label_places import Box, place_labels
+from cellharness.report.published import published
+from cellharness.statistics import ALL
+from cellharness.vocabulary import PRETRAINED
 
 WIDTHS = ("", "_1column")
 ROWS = ("plain", "replay", "slow", "lost", "mix-50")

@@ -8,19 +8,19 @@ from scipy.stats import wilcoxon
 from study_reader import f1_by_case, staged
 from study_sketch import sketch_study
 
-from harness.report import ReportError
-from harness.report.forgetting.captions import captions
-from harness.report.forgetting.caveats import caveats
-from harness.report.forgetting.cells import CellFindings
-from harness.report.forgetting.change_tables import change_table, threshold_table
-from harness.report.forgetting.comparison_tables import remedy_table
-from harness.report.forgetting.facts import fact_table
-from harness.report.forgetting.findings import measure
-from harness.report.forgetting.look import remedy_styles
-from harness.report.forgetting.study import load_study
-from harness.report.forgetting.words import result_in_words
-from harness.statistics import ALL
-from harness.statistics.plasticity import compare_with_plain
+from cellharness.report import ReportError
+from cellharness.report.forgetting.captions import captions
+from cellharness.report.forgetting.caveats import caveats
+from cellharness.report.forgetting.cells import CellFindings
+from cellharness.report.forgetting.change_tables import change_table, threshold_table
+from cellharness.report.forgetting.comparison_tables import remedy_table
+from cellharness.report.forgetting.facts import fact_table
+from cellharness.report.forgetting.findings import measure
+from cellharness.report.forgetting.look import remedy_styles
+from cellharness.report.forgetting.study import load_study
+from cellharness.report.forgetting.words import result_in_words
+from cellharness.statistics import ALL
+from cellharness.statistics.plasticity import compare_with_plain
 
 LOSS = (-0.2, 0.2)
 BOTH_WAYS = np.tile([-0.2, 0.2], 5)

@@ -10,7 +10,7 @@ from PIL import Image
 from study_built import STUDY_REMEDIES
 from study_reader import latex_rows, markdown_rows, page_tables
 
-from harness.report.rendering import escape_latex
+from cellharness.report.rendering import escape_latex
 
 TABLES = {
     "facts", "cases", "change", "change_by_experiment", "forgetting_measures", "thresholds",

@@ -1,6 +1,6 @@
 """Numbers in the tables of a forgetting study, against the scores themselves.
 
-Every csv is what `harness.statistics` says of the same scores, and means, tests and shares are
+Every csv is what `cellharness.statistics` says of the same scores, and means, tests and shares are
 worked out once more with numpy and scipy alone.
 """
 
@@ -13,17 +13,17 @@ from scipy.stats import binomtest, rankdata
 from study_built import FAILED, STUDY_REMEDIES
 from study_reader import csv_of, f1_by_case, page_tables, staged
 
-from harness.images import read_label
-from harness.report.published import published
-from harness.scoring import score_pair
-from harness.statistics import ALL, summarise
-from harness.statistics.change import change
-from harness.statistics.decomposition import BEST, decompose
-from harness.statistics.forgetting import backward_transfer, forgetting
-from harness.statistics.learning_curves import curves
-from harness.statistics.plasticity import compare_with_plain, stability_plasticity
-from harness.statistics.retention import retention
-from harness.statistics.staged_scores import PRETRAINED
+from cellharness.data.images import read_label
+from cellharness.report.published import published
+from cellharness.scoring import score_pair
+from cellharness.statistics import ALL, summarise
+from cellharness.statistics.change import change
+from cellharness.statistics.decomposition import BEST, decompose
+from cellharness.statistics.forgetting import backward_transfer, forgetting
+from cellharness.statistics.learning_curves import curves
+from cellharness.statistics.plasticity import compare_with_plain, stability_plasticity
+from cellharness.statistics.retention import retention
+from cellharness.vocabulary import PRETRAINED
 
 GROUPS = {"All images": ALL, "Brightfield": "Brightfield", "Fluorescent": "Fluorescent"}
 PARTS = ("unseen", "seen")

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report.forgetting_words import in_words
-from harness.statistics.change import change
-from harness.statistics.decomposition import BEST, decompose
-from harness.statistics.plasticity import compare_with_plain
-from harness.statistics.resampling import Resampling
+from cellharness.report.forgetting_words import in_words
+from cellharness.statistics.change import change
+from cellharness.statistics.decomposition import BEST, decompose
+from cellharness.statistics.plasticity import compare_with_plain
+from cellharness.statistics.resampling import Resampling
 
 COLUMNS = ["remedy", "stage", "protocol", "case", "modality", "experiment", "seen", "f1"]
 N = 12

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from harness.report.headline import headline
-from harness.report.loading import load_run
-from harness.statistics import summarise
+from cellharness.report.headline import headline
+from cellharness.report.loading import load_run
+from cellharness.statistics import summarise
 
 
 def spoken(make_run, change=None, **options):

@@ -4,11 +4,11 @@ import pytest
 from figure_reader import texts_outside, texts_over_each_other
 from matplotlib.lines import Line2D
 
-from harness.report.distributions import distribution_figure, published_figure
-from harness.report.layout import draw_key, fit_labels, keys_per_row, plan_named
-from harness.report.loading import load_run
-from harness.report.published import published
-from harness.report.style import (
+from cellharness.report.distributions import distribution_figure, published_figure
+from cellharness.report.layout import draw_key, fit_labels, keys_per_row, plan_named
+from cellharness.report.loading import load_run
+from cellharness.report.published import published
+from cellharness.report.style import (
     ONE_COLUMN_MM,
     TWO_COLUMNS_MM,
     journal_style,

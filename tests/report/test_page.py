@@ -12,8 +12,8 @@ from page_reader import Page
 from PIL import Image
 from run_maker import RunMaker
 
-from harness.report import ReportError, build_report
-from harness.statistics import summarise
+from cellharness.report import ReportError, build_report
+from cellharness.statistics import summarise
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.dataset import MODALITIES
-from harness.report.published import published, published_table
+from cellharness.report.published import published, published_table
+from cellharness.vocabulary import MODALITIES
 
 PAPER = Path("paper", "multi-modality-cell-segmentation-challenge.txt")
 WORDS = {

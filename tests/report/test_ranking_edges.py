@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from page_reader import Page
-from simulated_run import Simulation, simulate_run
 
-from harness.report import build_report
+from cellharness.report import build_report
+from simulated_run import Simulation, simulate_run
 
 ALL_FIGURES = {
     "ranking_accuracy", "ranking_significance", "ranking_stability", "ranking_side_by_side",
@@ -21,7 +21,7 @@ ALL_FIGURES = {
 @pytest.fixture
 def build(monkeypatch):
     """Build a report whose figures are drawn but not written as files."""
-    from harness.report import build as module
+    from cellharness.report import build as module
 
     drawn = set()
 

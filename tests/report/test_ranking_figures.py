@@ -12,23 +12,23 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.text import Text
-from simulated_run import Simulation, simulate_run
 
-from harness.report.loading import load_run
-from harness.report.rankings import significance_map
-from harness.report.rankings.blobs import blob_panel
-from harness.report.rankings.bubble import bubble_panel, points_of
-from harness.report.rankings.bubble_scale import MIB_PER_GIB, key_sizes
-from harness.report.rankings.dot_box import dot_box_panel
-from harness.report.rankings.figures import ranking_drawings
-from harness.report.rankings.metric_ranks import columns_of, metric_rank_panel, ranks_in
-from harness.report.rankings.modality_boxes import modality_panel
-from harness.report.rankings.panel import Panel, alone, compose
-from harness.report.rankings.rank_lines import rank_line_panel, scheme_ranks
-from harness.report.rankings.ranked import MAIN, rank_run
-from harness.report.rankings.seen_rows import seen_panel
-from harness.report.rankings.tau_violins import tau_panel, tau_series
-from harness.report.style import GREY, journal_style, method_styles, ranked_styles
+from cellharness.report.loading import load_run
+from cellharness.report.rankings import significance_map
+from cellharness.report.rankings.blobs import blob_panel
+from cellharness.report.rankings.bubble import bubble_panel, points_of
+from cellharness.report.rankings.bubble_scale import MIB_PER_GIB, key_sizes
+from cellharness.report.rankings.dot_box import dot_box_panel
+from cellharness.report.rankings.figures import ranking_drawings
+from cellharness.report.rankings.metric_ranks import columns_of, metric_rank_panel, ranks_in
+from cellharness.report.rankings.modality_boxes import modality_panel
+from cellharness.report.rankings.panel import Panel, alone, compose
+from cellharness.report.rankings.rank_lines import rank_line_panel, scheme_ranks
+from cellharness.report.rankings.ranked import MAIN, rank_run
+from cellharness.report.rankings.seen_rows import seen_panel
+from cellharness.report.rankings.tau_violins import tau_panel, tau_series
+from cellharness.report.style import GREY, journal_style, method_styles, ranked_styles
+from simulated_run import Simulation, simulate_run
 
 SIZES = {"Brightfield": 9, "Phase-contrast": 8, "DIC": 7}
 LONG = {1: "A method with a name of more than forty letters", 2: "W" * 60}

@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from simulated_run import Simulation, simulate_run
 
-from harness.report.loading import load_run
-from harness.report.rankings.bubble import points_of
-from harness.report.rankings.metric_ranks import columns_of, ranks_in
-from harness.report.rankings.rank_lines import scheme_ranks
-from harness.report.rankings.ranked import MAIN, PAPER_SCHEMES, rank_run
-from harness.report.rankings.significance_map import BETTER, LEVEL, RAW, WORSE, pair_states
-from harness.report.rankings.tables import ranking_tables
-from harness.report.rankings.tau_violins import tau_series
-from harness.report.rankings.words import ranking_captions, ranking_sentences
-from harness.report.rendering import to_markdown
-from harness.statistics import ALL, summarise
-from harness.statistics.bootstrap import bootstrap_challenge, bootstrap_ranks
-from harness.statistics.efficiency import running_times
-from harness.statistics.ranking import compare_schemes, rank
-from harness.statistics.side_by_side import rank_side_by_side
-from harness.statistics.significance import signed_rank_tests
+from cellharness.report.loading import load_run
+from cellharness.report.rankings.bubble import points_of
+from cellharness.report.rankings.metric_ranks import columns_of, ranks_in
+from cellharness.report.rankings.rank_lines import scheme_ranks
+from cellharness.report.rankings.ranked import MAIN, PAPER_SCHEMES, rank_run
+from cellharness.report.rankings.significance_map import BETTER, LEVEL, RAW, WORSE, pair_states
+from cellharness.report.rankings.tables import ranking_tables
+from cellharness.report.rankings.tau_violins import tau_series
+from cellharness.report.rankings.words import ranking_captions, ranking_sentences
+from cellharness.report.rendering import to_markdown
+from cellharness.statistics import ALL, summarise
+from cellharness.statistics.bootstrap import bootstrap_challenge, bootstrap_ranks
+from cellharness.statistics.efficiency import running_times
+from cellharness.statistics.ranking import compare_schemes, rank
+from cellharness.statistics.side_by_side import rank_side_by_side
+from cellharness.statistics.significance import signed_rank_tests
+from simulated_run import Simulation, simulate_run
 
 SIZES = {"Brightfield": 14, "DIC": 9, "Fluorescent": 11}
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from page_reader import Page
 from PIL import Image
-from simulated_run import Simulation, simulate_run
 
-from harness.report import build_report
-from harness.report.style import GREY
+from cellharness.report import build_report
+from cellharness.report.style import GREY
+from simulated_run import Simulation, simulate_run
 
 FIGURES = (
     "ranking_accuracy", "ranking_significance", "ranking_stability", "ranking_side_by_side",

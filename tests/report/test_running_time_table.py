@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from harness.report.running_time_table import running_time_table
+from cellharness.report.running_time_table import running_time_table
 
 
 def run_of(ledger):

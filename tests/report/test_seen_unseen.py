@@ -9,11 +9,11 @@ from figure_reader import texts_outside, texts_over_each_other
 from matplotlib.colors import to_hex
 from page_reader import Page
 
-from harness.report import build_report
-from harness.report.boxes import LEAST_FOR_BOX
-from harness.report.loading import load_run
-from harness.report.seen_unseen import both_occur, not_stated, seen_figure, seen_table
-from harness.report.style import (
+from cellharness.report import build_report
+from cellharness.report.boxes import LEAST_FOR_BOX
+from cellharness.report.loading import load_run
+from cellharness.report.seen_unseen import both_occur, not_stated, seen_figure, seen_table
+from cellharness.report.style import (
     ONE_COLUMN_MM,
     TWO_COLUMNS_MM,
     journal_style,

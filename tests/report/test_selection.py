@@ -5,8 +5,8 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from harness.report.loading import ReportError, load_run
-from harness.report.selection import example_case, extremes, first_methods, showable
+from cellharness.report.loading import ReportError, load_run
+from cellharness.report.selection import example_case, extremes, first_methods, showable
 
 
 def scores(values: dict[str, tuple[float, ...]]) -> pd.DataFrame:

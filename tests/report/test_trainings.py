@@ -10,19 +10,19 @@ from figure_reader import texts_outside
 from page_reader import Page
 from training_maker import USUAL, add_training, epoch
 
-from harness.report import ReportError, build_report
-from harness.report.loading import load_run
-from harness.report.style import (
+from cellharness.report import ReportError, build_report
+from cellharness.report.loading import load_run
+from cellharness.report.style import (
     ONE_COLUMN_MM,
     TWO_COLUMNS_MM,
     journal_style,
     method_styles,
     modality_styles,
 )
-from harness.report.training_figure import drawable, training_figure
-from harness.report.training_table import training_table
-from harness.report.trainings import load_trainings
-from harness.statistics import ALL
+from cellharness.report.training_figure import drawable, training_figure
+from cellharness.report.training_table import training_table
+from cellharness.report.trainings import load_trainings
+from cellharness.statistics import ALL
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.training.log import EpochRecord, ModalityScore, TrainingLog
-from harness.training.record import TrainingRecord
+from cellharness.training.log import EpochRecord, ModalityScore, TrainingLog
+from cellharness.training.record import TrainingRecord
 
 WEIGHTS = {"name": "cyto", "sha256": {"size": "ef" * 32, "network": "cd" * 32}, "source": "x"}
 N_VALIDATION = {"Brightfield": 2, "DIC": 1}

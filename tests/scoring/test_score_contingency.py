@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from harness.scoring import score_pair
-from harness.scoring.compiled import compiled
-from harness.scoring.contingency import count_overlaps
+from cellharness.scoring import score_pair
+from cellharness.scoring.compiled import compiled
+from cellharness.scoring.contingency import count_overlaps
 
 DTYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64)
 
@@ -115,7 +115,7 @@ def test_memory_mapped_files_are_read_in_place(pair, expected, tmp_path):
 
 
 def test_rows_copied_in_several_blocks_count_alike(pair, expected, monkeypatch):
-    monkeypatch.setattr("harness.scoring.contingency._BLOCK_PIXELS", 200)
+    monkeypatch.setattr("cellharness.scoring.contingency._BLOCK_PIXELS", 200)
     gt, pred = (np.asfortranarray(side) for side in pair)
     assert score_pair(gt, pred, "strict", (0.3, 0.5)) == expected
 
@@ -171,5 +171,5 @@ def test_compiles_where_no_cache_can_be_written(monkeypatch):
 
 
 def test_scoring_needs_no_torch():
-    code = "import sys, harness.scoring; sys.exit('torch' in sys.modules)"
+    code = "import sys, cellharness.scoring; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from harness.images import write_label
-from harness.scoring import METRICS, STATUSES, Job, ScoringError, score_files
-from harness.scoring import files as files_module
+from cellharness.data.images import write_label
+from cellharness.scoring import METRICS, STATUSES, Job, ScoringError, score_files
+from cellharness.scoring import files as files_module
 
 RATIOS = ("precision", "recall", "f1", "dice", "sq", "rq", "pq", "ap", "aji")
 FAILED = ("error", "oom", "timeout", "unsupported", "missing")

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from harness.scoring import ScoringError, pair_folders, score_folders
+from cellharness.scoring import ScoringError, pair_folders, score_folders
 
 COLUMNS = [
     "case",

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.images import read_label
-from harness.scoring import score_folders, score_pair
+from cellharness.data.images import read_label
+from cellharness.scoring import score_folders, score_pair
 
 THRESHOLDS = (0.5, 0.7, 0.9)
 COLUMNS = [

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from harness.scoring import METRICS, ScoringError, score_pair
-from harness.scoring.challenge import score_challenge
+from cellharness.scoring import METRICS, ScoringError, score_pair
+from cellharness.scoring.challenge import score_challenge
 
 PROFILES = ("challenge", "strict")
 RATIOS = ("precision", "recall", "f1", "dice", "sq", "rq", "pq", "ap", "aji")
@@ -186,8 +186,8 @@ class TestPatches:
 
     @pytest.fixture(autouse=True)
     def small_patches(self, monkeypatch):
-        monkeypatch.setattr("harness.scoring.challenge._PATCH", 20)
-        monkeypatch.setattr("harness.scoring.challenge._PATCHED_FROM_PIXELS", 900)
+        monkeypatch.setattr("cellharness.scoring.challenge._PATCH", 20)
+        monkeypatch.setattr("cellharness.scoring.challenge._PATCHED_FROM_PIXELS", 900)
 
     @staticmethod
     def labels(shape, *cells, dtype=np.uint16):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from harness.scoring.processes import run_in_processes
+from cellharness.scoring.processes import run_in_processes
 
 
 def square_or_die(number):
@@ -30,7 +30,7 @@ def test_a_script_without_guard_is_told_what_to_do(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from pathlib import Path\n"
-        "from harness.scoring import Job, score_files\n"
+        "from cellharness.scoring import Job, score_files\n"
         "jobs = [Job(name, Path('a.tif'), None) for name in 'ab']\n"
         "list(score_files(jobs, workers=2))\n"
     )

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from study_maker import one
 
-from harness.statistics.cell_curves import mark_found, recall_by_property
-from harness.statistics.cell_properties import measure_cells
-from harness.statistics.resampling import Resampling
-from harness.statistics.staged_scores import ForgettingError
+from cellharness.statistics.cell_curves import mark_found, recall_by_property
+from cellharness.statistics.cell_properties import measure_cells
+from cellharness.statistics.resampling import Resampling
+from cellharness.statistics.staged_scores import ForgettingError
 
 
 def cells(rows):

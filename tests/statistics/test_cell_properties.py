@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 from skimage.measure import regionprops_table
 
-from harness.statistics.cell_properties import measure_cells
-from harness.statistics.staged_scores import ForgettingError
+from cellharness.statistics.cell_properties import measure_cells
+from cellharness.statistics.staged_scores import ForgettingError
 
 
 def discs(centers, radii, shape=(80, 90), ids=None):

@@ -8,9 +8,10 @@ import pytest
 from scipy.stats import wilcoxon
 from study_maker import CASES, one, simulated, study, unseen
 
-from harness.statistics.change import change
-from harness.statistics.resampling import Resampling
-from harness.statistics.staged_scores import PRETRAINED, ForgettingError
+from cellharness.statistics.change import change
+from cellharness.statistics.resampling import Resampling
+from cellharness.statistics.staged_scores import ForgettingError
+from cellharness.vocabulary import PRETRAINED
 
 BEFORE = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 AFTER = [0.9, 0.8, 0.5, 0.6, 0.3, np.nan]

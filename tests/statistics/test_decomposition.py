@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from study_maker import one, study, unseen
 
-from harness.statistics.decomposition import (
+from cellharness.statistics.decomposition import (
     BEST,
     DEFINED,
     IS_GAIN,
@@ -14,8 +14,8 @@ from harness.statistics.decomposition import (
     TOO_FEW,
     decompose,
 )
-from harness.statistics.resampling import Resampling
-from harness.statistics.staged_scores import ForgettingError
+from cellharness.statistics.resampling import Resampling
+from cellharness.statistics.staged_scores import ForgettingError
 
 N = 20
 SPREAD = np.linspace(-0.1, 0.1, N)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.statistics.efficiency import overhead, running_times
+from cellharness.statistics.efficiency import overhead, running_times
 
 
 def ledger(*rows):

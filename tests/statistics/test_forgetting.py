@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from study_maker import CASES, one, simulated, study, unseen
 
-from harness.statistics.forgetting import backward_transfer, forgetting, forward_transfer
-from harness.statistics.resampling import Resampling
-from harness.statistics.staged_scores import PRETRAINED, ForgettingError
+from cellharness.statistics.forgetting import backward_transfer, forgetting, forward_transfer
+from cellharness.statistics.resampling import Resampling
+from cellharness.statistics.staged_scores import ForgettingError
+from cellharness.vocabulary import PRETRAINED
 
 # R by hand. Unseen brightfield is b3; unseen fluorescent f1, f2, f3.
 STAGES = {

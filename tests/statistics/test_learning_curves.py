@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from study_maker import one, simulated, study, unseen
 
-from harness.statistics.forgetting import accuracy_frame
-from harness.statistics.learning_curves import curves
-from harness.statistics.resampling import Resampling
-from harness.statistics.staged_scores import PRETRAINED
+from cellharness.statistics.forgetting import accuracy_frame
+from cellharness.statistics.learning_curves import curves
+from cellharness.statistics.resampling import Resampling
+from cellharness.vocabulary import PRETRAINED
 
 
 def test_values_are_those_of_the_accuracy_frame():

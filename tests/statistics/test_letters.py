@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.statistics.case_table import RankingError
-from harness.statistics.letters import compact_letters
+from cellharness.statistics.case_table import RankingError
+from cellharness.statistics.letters import compact_letters
 
 
 def as_tests(better: np.ndarray) -> pd.DataFrame:

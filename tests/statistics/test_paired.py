@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import PermutationMethod, wilcoxon
 
-from harness.statistics.paired import (
+from cellharness.statistics.paired import (
     GAIN,
     LOSS,
     NO_PAIRS,
@@ -17,7 +17,7 @@ from harness.statistics.paired import (
     signed_rank,
     verdict,
 )
-from harness.statistics.resampling import Resampling
+from cellharness.statistics.resampling import Resampling
 
 
 def scipy_p(differences, **how):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.statistics.pairs import compare_pairs
-from harness.statistics.summary import ALL
+from cellharness.statistics.pairs import compare_pairs
+from cellharness.statistics.summary import ALL
 
 
 def table(values, modalities=None):

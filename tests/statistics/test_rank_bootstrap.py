@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from harness.statistics.bootstrap import bootstrap_ranks, kendall_taus
-from harness.statistics.case_table import RankingError
-from harness.statistics.ranking import compare_schemes, rank
-from harness.statistics.schemes import SCHEMES
+from cellharness.statistics.bootstrap import bootstrap_ranks, kendall_taus
+from cellharness.statistics.case_table import RankingError
+from cellharness.statistics.ranking import compare_schemes, rank
+from cellharness.statistics.schemes import SCHEMES
 
 SAMPLES, SEED = 40, 11
 

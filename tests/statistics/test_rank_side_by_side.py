@@ -6,10 +6,10 @@ import math
 import pandas as pd
 import pytest
 
-from harness.statistics.case_table import RankingError
-from harness.statistics.ranking import rank
-from harness.statistics.side_by_side import MEASURES, rank_side_by_side
-from harness.statistics.summary import ALL
+from cellharness.statistics.case_table import RankingError
+from cellharness.statistics.ranking import rank
+from cellharness.statistics.side_by_side import MEASURES, rank_side_by_side
+from cellharness.statistics.summary import ALL
 
 MODALITIES = {"c1": "DIC", "c2": "DIC", "c3": "Fluorescent"}
 # F1 at 0.5 and 0.9; b is best at 0.5 and a at 0.9. c has no mask for c2.

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.errors import UsageError
-from harness.statistics.case_table import RankingError
-from harness.statistics.ranking import compare_schemes, rank
-from harness.statistics.schemes import SCHEMES
+from cellharness.errors import UsageError
+from cellharness.statistics.case_table import RankingError
+from cellharness.statistics.ranking import compare_schemes, rank
+from cellharness.statistics.schemes import SCHEMES
 
 TASKS = ("c_ideal", "c_random", "c_worstcase", "f1")
 

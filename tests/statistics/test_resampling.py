@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.statistics.resampling import Resampling, center, resample
-from harness.statistics.staged_scores import ForgettingError
+from cellharness.statistics.resampling import Resampling, center, resample
+from cellharness.statistics.staged_scores import ForgettingError
 
 
 def written_out(row, weights, over):

@@ -8,10 +8,11 @@ import pytest
 from scipy.stats import binomtest
 from study_maker import CASES, one, study, unseen
 
-from harness.scoring import score_pair
-from harness.statistics.resampling import Resampling
-from harness.statistics.retention import cell_fates, cell_retention, retention
-from harness.statistics.staged_scores import PRETRAINED, ForgettingError
+from cellharness.scoring import score_pair
+from cellharness.statistics.resampling import Resampling
+from cellharness.statistics.retention import cell_fates, cell_retention, retention
+from cellharness.statistics.staged_scores import ForgettingError
+from cellharness.vocabulary import PRETRAINED
 
 
 def test_by_hand():

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import wilcoxon
 
-from harness.statistics.case_table import RankingError
-from harness.statistics.significance import SignedRanks, adjust_by_holm, signed_rank_tests
+from cellharness.statistics.case_table import RankingError
+from cellharness.statistics.significance import SignedRanks, adjust_by_holm, signed_rank_tests
 
 
 def frame(values):
@@ -102,7 +102,7 @@ def test_blocks_of_samples_make_no_difference(monkeypatch):
     values = np.stack(list(simulated(2).values()), axis=1)
     weights = np.random.default_rng(2).integers(0, 4, (80, 7)).astype(float)
     whole = SignedRanks(values, weights).p_values()
-    monkeypatch.setattr("harness.statistics.significance._BLOCK", 160)
+    monkeypatch.setattr("cellharness.statistics.significance._BLOCK", 160)
     np.testing.assert_array_equal(SignedRanks(values, weights).p_values(), whole)
 
 

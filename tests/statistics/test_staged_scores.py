@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from study_maker import CASES, one, study
 
-from harness.errors import UsageError
-from harness.statistics.forgetting import accuracy_frame
-from harness.statistics.staged_scores import PRETRAINED, ForgettingError, read_scores
+from cellharness.errors import UsageError
+from cellharness.statistics.forgetting import accuracy_frame
+from cellharness.statistics.staged_scores import ForgettingError, read_scores
+from cellharness.vocabulary import PRETRAINED
 
 BEFORE = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 AFTER = [0.9, 0.8, 0.5, 0.6, 0.3, 0.1]

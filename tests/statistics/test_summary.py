@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.statistics import (
+from cellharness.statistics import (
     ALL,
     UNKNOWN_MODALITY,
     check_scores,

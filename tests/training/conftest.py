@@ -8,11 +8,11 @@ LEARNED = """
     from pathlib import Path
     from pydantic import Field
     from skimage.measure import label
-    from adapters.base import BaseSegmenter, MethodInfo, Parameters
-    from adapters.training.trainer import Trainer, TrainingParameters
-    from harness.training.log import EpochRecord, TrainingLog
-    from harness.training.samples import read_labelled
-    from harness.weights import local_weights
+    from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
+    from cellharness.training.trainer import Trainer, TrainingParameters
+    from cellharness.training.log import EpochRecord, TrainingLog
+    from cellharness.training.samples import read_labelled
+    from cellharness.weights import local_weights
 
     class Knobs(Parameters):
         weights: str = Field(description="Checkpoint.")

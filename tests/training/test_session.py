@@ -15,12 +15,13 @@ import psutil
 import pytest
 import yaml
 
-from harness.config import ConfigError, load_config
-from harness.dataset import Manifest
-from harness.errors import UsageError
-from harness.run import read_cases, run_comparison
-from harness.training.record import TrainingRecord
-from harness.training.session import run_trainings
+from cellharness.config.reading import ConfigError
+from cellharness.config.run import load_config
+from cellharness.data.manifest import Manifest
+from cellharness.errors import UsageError
+from cellharness.running.run import read_cases, run_comparison
+from cellharness.training.record import TrainingRecord
+from cellharness.training.session import run_trainings
 
 
 def configure(manifest, parameters=None, methods=None, **more):
@@ -243,6 +244,6 @@ def test_guessed_modalities_reach_the_trainings(learned, small_manifest, tmp_pat
         seen.extend(manifest.select(["train"]).cases)
         return run_trainings(config, manifest, *args, **more)
 
-    monkeypatch.setattr("harness.run.run_trainings", watched)
+    monkeypatch.setattr("cellharness.running.run.run_trainings", watched)
     run_comparison(guessing, tmp_path / "run")
     assert [case.modality_source for case in seen] == ["guessed"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from harness.cli import main
+from cellharness.cli import main
 
 
 @pytest.fixture

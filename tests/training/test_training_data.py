@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from harness.dataset import Manifest, hash_file
-from harness.errors import UsageError
-from harness.training.references import referenced, resolve_references
-from harness.training.samples import TrainingDataError, read_labelled
-from harness.training.sets import hold_back
+from cellharness.data.manifest import Manifest
+from cellharness.errors import UsageError
+from cellharness.files import hash_file
+from cellharness.training.references import referenced, resolve_references
+from cellharness.training.samples import TrainingDataError, read_labelled
+from cellharness.training.sets import hold_back
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness.training.log import EpochRecord, ModalityScore, TrainingLog
+from cellharness.training.log import EpochRecord, ModalityScore, TrainingLog
 
 
 def record(epoch, **more):

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.report.explorer import build_explorer
-from harness.report.loading import load_run
-from harness.report.style import ranked_styles
+from cellharness.report.explorer import build_explorer
+from cellharness.report.loading import load_run
+from cellharness.report.style import ranked_styles
 
 
 class Explorer:

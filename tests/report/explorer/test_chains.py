@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.measure import label
 
-from harness.report.explorer.chains import MOST_CORNERS, write_outlines
+from cellharness.report.explorer.chains import MOST_CORNERS, write_outlines
 
 # Row and column steps of the headings right, down, left and up.
 STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))

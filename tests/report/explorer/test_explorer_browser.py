@@ -15,7 +15,7 @@ import pytest
 from explorer_reader import explore
 from run_maker import SIDE, RunMaker
 
-from harness.images import read_label
+from cellharness.data.images import read_label
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra 'test'")
 from playwright.sync_api import Page, expect, sync_playwright

@@ -10,9 +10,9 @@ import pytest
 from explorer_reader import Explorer, explore
 from run_maker import RunMaker
 
-from harness.report import build_report
-from harness.report.explorer.pair_tests import pair_tests
-from harness.statistics.paired import signed_rank
+from cellharness.report import build_report
+from cellharness.report.explorer.pair_tests import pair_tests
+from cellharness.statistics.paired import signed_rank
 
 STATUSES = {("beta", "m1_01"): "timeout", ("beta", "m3_02"): "error", ("alpha", "m2_01"): "empty"}
 METHODS = {"alpha": "Alpha <net> & co", "beta": "Beta_100% {watershed}", "gamma": "Gamma"}

@@ -11,11 +11,11 @@ from explorer_reader import explore
 from PIL import Image
 from run_maker import SIDE
 
-from harness.images import read_label, write_label
-from harness.report import build_report
-from harness.report.explorer import pictures
-from harness.report.explorer.chains import write_outlines
-from harness.report.explorer.packing import script_text
+from cellharness.data.images import read_label, write_label
+from cellharness.report import build_report
+from cellharness.report.explorer import pictures
+from cellharness.report.explorer.chains import write_outlines
+from cellharness.report.explorer.packing import script_text
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_processes_draw_the_same(run, monkeypatch):
 
     alone = contents(explore(run).page.parent)
     monkeypatch.setattr(pictures, "_MANY_MASKS", 0)
-    monkeypatch.setattr("harness.report.explorer.build._cores", lambda: 2)
+    monkeypatch.setattr("cellharness.report.explorer.build._cores", lambda: 2)
     assert contents(explore(run).page.parent) == alone
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.report.explorer.views import choose_view, grid_side
-from harness.report.outlines import Window
+from cellharness.report.explorer.views import choose_view, grid_side
+from cellharness.report.outlines import Window
 
 
 def cells(shape, diameter, corners):

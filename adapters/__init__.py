@@ -1,1 +1,0 @@
-"""One file or folder a method; ``adapters.registry`` finds them by name."""

@@ -1,0 +1,212 @@
+"""Cellpose's network, loaded from any of its weight formats and run fast on the CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from cellpose.resnet_torch import CPnet
+
+from cellharness_adapters.cellpose.cpu.folded import FoldedNetwork
+from cellharness_adapters.cellpose.cpu.tile_networks import TileNetworks
+from cellharness_adapters.cellpose.cpu.winograd_network import LARGEST_TILE
+from cellharness_adapters.cellpose.mxnet_arrays import read_arrays, torch_name
+
+Precision = Literal["auto", "mixed", "bfloat16", "float32", "stock"]
+
+_BASE = [2, 32, 64, 128, 256]
+_OUTPUTS = 3
+#: More at once make every layer fetch memory from the system and hand it back.
+_DIRECT_TILES = 2
+
+
+class WeightsShapeError(ValueError):
+    """A weight file does not fit Cellpose's network."""
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read the named arrays of a weight file.
+
+    Parameters
+    ----------
+    path : Path
+        A torch state dict as cellpose 1 to 3 writes, or the original MXNet arrays.
+
+    Raises
+    ------
+    WeightsShapeError
+        It is neither.
+    """
+    with path.open("rb") as file:
+        is_mxnet = file.read(2) == b"\x12\x01"
+    if is_mxnet:
+        arrays = read_arrays(path)
+        return {torch_name(name): torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of any kind, on bytes that are no weights
+        msg = f"'{path}' is no file of torch weights: {error!s:.200}"
+        raise WeightsShapeError(msg) from error
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        msg = f"'{path}' holds no state dict (names to arrays) but something around or beside it"
+        raise WeightsShapeError(msg)
+    return state
+
+
+def load_network(
+    path: Path,
+    diam_mean: float,
+    *,
+    mkldnn: bool = False,
+    channels: int = _BASE[0],
+    outputs: int = _OUTPUTS,
+) -> CPnet:
+    """Build Cellpose's network and fill it from a weight file.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`read_state`.
+    diam_mean : float
+        Diameter in px to which cells were rescaled in training; a value in the file wins.
+    mkldnn : bool
+        Run in the library's own CPU form.
+    channels, outputs : int
+        Of the network.
+
+    Returns
+    -------
+    CPnet
+        In evaluation mode, on the CPU.
+
+    Raises
+    ------
+    WeightsShapeError
+        Names or shapes differ from the network's; the first differences are named.
+    """
+    base = [channels, *_BASE[1:]]
+    network = CPnet(base, outputs, sz=3, mkldnn=mkldnn, diam_mean=diam_mean)
+    state = read_state(path)
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    # Files of early versions carry neither the batch counters nor the diameters.
+    optional = {name for name in expected if name.endswith("num_batches_tracked")}
+    optional |= {"diam_mean", "diam_labels"}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    wrong = [f"{name} is missing" for name in expected.keys() - found.keys() - optional]
+    wrong += [f"{name} is not of this network" for name in found.keys() - expected.keys()]
+    wrong += [
+        f"{name} has shape {found[name]}, expected {expected[name]}"
+        for name in found.keys() & expected.keys()
+        if found[name] != expected[name]
+    ]
+    if wrong:
+        shown = "; ".join(sorted(wrong)[:3]) + (" ..." if len(wrong) > 3 else "")
+        form = f"{channels} channels, {outputs} outputs"
+        msg = f"'{path}' does not fit Cellpose's network ({form}): {shown}"
+        raise WeightsShapeError(msg)
+    network.load_state_dict(state, strict=False)
+    return network.eval()
+
+
+def choose_precision(wanted: Precision, device: torch.device) -> Precision:
+    """Settle what ``auto`` means on this machine.
+
+    On a CPU with bfloat16 matrix instructions (AMX) it is ``mixed``, else ``float32``, whose
+    Winograd convolutions are as fast as bfloat16 by AVX512-BF16, and exact.
+    """
+    if wanted != "auto":
+        return wanted
+    return "mixed" if device.type == "cpu" and _has_amx() else "float32"
+
+
+def _has_amx() -> bool:
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+
+
+class FastNetwork:
+    """One or several Cellpose networks behind the interface that ``cellpose.core`` calls.
+
+    The batch norms are folded away. On the CPU float32 runs with Winograd convolutions, tiles
+    shared out to the cores; bfloat16, and float32 where there are many more cores than tiles,
+    with the processor's own convolutions on channels-last memory. Several networks are
+    averaged, as ``net_avg`` did in cellpose 1 and 2.
+
+    Attributes
+    ----------
+    style_only : bool
+        Skip the decoder: the size model needs nothing but the style, which the encoder
+        gives. Flows and cell probability are then zero.
+    exact : bool
+        Run in float32 where the precision is ``mixed``.
+    """
+
+    mkldnn = False
+    nout = _OUTPUTS
+
+    def __init__(self, networks: list[CPnet], precision: Precision, device: torch.device) -> None:
+        self.device = device
+        self.style_only = False
+        self.exact = False
+        reduced = precision in ("mixed", "bfloat16")
+        self._fast: list[FoldedNetwork] = self._folded(
+            networks, torch.bfloat16 if reduced else torch.float32
+        )
+        self._exact: list[FoldedNetwork] = (
+            self._folded(networks, torch.float32) if precision == "mixed" else self._fast
+        )
+        self._by_tile: TileNetworks | None = None
+
+    def _folded(self, networks: list[CPnet], dtype: torch.dtype) -> list[FoldedNetwork]:
+        folded = [FoldedNetwork(network).to(self.device, dtype) for network in networks]
+        return [network.to(memory_format=torch.channels_last) for network in folded]
+
+    def eval(self) -> FastNetwork:
+        """Do nothing: it never trains."""
+        return self
+
+    def __call__(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the networks on tiles.
+
+        Parameters
+        ----------
+        tiles : Tensor of float32, (N, 2, H, W)
+            Normalised.
+
+        Returns
+        -------
+        output : Tensor of float32, (N, 3, H, W)
+            Flow in y and x (times 5), cell probability logit.
+        style : Tensor of float32, (N, 256)
+            Of the first network.
+        """
+        networks = self._exact if self.exact else self._fast
+        if self._suits_tile_by_tile(networks[0], tiles):
+            if self._by_tile is None:
+                self._by_tile = TileNetworks(networks)
+            return self._by_tile(tiles, style_only=self.style_only)
+        at_once = _DIRECT_TILES if self.device.type == "cpu" else len(tiles)
+        parts = [self._direct(networks, part) for part in tiles.split(at_once)]
+        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+    def _suits_tile_by_tile(self, network: FoldedNetwork, tiles: torch.Tensor) -> bool:
+        return (
+            self.device.type == "cpu"
+            and network.output.weight.dtype == torch.float32
+            and max(tiles.shape[2:]) <= LARGEST_TILE
+            # Half the cores idle are made up for by half the work, more are not.
+            and 2 * len(tiles) >= torch.get_num_threads()
+        )
+
+    def _direct(
+        self, networks: list[FoldedNetwork], tiles: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        tiles = tiles.to(networks[0].output.weight.dtype)
+        tiles = tiles.contiguous(memory_format=torch.channels_last)
+        if self.style_only:
+            shape = (len(tiles), _OUTPUTS, *tiles.shape[2:])
+            style = networks[0].encode(tiles)[1]
+            return tiles.new_zeros(shape, dtype=torch.float32), style.float()
+        results = [network(tiles) for network in networks]
+        output = torch.stack([result[0].float() for result in results]).mean(dim=0)
+        return output, results[0][1].float()

@@ -1,0 +1,299 @@
+"""Training of the distance U-Net as published, on whatever data is at hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from pydantic import Field, model_validator
+
+from cellharness.data.manifest import Case
+from cellharness.training.learner import Batch, Learner, Network
+from cellharness.training.loop import choose_precision, resolved, run
+from cellharness.training.prefetch import prefetched
+from cellharness.training.samples import LabelledImage, TrainingDataError, read_labelled
+from cellharness.training.sampling import balanced_weights
+from cellharness.training.trainer import Trainer, TrainingParameters
+from cellharness_adapters.kit_ge.augment import augment, turn
+from cellharness_adapters.kit_ge.instances import instances_from_distances
+from cellharness_adapters.kit_ge.network import Activation, DUNet
+from cellharness_adapters.kit_ge.normalisation import Normalisation, normalise
+from cellharness_adapters.kit_ge.scaling import resize_labels, shrink
+from cellharness_adapters.kit_ge.segmenter import Predictor
+from cellharness_adapters.kit_ge.tiles import predict_tiled
+from cellharness_adapters.kit_ge.training_set import Crop, crops_of, normalised, radii_of
+
+#: What each recipe sets; a value given by the user wins.
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    # Epochs by the number of crops, as published; 1000 crops and more take 200.
+    "paper": {"save_every": 20, "validate_every": 10},
+    # For a few dozen images on a CPU.
+    "short": {
+        "epochs": 40,
+        "learning_rate": 3e-3,
+        "save_every": 10,
+        "validate_every": 10,
+        "filters": (16, 256),
+        "crop": 128,
+        "scale": 0.5,
+        "sampling": "balanced",
+        # Too few steps for a rate that waits for a plateau, or for images made harder.
+        "schedule": "cosine",
+        "augmentation": "symmetries",
+    },
+}
+
+
+class KitGeTrainingParameters(TrainingParameters):
+    """Knobs of the training; defaults as published."""
+
+    recipe: Literal["paper", "short"] = Field(
+        "paper",
+        description="paper: filters 64 to 1024, epochs by the number of crops. short: filters 16 "
+        "to 256, for a few dozen images on a CPU. Other knobs win over it.",
+    )
+    epochs: int | None = Field(  # type: ignore[assignment]
+        None, ge=1, description="Empty: 200 for 1000 crops and more, up to 560 for under 50."
+    )
+    patience: int | None = Field(
+        None,
+        ge=0,
+        description="Stop after so many epochs without a smaller validation loss; 0 for never. "
+        "Empty: with the plateau schedule 5 and a tenth of the epochs, as published; else never.",
+    )
+    batch_size: int = Field(8, ge=1, description="Crops in one step.")
+    learning_rate: float = Field(8e-4, gt=0, description="Of Adam at the start.")
+    keep: Literal["last", "best_loss", "best_f1"] = Field(
+        "best_loss", description="Which weights are the result; best_loss as published."
+    )
+    filters: tuple[int, int] = Field((64, 1024), description="Channels at the top and the bottom.")
+    crop: int = Field(320, ge=64, multiple_of=16, description="Side of a crop in px.")
+    scale: float = Field(
+        1.0, gt=0, le=1, description="Shrink the images first, in prediction too: larger cells fit."
+    )
+    schedule: Literal["plateau", "cosine"] = Field(
+        "plateau",
+        description="plateau: a quarter of the rate where the loss stops falling, as published. "
+        "cosine: from the full rate to none over the epochs.",
+    )
+    augmentation: Literal["published", "symmetries"] = Field(
+        "published",
+        description="published: contrast, zoom, turns, blur and noise now and then, flips always. "
+        "symmetries: flips and quarter turns only.",
+    )
+    crops_per_epoch: int | None = Field(
+        None, ge=1, description="Crops drawn for an epoch; empty for all."
+    )
+    normalisation: Normalisation = Field(
+        "min_max",
+        description="min_max: each image to [-1, 1] in training as in prediction. published: in "
+        "training by way of uint16, as the published code.",
+    )
+    activation: Activation = Field("relu", description="Of the hidden layers.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_recipe(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {**RECIPES.get(str(given.get("recipe", "paper")), {}), **given}
+
+
+class KitGeTrainer(Trainer):
+    """Trains the distance U-Net from scratch (paper, Methods: KIT-GE)."""
+
+    Parameters: ClassVar[type[TrainingParameters]] = KitGeTrainingParameters
+    parameters: KitGeTrainingParameters
+    packages: ClassVar[tuple[str, ...]] = ("torch", "numpy", "scipy", "scikit-image")
+
+    def resolved(self) -> dict[str, Any]:
+        """Device and precision."""
+        return dict(resolved(self.parameters))
+
+    def fit(
+        self,
+        train: Sequence[Case],
+        validation: Sequence[Case],
+        out: Path,
+        replay: Sequence[Case] = (),  # noqa: ARG002 - it does not replay
+    ) -> Path:
+        """Train, see :meth:`Trainer.fit`."""
+        knobs = self.parameters
+        prepared = partial(normalised, how=knobs.normalisation, scale=knobs.scale)
+        samples = [prepared(sample) for sample in read_labelled(train, self.input)]
+        cut = partial(crops_of, radii=radii_of(samples), size=knobs.crop)
+        cuts = [(sample, list(cut(sample))) for sample in samples]
+        self.left_out = tuple(sample.case.case for sample, found in cuts if not found)
+        crops = [crop for _, found in cuts for crop in found]
+        if not crops:
+            msg = (
+                f"no crop of {knobs.crop} px of the {len(samples)} training images shows a whole "
+                "cell; choose a larger crop or other images"
+            )
+            raise TrainingDataError(msg)
+        watched = read_labelled(validation, self.input)
+        held = [crop for sample in watched for crop in cut(prepared(sample))]
+        epochs = knobs.epochs or published_epochs(len(crops) + len(held))
+        patience = knobs.patience
+        if patience is None and knobs.schedule == "plateau":
+            patience = 2 * (epochs // 20) + 5
+        knobs = knobs.model_copy(update={"epochs": epochs, "patience": patience or None})
+        build = partial(KitGeLearner, crops, held, watched, knobs, self.seed)
+        return run(build, knobs, self.seed, out, self.watch)
+
+
+class KitGeLearner(Learner):
+    """The distance U-Net with its loss and schedule.
+
+    Parameters
+    ----------
+    train, held : sequence of Crop
+        To learn from, and for the validation loss.
+    validation : sequence of LabelledImage
+        For the validation F1.
+    parameters : KitGeTrainingParameters
+        ``epochs`` settled.
+    seed : int
+        Of the first weights.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[Crop],
+        held: Sequence[Crop],
+        validation: Sequence[LabelledImage],
+        parameters: KitGeTrainingParameters,
+        seed: int,
+    ) -> None:
+        self.validation = validation
+        self.parameters = parameters
+        self._train, self._held = train, held
+        self._probabilities = (
+            balanced_weights([crop.modality for crop in train])
+            if parameters.sampling == "balanced"
+            else None
+        )
+        torch.manual_seed(seed)
+        self.model: DUNet = DUNet(parameters.filters, parameters.activation)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=parameters.learning_rate, amsgrad=True
+        )
+        assert parameters.epochs is not None
+        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer, factor=0.25, patience=max(parameters.epochs // 20, 3), min_lr=3e-6
+        )
+
+    def start_epoch(self, epoch: int) -> None:
+        """Set the rate, where it does not wait for a plateau."""
+        knobs = self.parameters
+        if knobs.schedule == "cosine":
+            assert knobs.epochs is not None
+            share = (1 + math.cos(math.pi * epoch / knobs.epochs)) / 2
+            for group in self.optimizer.param_groups:
+                group["lr"] = knobs.learning_rate * share
+
+    def batches(self, epoch: int) -> Iterator[Batch]:  # noqa: ARG002 - seeded by the loop
+        """Augmented crops in random order."""
+        n = len(self._train)
+        wanted = min(self.parameters.crops_per_epoch or n, n)
+        rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - the loop's seed
+        order = rng.choice(
+            n, wanted, replace=self._probabilities is not None, p=self._probabilities
+        )
+        return prefetched(self._augmented([self._train[index] for index in order], rng))
+
+    def _augmented(self, crops: Sequence[Crop], rng: np.random.Generator) -> Iterator[Batch]:
+        size = self.parameters.batch_size
+        change = augment if self.parameters.augmentation == "published" else turn
+        for start in range(0, len(crops), size):
+            group = [
+                change(crop.image, crop.cell, crop.neighbor, rng)
+                for crop in crops[start : start + size]
+            ]
+            yield _batch(group)
+
+    def loss(self, network: Network, batch: Batch) -> torch.Tensor:
+        """Smooth L1 on both maps, summed."""
+        images, cell, neighbor = batch
+        predicted_neighbor, predicted_cell = network(images)
+        return F.smooth_l1_loss(predicted_neighbor.float(), neighbor) + F.smooth_l1_loss(
+            predicted_cell.float(), cell
+        )
+
+    def validation_loss(self, network: Network) -> float | None:
+        """Mean loss on the held-back crops, as they are."""
+        if not self._held:
+            return None
+        device = next(self.model.parameters()).device
+        size, total = self.parameters.batch_size, 0.0
+        for start in range(0, len(self._held), size):
+            group = self._held[start : start + size]
+            batch = _batch([(crop.image, crop.cell, crop.neighbor) for crop in group])
+            moved = tuple(part.to(device) for part in batch)
+            total += float(self.loss(network, moved)) * len(group)
+        return total / len(self._held)
+
+    def after_epoch(self, train_loss: float, validation_loss: float | None) -> None:
+        """Lower the rate where the loss has stopped falling."""
+        if self.parameters.schedule == "plateau":
+            self._plateau.step(train_loss if validation_loss is None else validation_loss)
+
+    def segment(self, samples: Sequence[LabelledImage]) -> Iterator[np.ndarray]:
+        """Label images by the weights as they are now."""
+        device = next(self.model.parameters()).device.type
+        predict = Predictor(self.model, device, choose_precision("auto", device))
+        for sample in samples:
+            image = normalise(sample.image, self.parameters.normalisation)
+            neighbor, cell = predict_tiled(
+                shrink(image, self.parameters.scale), predict, divisor=self.model.divisor
+            )
+            yield resize_labels(instances_from_distances(cell, neighbor), sample.labels.shape)
+
+    def checkpoint(self) -> Mapping[str, Any]:
+        """Give weights and what they cannot say themselves."""
+        model = {
+            name: value.detach().cpu().contiguous()
+            for name, value in self.model.state_dict().items()
+        }
+        meta = {
+            "activation": self.parameters.activation,
+            "filters": list(self.parameters.filters),
+            "normalisation": self.parameters.normalisation,
+            "scale": self.parameters.scale,
+        }
+        return {"model": model, "meta": meta}
+
+    def state(self) -> dict[str, Any]:
+        """Where the schedule stands."""
+        return {"plateau": self._plateau.state_dict()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take the schedule up again."""
+        self._plateau.load_state_dict(dict(state["plateau"]))
+
+
+def _batch(group: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Batch:
+    images, cells, neighbors = (
+        torch.from_numpy(np.stack(part)[:, None]) for part in zip(*group, strict=True)
+    )
+    return images.contiguous(memory_format=torch.channels_last), cells, neighbors
+
+
+def published_epochs(crops: int) -> int:
+    """Epochs for a number of training and validation crops (published training script).
+
+    Examples
+    --------
+    >>> [published_epochs(n) for n in (10, 50, 100, 200, 500, 1000)]
+    [560, 480, 400, 320, 240, 200]
+    """
+    for least, epochs in ((1000, 200), (500, 240), (200, 320), (100, 400), (50, 480)):
+        if crops >= least:
+            return epochs
+    return 560

@@ -1,0 +1,46 @@
+"""The omnipose library, imported without letting it take over logging, warnings and printing."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from types import ModuleType
+
+import numpy as np
+
+from cellharness.errors import MissingDependencyError
+from cellharness.methods.installation import install_command
+
+#: What to do about a missing package.
+INSTALL = f"Install it with: {install_command('omnipose')}"
+
+
+def library(module: str) -> ModuleType:
+    """Import a module of the library.
+
+    On import it replaces the handlers of the root logger, and a package below it (colour)
+    changes how numpy prints numbers, 12 digits in CSV tables included; both are put back.
+
+    Parameters
+    ----------
+    module : str
+        Full name, such as ``"omnipose.core"``.
+
+    Raises
+    ------
+    MissingDependencyError
+        It, or what it needs, is not installed.
+    """
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        with warnings.catch_warnings(), np.printoptions():
+            warnings.simplefilter("ignore")
+            return importlib.import_module(module)
+    except ImportError as error:
+        msg = f"Omnipose needs a package that is not installed or too new: {error}. {INSTALL}"
+        raise MissingDependencyError(msg) from error
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -1,0 +1,97 @@
+"""Masks made elsewhere: another environment, a container, a team's published results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from cellharness.data.images import read_label
+from cellharness.data.manifest import Case
+from cellharness.errors import UsageError
+from cellharness.files import hash_file
+from cellharness.methods.base import BaseSegmenter, MethodInfo, MissingPredictionError, Parameters
+from cellharness.weights import Weights
+
+_SUFFIXES = ("_label.tiff", "_label.tif", ".tiff", ".tif", "_label.png", ".png")
+
+
+class PrecomputedParameters(Parameters):
+    """Where the masks lie, and who made them how."""
+
+    folder: Path = Field(description="Masks, <case>_label.tif[f], <case>.tif[f] or png.")
+    provenance: Path = Field(
+        description="A text file that says who made them with what; its SHA256 is recorded."
+    )
+
+
+class Precomputed(BaseSegmenter):
+    """Read each case's mask from a folder; nothing is computed."""
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        summary="Masks made elsewhere, with a note that says how.",
+        licence="that of the masks",
+        input="native",
+    )
+    Parameters: ClassVar[type[Parameters]] = PrecomputedParameters
+    parameters: PrecomputedParameters
+
+    def weights(self) -> tuple[Weights, ...]:
+        """The provenance note stands in the place of weights."""
+        if not self.parameters.folder.is_dir():
+            msg = f"no folder of masks '{self.parameters.folder}'"
+            raise UsageError(msg)
+        note = self.parameters.provenance
+        if not note.is_file():
+            msg = (
+                f"no provenance note '{note}': write a text file that says who made the masks, "
+                "with which program, version and weights; results without a source are not compared"
+            )
+            raise UsageError(msg)
+        text = note.read_text(encoding="utf-8", errors="replace").strip()
+        return (
+            Weights(
+                name=note.name,
+                files={"provenance": note},
+                sha256={"provenance": hash_file(note)},
+                source=" ".join(text.split())[:500],
+            ),
+        )
+
+    def case_identity(self, case: Case) -> str:
+        """SHA256 of the case's mask, so that a changed mask is read again."""
+        try:
+            return hash_file(self._find(case.case))
+        except MissingPredictionError:
+            return "missing"
+
+    def begin_case(self, case: Case) -> None:
+        """Hear the case's name."""
+        self._case = case.case
+
+    def segment(self, image: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """Return the case's mask.
+
+        Raises
+        ------
+        MissingPredictionError
+            The folder holds none for this case.
+        UsageError
+            It holds several.
+        """
+        return read_label(self._find(self._case))
+
+    def _find(self, case: str) -> Path:
+        found = [
+            path for end in _SUFFIXES if (path := self.parameters.folder / f"{case}{end}").is_file()
+        ]
+        if not found:
+            msg = f"no mask of case '{case}' in '{self.parameters.folder}'"
+            raise MissingPredictionError(msg)
+        if len(found) > 1:
+            names = " and ".join(path.name for path in found)
+            msg = f"case '{case}' has several masks, {names}; keep one"
+            raise UsageError(msg)
+        return found[0]

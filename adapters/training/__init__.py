@@ -1,1 +1,0 @@
-"""What trainable methods share: the loop, its checkpoints, its options."""

@@ -1,0 +1,27 @@
+"""The ``cellharness`` command. No logic of its own: it parses, calls and prints.
+
+One module a group of commands; importing them hangs them onto :data:`app`, in the order in
+which ``--help`` shows them.
+"""
+
+from __future__ import annotations
+
+# isort: off
+from cellharness.cli import run, train, forgetting, predict, score, compare, methods, data, weights
+
+# isort: on
+from cellharness.cli.application import app, main
+
+__all__ = [
+    "app",
+    "compare",
+    "data",
+    "forgetting",
+    "main",
+    "methods",
+    "predict",
+    "run",
+    "score",
+    "train",
+    "weights",
+]

@@ -1,0 +1,8 @@
+"""``python -m cellharness.cli`` is the ``cellharness`` command."""
+
+from __future__ import annotations
+
+from cellharness.cli import main
+
+if __name__ == "__main__":
+    main()

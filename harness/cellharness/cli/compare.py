@@ -1,0 +1,71 @@
+"""``cellharness compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellharness.cli.application import app
+from cellharness.cli.console import err, examples, out, plain, say_path
+
+
+@app.command(
+    epilog=examples(
+        "cellharness compare runs/mini runs/mini-baselines",
+        "cellharness compare mediar-0.5.csv cellpose-0.5.csv --out comparison/",
+        "cellharness compare runs/mini theirs.csv --baseline 'Cellpose (cyto)' --threshold 0.7",
+    )
+)
+def compare(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN_OR_CSV...",
+            help="Run directories, or CSVs of scores: cellharness's, the official script's, or any "
+            "with the columns case and f1 (and method).",
+        ),
+    ],
+    metric: Annotated[str, typer.Option(help="Score to compare, the larger the better.")] = "f1",
+    threshold: Annotated[float, typer.Option(help="IoU from which on a cell is correct.")] = 0.5,
+    profile: Annotated[str, typer.Option(help="Of run directories: strict or challenge.")] = (
+        "strict"
+    ),
+    baseline: Annotated[
+        str | None, typer.Option(help="Compare the others with this method; else all pairs.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Bootstrap samples.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Write the tables here: csv, md and tex.")
+    ] = None,
+) -> None:
+    """Set runs or score tables side by side, with paired statistics on common cases."""
+    from cellharness.cli.tables import print_table
+    from cellharness.report.comparing import (
+        Selection,
+        SourceError,
+        combine,
+        comparison_tables,
+        read_source,
+    )
+    from cellharness.report.rendering import write_table
+    from cellharness.statistics.resampling import Resampling
+
+    selection = Selection(metric, threshold, profile)
+    combined = combine({path: read_source(path, selection) for path in sources})
+    try:
+        tables = comparison_tables(combined, selection, baseline, Resampling(samples, seed))
+    except ValueError as error:
+        raise SourceError(str(error)) from error
+    for warning in combined.warnings:
+        err.print(f"[yellow]warning:[/yellow] {plain(warning)}")
+    for table in tables:
+        print_table(table)
+    if out_dir is not None:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for table in tables:
+            write_table(table, out_dir)
+        say_path("Tables", out_dir)
+    out.print()

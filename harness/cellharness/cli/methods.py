@@ -1,0 +1,85 @@
+"""``cellharness methods`` and ``doctor``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from cellharness.cli.application import app
+from cellharness.cli.console import EXIT_FAILED_CASES, examples, out, plain
+
+if TYPE_CHECKING:
+    from cellharness.methods.base import Parameters
+
+
+@app.command(
+    epilog=examples("cellharness methods", "cellharness methods cellpose"),
+)
+def methods(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show its knobs.")] = None,
+) -> None:
+    """List the methods, or the knobs of one."""
+    if name is None:
+        _print_all()
+    else:
+        _print_one(name)
+
+
+def _print_all() -> None:
+    from cellharness.errors import MissingDependencyError
+    from cellharness.methods.registry import method_class, method_names
+
+    table = Table("method", "input", "licence", "summary")
+    for name in method_names():
+        try:
+            info = method_class(name).info
+        except MissingDependencyError as error:
+            table.add_row(plain(name), "", "", f"[yellow]{plain(error)}[/yellow]")
+            continue
+        table.add_row(plain(name), info.input, plain(info.licence), plain(info.summary))
+    out.print(table)
+
+
+def _print_one(name: str) -> None:
+    from cellharness.methods.registry import method_class
+    from cellharness.training.trainer import trainer_class
+
+    cls = method_class(name)
+    info = cls.info
+    out.print(f"[bold]{plain(name)}[/bold]: {plain(info.summary)}")
+    for key in ("citation", "licence", "url", "input", "extra"):
+        if getattr(info, key):
+            out.print(f"  {key}: {plain(getattr(info, key))}")
+    if info.training_data:
+        out.print(f"  training data: {plain(', '.join(info.training_data))}")
+    if cls.Parameters.model_fields:
+        out.print(_knobs(cls.Parameters))
+    if cls.trainer:
+        out.print("Knobs of its training (`cellharness train`, docs/training.md):")
+        out.print(_knobs(trainer_class(name).Parameters))
+
+
+def _knobs(parameters: type[Parameters]) -> Table:
+    table = Table("knob", "default", "meaning")
+    for knob, field in parameters.model_fields.items():
+        default = "(required)" if field.is_required() else plain(repr(field.default))
+        table.add_row(plain(knob), default, plain(field.description or ""))
+    return table
+
+
+@app.command(epilog=examples("cellharness doctor"))
+def doctor() -> None:
+    """Say what is missing on this machine, and the command that mends it."""
+    from cellharness.methods.doctor import examine
+
+    marks = {True: "[green]ok[/green]", False: "[red]mend[/red]", None: "[dim]note[/dim]"}
+    sound = True
+    for finding in examine():
+        out.print(f"{marks[finding.ok]}  {plain(finding.subject)}: {plain(finding.state)}")
+        if finding.ok is not True and finding.remedy:
+            out.print(f"      -> {plain(finding.remedy)}")
+        sound = sound and finding.ok is not False
+    if not sound:
+        raise typer.Exit(EXIT_FAILED_CASES)

@@ -1,0 +1,31 @@
+"""What a finished run says on the terminal, and the exit code it ends with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from cellharness.cli.console import EXIT_FAILED_CASES, err, plain, say_path
+from cellharness.running.result import RunResult
+
+
+def tell(result: RunResult, page: Path) -> None:
+    """Name what failed and where the report is.
+
+    Raises
+    ------
+    typer.Exit
+        With code 1 where a method failed on some case.
+    """
+    for method, message in result.messages.items():
+        err.print(f"[yellow]{plain(method)}[/yellow]: {plain(message)}")
+    for (method, case), reason in result.unscored.items():
+        err.print(f"[yellow]{plain(f'{method}, {case}')}[/yellow]: not scored. {plain(reason)}")
+    say_path("Report", page)
+    if result.failed:
+        err.print(
+            f"{result.failed} pair(s) of method and case have no mask; they count as F1 0 in "
+            "profile strict. Try them again with --resume --retry-failed."
+        )
+        raise typer.Exit(EXIT_FAILED_CASES)

@@ -1,0 +1,71 @@
+"""``cellharness run`` and ``report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellharness.cli.application import app
+from cellharness.cli.console import examples, say_path
+from cellharness.cli.outcome import tell
+from cellharness.cli.progress import run_bars
+from cellharness.cli.summary import print_medians, print_statuses
+
+
+@app.command(
+    epilog=examples(
+        "cellharness run configs/demo.yaml",
+        "cellharness run configs/mini.yaml --limit 8 --out runs/try",
+        "cellharness run configs/mini.yaml --resume",
+    )
+)
+def run(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file, see configs/.")],
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cases at most, spread over modalities; marked as partial."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on; nothing that finished is made again.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: try failed cases again.")
+    ] = False,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Run directory; default: runs/<name>.")
+    ] = None,
+) -> None:
+    """Run the whole comparison of CONFIG: masks, scores and report."""
+    from cellharness.config.run import load_config
+    from cellharness.report import build_report
+    from cellharness.running.run import run_comparison
+
+    settings = load_config(config)
+    default = settings.resolve(settings.out) if settings.out else Path("runs") / settings.name
+    folder = out_dir or default
+    with run_bars() as bars:
+        result = run_comparison(
+            settings,
+            folder,
+            limit=limit,
+            resume=resume,
+            retry_failed=retry_failed,
+            observer=bars,
+            training_observer=bars,
+        )
+    page = build_report(folder)
+    print_statuses(result.statuses)
+    print_medians(folder)
+    tell(result, page)
+
+
+@app.command(epilog=examples("cellharness report runs/demo"))
+def report(
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder that `run` wrote.")],
+) -> None:
+    """Write the report of a finished run again."""
+    from cellharness.report import build_report
+
+    say_path("Report", build_report(run_dir))

@@ -1,0 +1,40 @@
+"""Tables that a command ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.table import Table
+
+from cellharness.cli.console import out, plain
+
+
+def print_statuses(statuses: Mapping[str, Mapping[str, int]]) -> None:
+    """Print how many cases of each method came to which status."""
+    names = sorted({status for counts in statuses.values() for status in counts})
+    table = Table("method", *names)
+    for method, counts in statuses.items():
+        table.add_row(plain(method), *(str(counts.get(name, 0)) for name in names))
+    out.print(table)
+
+
+def print_medians(folder: Path) -> None:
+    """Median F1 at the lowest threshold by modality, profile strict: the answer in one look."""
+    import pandas as pd
+
+    scores = pd.read_csv(folder / "scores.csv")
+    profiles = set(scores["profile"])
+    chosen = scores[scores["profile"] == ("strict" if "strict" in profiles else profiles.pop())]
+    chosen = chosen[chosen["threshold"] == chosen["threshold"].min()]
+    chosen = chosen.fillna({"modality": "unknown"})
+    cells = chosen.pivot_table(
+        "f1", "method", "modality", "median", margins=True, margins_name="All"
+    )
+    title = f"median F1 at IoU {chosen['threshold'].iloc[0]:g}, {chosen['profile'].iloc[0]}"
+    table = Table("method", *(plain(name) for name in cells.columns), title=title)
+    # A method without a single score has dropped out of the pivot; it still gets its row.
+    cells = cells.reindex(list(dict.fromkeys(chosen["method"])))
+    for method, row in cells.iterrows():
+        table.add_row(plain(method), *("-" if pd.isna(value) else f"{value:.3f}" for value in row))
+    out.print(table)

@@ -1,0 +1,203 @@
+"""The configuration of a comparison, and of its parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from cellharness.config.reading import BasedConfig, Name, Strict, read_config
+from cellharness.config.selection import Selection
+from cellharness.vocabulary import InputMode, Profile
+
+
+class PhantomConfig(Strict):
+    """The embedded synthetic data set (:mod:`cellharness.data.phantom`)."""
+
+    seed: int = Field(0, description="Seed of the generator; the same seed gives the same bytes.")
+    per_experiment: int | None = Field(
+        None, ge=1, description="Images per experiment to test on; empty for the default."
+    )
+    train_per_experiment: int | None = Field(
+        None,
+        ge=0,
+        description="Images to learn from, of each experiment that has some; default if empty.",
+    )
+
+
+class DatasetConfig(Selection):
+    """Which cases are run: a manifest, or the embedded phantom."""
+
+    manifest: Path | None = Field(
+        None, description="Manifest CSV; a relative path starts at the configuration file."
+    )
+    phantom: PhantomConfig | None = Field(None, description="Generate the embedded data instead.")
+    root: Path | None = Field(
+        None, description="Folder that the manifest's paths start from; default: its own folder."
+    )
+    splits: list[str] = Field(["test"], description="Splits to run, such as [test] or [tuning].")
+    per_experiment: int | None = Field(
+        None, ge=1, description="Cases of each experiment at most, the first of the manifest."
+    )
+    guess_modality: bool = Field(
+        False, description="Guess empty modalities from low-level cues; marked as guessed."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DatasetConfig:
+        if (self.manifest is None) == (self.phantom is None):
+            msg = "give either 'manifest' or 'phantom', not both and not neither"
+            raise ValueError(msg)
+        return self
+
+
+class MethodConfig(Strict):
+    """One column of the comparison: a method with its parameters."""
+
+    name: Name = Field(description="Folder and table name; letters, digits, '.', '_' and '-'.")
+    method: str = Field(description="Registered method, see `cellharness methods`.")
+    label: str | None = Field(None, description="How the report spells the name.")
+    input: InputMode | None = Field(
+        None, description="Image form handed to the method; default: what the method declares."
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="The method's own knobs, see `cellharness methods NAME`."
+    )
+    timeout_s: float | None = Field(None, gt=0, description="Overrides limits.timeout_s.")
+
+    @property
+    def display(self) -> str:
+        """The name for tables and figures."""
+        return self.label or self.name
+
+
+class ReplayConfig(Selection):
+    """Cases of an earlier domain that a training goes on seeing, against forgetting."""
+
+
+class TrainingConfig(Selection):
+    """A training; methods use its weights as ``trained:NAME``."""
+
+    name: Name = Field(description="Folder name; letters, digits, '.', '_' and '-'.")
+    method: str = Field(description="Registered method that can be trained.")
+    label: str | None = Field(None, description="How the report spells the name.")
+    input: InputMode | None = Field(
+        None, description="Image form for training; default: what the method declares."
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Knobs of the training, see `cellharness methods NAME`.",
+    )
+    validation: float = Field(
+        0.15, ge=0, lt=1, description="Share of each modality held back to watch the training."
+    )
+    replay: ReplayConfig | None = Field(
+        None,
+        description="Cases of an earlier domain to mix in; how is a matter of the method's knobs.",
+    )
+
+    @property
+    def display(self) -> str:
+        """The name for tables and figures."""
+        return self.label or self.name
+
+
+class LimitsConfig(Strict):
+    """When a case is given up; it is then recorded and the rest goes on."""
+
+    timeout_s: float = Field(900.0, gt=0, description="Seconds for one case.")
+    load_timeout_s: float = Field(1800.0, gt=0, description="Seconds for loading a method.")
+    memory_gb: float | None = Field(
+        None,
+        gt=0,
+        description="Resident memory of a method's process, GiB. Empty for no limit; where memory "
+        "runs out Linux then ends that process first, which is recorded as oom.",
+    )
+
+
+class TimingConfig(Strict):
+    """How the running time of a case is taken."""
+
+    repeats: int = Field(
+        1,
+        ge=1,
+        description="Times that each case is segmented; the seconds are medians over them, and the "
+        "first one is kept apart.",
+    )
+
+
+class ScoringConfig(Strict):
+    """How predictions are compared with the truth."""
+
+    profiles: list[Profile] = Field(["challenge", "strict"], min_length=1)
+    thresholds: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95], min_length=1
+    )
+    workers: int = Field(2, ge=1, description="Processes that score; scores do not depend on it.")
+
+
+class ReportConfig(Strict):
+    """What the report shows."""
+
+    panel_licences: list[str] | None = Field(
+        None,
+        description="Regular expressions; only cases whose licence matches are shown as pixels.",
+    )
+    published: bool = Field(True, description="Show the paper's published values for reference.")
+
+
+class RunConfig(BasedConfig):
+    """A whole comparison."""
+
+    name: Name = Field(description="Short name; names the output folder by default.")
+    title: str | None = Field(None, description="Title of the report.")
+    dataset: DatasetConfig
+    methods: list[MethodConfig] = Field(min_length=1)
+    training: list[TrainingConfig] = Field(
+        [], description="Trainings to run before the comparison, or by `cellharness train`."
+    )
+    limits: LimitsConfig = LimitsConfig()
+    timing: TimingConfig = TimingConfig()
+    scoring: ScoringConfig = ScoringConfig()
+    report: ReportConfig = ReportConfig()
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="Seeds Python, NumPy and torch before each case."
+    )
+    out: Path | None = Field(None, description="Run directory; default: runs/<name>.")
+
+    def parameters_of(self, method: MethodConfig) -> dict[str, Any]:
+        """Give a method's parameters, those that begin with ``./`` or ``../`` made absolute."""
+        return self.absolute(method.parameters)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> RunConfig:
+        for kind, named in (("method", self.methods), ("training", self.training)):
+            names = [item.name for item in named]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                msg = f"{kind} names must differ; given twice: {', '.join(twice)}"
+                raise ValueError(msg)
+        return self
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read a run configuration.
+
+    Parameters
+    ----------
+    path : Path
+        YAML file. Relative paths in it start at its own folder.
+
+    Returns
+    -------
+    RunConfig
+        Paths are kept as written; :meth:`RunConfig.resolve` makes them absolute.
+
+    Raises
+    ------
+    ConfigError
+        File missing, not YAML, or a key or value that is not valid; all faults are
+        listed at once, an unknown key with its nearest valid neighbour.
+    """
+    return read_config(path, RunConfig)

@@ -1,0 +1,1 @@
+"""Manifests, images and labels: read, checked, imported, downloaded, generated."""

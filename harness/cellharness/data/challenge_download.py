@@ -1,0 +1,133 @@
+"""Fetch the challenge data from their public record, hash-checked and resumable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import pooch
+
+from cellharness.data.archives import extract_archive
+from cellharness.data.challenge import RECORD_URL
+from cellharness.downloading import ResumingDownloader
+from cellharness.errors import UsageError, unknown_name
+from cellharness.files import hash_file
+
+
+class DownloadError(UsageError):
+    """A file that could not be fetched whole and sound; the message says how to go on."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One downloadable file: its name, address and SHA256."""
+
+    name: str
+    url: str
+    sha256: str
+
+
+def _of_record(part: str, sha256: str) -> Archive:
+    name = f"{part}.zip"
+    return Archive(name, f"{RECORD_URL}/files/{name}?download=1", sha256)
+
+
+ARCHIVES: Mapping[str, Archive] = {
+    part: _of_record(part, sha256)
+    for part, sha256 in {
+        "Training-labeled": "b2383929eb8e99b2716fa0d4e2f6e03983e626a57cf00fe85175869c54aa3592",
+        "Tuning": "849423d36bb8fcc2d91a5b189a3b6d93c3d4071c9701eaaa44ba393a510459c4",
+        "Testing": "3379730221f43830d30fddf131750e967c9c9bdf04f98811e852a050eb659ccc",
+    }.items()
+}
+
+
+def download_challenge(
+    out: str | os.PathLike[str],
+    parts: Iterable[str] = tuple(ARCHIVES),
+    *,
+    extract: bool = True,
+    archives: Mapping[str, Archive] = ARCHIVES,
+    downloader: Callable[[str, str | Path, object], None] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> list[Path]:
+    """Fetch archives of the challenge, check their SHA256 and unpack them.
+
+    An archive that lies in `out` with the right hash is not fetched again, however it came there.
+    What was fetched before a broken connection is kept as ``<name>.part`` and continued.
+
+    Parameters
+    ----------
+    out
+        Folder for archives and unpacked data.
+    parts
+        Keys of `archives`: ``Training-labeled``, ``Tuning``, ``Testing``.
+    extract
+        Unpack into `out` after the check (see `extract_archive`).
+    archives
+        What to fetch from where.
+    downloader
+        A pooch downloader; a `ResumingDownloader` for each archive by default.
+    progress
+        Called with (bytes there, bytes in all or None) after every block of an archive.
+
+    Returns
+    -------
+    list of Path
+        The archives, in the order of `parts`.
+
+    Raises
+    ------
+    DownloadError
+        If a file cannot be fetched or has another hash. The message gives the address, the hash
+        expected and where to put a file that was fetched by other means.
+    ArchiveError
+        If an archive cannot be unpacked safely.
+    """
+    folder = Path(out)
+    chosen = list(parts)
+    for part in chosen:
+        if part not in archives:
+            raise unknown_name(kind="archive of the challenge", name=part, known=archives)
+    fetched = [_fetch(archives[part], folder, downloader, progress) for part in chosen]
+    if extract:
+        for archive in fetched:
+            extract_archive(archive, folder)
+    return fetched
+
+
+def _fetch(
+    archive: Archive,
+    folder: Path,
+    downloader: Callable[[str, str | Path, object], None] | None,
+    progress: Callable[[int, int | None], None] | None,
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / archive.name
+    partial = folder / f"{archive.name}.part"
+    try:
+        return Path(
+            pooch.retrieve(
+                archive.url,
+                known_hash=f"sha256:{archive.sha256}",
+                fname=archive.name,
+                path=folder,
+                downloader=downloader or ResumingDownloader(partial, progress=progress),
+            )
+        )
+    # pooch raises ValueError for a wrong hash; everything else here is the connection.
+    except (OSError, HTTPException, ValueError) as error:
+        kept = partial.stat().st_size if partial.exists() else 0
+        there = f" The file there now has {hash_file(target)}." if target.is_file() else ""
+        again = (
+            f" {kept} bytes are kept in {partial}; another try goes on from there." if kept else ""
+        )
+        msg = (
+            f"Cannot fetch {archive.name} from {archive.url}: {error}.{again} Without a network, "
+            f"get it from {RECORD_URL} elsewhere and put it at {target}; its SHA256 must be "
+            f"{archive.sha256}.{there}"
+        )
+        raise DownloadError(msg) from error

@@ -1,0 +1,405 @@
+"""The manifest: the master list of cases, one row a case.
+
+What stands here must be scored; nothing is dropped because a file is missing. Reading a manifest
+checks its form only. Whether the files are sound is the business of `cellharness.data.validation`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from itertools import zip_longest
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import pandas as pd
+
+from cellharness.errors import UsageError
+from cellharness.files import whole_file
+from cellharness.vocabulary import MODALITIES, TRAIN_SPLIT
+
+REQUIRED_COLUMNS = ("case", "image", "label", "modality", "experiment", "split", "sha256")
+OPTIONAL_COLUMNS = ("modality_source", "licence", "source")
+MODALITY_SOURCES = ("given", "guessed")
+
+_CASE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ManifestError(UsageError, ValueError):
+    """A manifest whose rows or columns cannot be taken as they stand."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image with its truth.
+
+    Attributes
+    ----------
+    case
+        Unique name; letters, digits, ``.``, ``_`` and ``-``, not starting with a dot. Predictions
+        are named ``<case>_label.tiff``.
+    image
+        Path of the image.
+    label
+        Path of the label image, or None where there is no truth.
+    modality
+        One of `MODALITIES`, or None where it is unknown.
+    modality_source
+        ``"given"`` by whoever made the manifest, ``"guessed"`` by a rule, ``""`` where there is no
+        modality.
+    experiment
+        The biological experiment or source the image comes from.
+    split
+        ``"train"``, ``"test"`` or whatever else the data set calls its parts.
+    sha256
+        Hash of the image file, 64 lower-case hex digits, or ``""`` if unknown.
+    licence, source
+        Where the image comes from and on what terms.
+    extra
+        Further columns of the manifest as (name, value) pairs; kept when it is written again.
+    """
+
+    case: str
+    image: Path
+    label: Path | None
+    modality: str | None
+    modality_source: str
+    experiment: str
+    split: str
+    sha256: str
+    licence: str = ""
+    source: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _CASE_NAME.fullmatch(self.case):
+            msg = (
+                f"Case name {self.case!r} is not allowed: use letters, digits, '.', '_' and '-', "
+                "and do not start with a dot."
+            )
+            raise ManifestError(msg)
+        if self.modality is not None and self.modality not in MODALITIES:
+            msg = f"Case {self.case}: unknown modality {self.modality!r}; {_modality_hint(self)}"
+            raise ManifestError(msg)
+        sources = MODALITY_SOURCES if self.modality else ("",)
+        if self.modality_source not in sources:
+            valid = " or ".join(repr(source) for source in sources)
+            msg = (
+                f"Case {self.case}: modality_source {self.modality_source!r} does not go with "
+                f"modality {self.modality or ''!r}; valid is {valid}."
+            )
+            raise ManifestError(msg)
+        if self.sha256 and not _SHA256.fullmatch(self.sha256):
+            msg = (
+                f"Case {self.case}: sha256 {self.sha256!r} is not 64 lower-case hex digits; "
+                "leave it empty if it is unknown."
+            )
+            raise ManifestError(msg)
+        for name in ("experiment", "split"):
+            if not getattr(self, name):
+                msg = f"Case {self.case}: column {name!r} is empty; every case needs one."
+                raise ManifestError(msg)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An ordered list of cases.
+
+    Attributes
+    ----------
+    cases
+        The cases, names unique.
+    root
+        Folder that the paths in the file are relative to; no path may leave it.
+    path
+        The file it was read from or written to, if any.
+    seen_experiments
+        Experiments with cases in split ``"train"`` of the *full* manifest; a selection keeps them.
+    """
+
+    cases: tuple[Case, ...]
+    root: Path
+    path: Path | None = None
+    seen_experiments: frozenset[str] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cases", tuple(self.cases))
+        twice = [name for name, n in Counter(c.case for c in self.cases).items() if n > 1]
+        if twice:
+            msg = f"Duplicate case names: {', '.join(twice[:5])}; every case needs its own name."
+            raise ManifestError(msg)
+        if self.seen_experiments is None:
+            seen = frozenset(c.experiment for c in self.cases if c.split == TRAIN_SPLIT)
+            object.__setattr__(self, "seen_experiments", seen)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @classmethod
+    def read(
+        cls, path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
+    ) -> Manifest:
+        """Read a manifest CSV (UTF-8, comma, one header line).
+
+        Parameters
+        ----------
+        path
+            The CSV. Columns `REQUIRED_COLUMNS` must be there; ``label``, ``modality`` and
+            ``sha256`` may be empty in a row. `OPTIONAL_COLUMNS` may be there; all others are kept
+            in `Case.extra`. Without a ``modality_source`` column every modality counts as given.
+        root
+            Folder that image and label paths are relative to; the CSV's own folder by default.
+
+        Raises
+        ------
+        ManifestError
+            If the file is absent or no CSV, columns are missing, a case name repeats or has other
+            characters, a path is absolute or leaves the root (also by a symbolic link), or a
+            modality, hash or source is not valid. The message names the line.
+        """
+        path = Path(path)
+        root = Path(path.parent if root is None else root).resolve()
+        if not path.is_file():
+            msg = f"{path}: no such manifest."
+            raise ManifestError(msg)
+        cases = []
+        seen: set[str] = set()
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = csv.DictReader(file, strict=True)
+                _check_columns(rows.fieldnames, path)
+                for row in rows:
+                    case = _case_from_row(row, root, f"{path}, line {rows.line_num}")
+                    cases.append(case)
+                    if row.get("seen") == "true":
+                        seen.add(case.experiment)
+        except (UnicodeDecodeError, csv.Error) as error:
+            msg = f"{path}: not a readable CSV in UTF-8 ({error})."
+            raise ManifestError(msg) from error
+        trained = frozenset(c.experiment for c in cases if c.split == TRAIN_SPLIT)
+        return cls(tuple(cases), root, path, trained | seen)
+
+    def write(self, path: str | os.PathLike[str]) -> Manifest:
+        """Write the manifest as CSV, atomically, and return it with its new path.
+
+        Paths are written relative to `root`. A case whose files lie outside the root gets absolute
+        paths: a record of what was used, which `read` will refuse. The column ``seen`` is written
+        too, so that a selection without its training cases can be read back without losing it.
+        """
+        path = Path(path)
+        extra = dict.fromkeys(name for c in self.cases for name, _ in c.extra if name != "seen")
+        columns = [*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, "seen", *extra]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self._row(case) for case in self.cases)
+        return replace(self, path=path)
+
+    def select(
+        self,
+        splits: Iterable[str] | None = None,
+        modalities: Iterable[str] | None = None,
+        experiments: Iterable[str] | None = None,
+        limit: int | None = None,
+        per_experiment: int | None = None,
+    ) -> Manifest:
+        """Keep the cases that match every given filter, in manifest order.
+
+        Parameters
+        ----------
+        splits, modalities, experiments
+            Values to keep; None keeps all, ``""`` keeps cases without modality. A value that occurs
+            nowhere is an error.
+        limit
+            Keep at most this many, taken in turn from each modality so that a smoke run meets all
+            of them; within a modality the first ones of the manifest.
+        per_experiment
+            Keep at most this many of each modality and experiment, the first ones.
+
+        Raises
+        ------
+        ManifestError
+            If a filter value occurs nowhere, or nothing is left.
+        ValueError
+            If `limit` or `per_experiment` is below 1.
+        """
+        kept = list(self.cases)
+        for name, wanted in (
+            ("split", splits),
+            ("modality", modalities),
+            ("experiment", experiments),
+        ):
+            if wanted is None:
+                continue
+            values = [wanted] if isinstance(wanted, str) else list(wanted)
+            self._check_filter(name, values)
+            kept = [case for case in kept if (getattr(case, name) or "") in values]
+        if not kept:
+            msg = (
+                f"No case is left of {len(self)} with splits={splits}, modalities={modalities}, "
+                f"experiments={experiments}; widen the selection."
+            )
+            raise ManifestError(msg)
+        return replace(self, cases=tuple(_limited(_first_of_each(kept, per_experiment), limit)))
+
+    def seen(self, case: Case | str) -> bool:
+        """Whether the experiment of a case has training cases in the full manifest."""
+        found = self[case] if isinstance(case, str) else case
+        return found.experiment in (self.seen_experiments or ())
+
+    def __getitem__(self, name: str) -> Case:
+        for case in self.cases:
+            if case.case == name:
+                return case
+        near = get_close_matches(name, [c.case for c in self.cases], n=3)
+        msg = f"No case {name!r} in the manifest" + (f"; near: {', '.join(near)}." if near else ".")
+        raise ManifestError(msg)
+
+    def frame(self) -> pd.DataFrame:
+        """Give one row a case: `Case` without `extra`, and ``seen``. What is None is missing."""
+        columns = [
+            "case", "image", "label", "modality", "modality_source", "experiment", "split",
+            "seen", "sha256", "licence", "source",
+        ]  # fmt: skip
+        rows = [
+            {**{name: getattr(case, name, None) for name in columns}, "seen": self.seen(case)}
+            for case in self.cases
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    def _row(self, case: Case) -> dict[str, str]:
+        return {
+            **dict(case.extra),
+            "case": case.case,
+            "image": self._relative(case.image),
+            "label": self._relative(case.label) if case.label else "",
+            "modality": case.modality or "",
+            "experiment": case.experiment,
+            "split": case.split,
+            "sha256": case.sha256,
+            "modality_source": case.modality_source,
+            "licence": case.licence,
+            "source": case.source,
+            "seen": str(self.seen(case)).lower(),
+        }
+
+    def _relative(self, path: Path) -> str:
+        for base, target in ((self.root, path), (self.root.resolve(), path.resolve())):
+            if target.is_relative_to(base) and ".." not in target.parts:
+                return target.relative_to(base).as_posix()
+        return path.resolve().as_posix()
+
+    def _check_filter(self, name: str, values: Sequence[str]) -> None:
+        have = sorted({getattr(case, name) or "" for case in self.cases})
+        unknown = [value for value in values if value not in have]
+        if unknown:
+            msg = (
+                f"No case has {name} {', '.join(map(repr, unknown))}; the manifest has "
+                f"{', '.join(map(repr, have))}."
+            )
+            raise ManifestError(msg)
+
+
+def resolve_inside(root: Path, relative: str) -> Path:
+    """Join a relative path to a root and refuse every way out of it.
+
+    Raises
+    ------
+    ManifestError
+        If the path is absolute (on any system), climbs out by ``..``, or leads out through a
+        symbolic link.
+    """
+    windows = PureWindowsPath(relative)
+    if PurePosixPath(relative).is_absolute() or windows.drive or windows.root:
+        msg = f"Path {relative!r} is absolute; paths are relative to the manifest's root."
+        raise ManifestError(msg)
+    if not (root / relative).resolve().is_relative_to(root.resolve()):
+        msg = f"Path {relative!r} leads out of the root {root}; move the file inside."
+        raise ManifestError(msg)
+    return root / relative
+
+
+def _check_columns(names: Sequence[str] | None, path: Path) -> None:
+    missing = [name for name in REQUIRED_COLUMNS if name not in (names or ())]
+    if missing:
+        msg = (
+            f"{path}: missing columns {', '.join(missing)}; a manifest needs "
+            f"{', '.join(REQUIRED_COLUMNS)} and has {', '.join(names or ()) or 'none'}."
+        )
+        raise ManifestError(msg)
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        msg = f"{path}: columns {', '.join(twice)} occur more than once."
+        raise ManifestError(msg)
+
+
+def _case_from_row(row: dict[str, str], root: Path, where: str) -> Case:
+    if None in row or None in row.values():
+        msg = f"{where}: the number of fields differs from the header; quote fields with commas."
+        raise ManifestError(msg)
+    row = {name: value.strip() for name, value in row.items()}
+    if not row["image"]:
+        msg = f"{where}: column 'image' is empty; every case needs an image."
+        raise ManifestError(msg)
+    known = {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, "seen"}
+    modality = row["modality"] or None
+    given = "given" if modality else ""
+    try:
+        return Case(
+            case=row["case"],
+            image=resolve_inside(root, row["image"]),
+            label=resolve_inside(root, row["label"]) if row["label"] else None,
+            modality=modality,
+            modality_source=row.get("modality_source", given) or given,
+            experiment=row["experiment"],
+            split=row["split"],
+            sha256=row["sha256"].lower(),
+            licence=row.get("licence", ""),
+            source=row.get("source", ""),
+            extra=tuple((name, value) for name, value in row.items() if name not in known),
+        )
+    except ManifestError as error:
+        msg = f"{where}: {error}"
+        raise ManifestError(msg) from error
+
+
+def _modality_hint(case: Case) -> str:
+    by_lower = {name.lower(): name for name in MODALITIES}
+    near = get_close_matches((case.modality or "").lower(), list(by_lower), n=1, cutoff=0.5)
+    valid = f"valid are {', '.join(MODALITIES)}, or empty if unknown."
+    return f"did you mean {by_lower[near[0]]!r}? {valid}" if near else valid
+
+
+def _first_of_each(cases: list[Case], count: int | None) -> list[Case]:
+    if count is None:
+        return cases
+    if count < 1:
+        msg = f"per_experiment must be at least 1, not {count}."
+        raise ValueError(msg)
+    met: Counter[tuple[str | None, str]] = Counter()
+    kept = []
+    for case in cases:
+        met[case.modality, case.experiment] += 1
+        if met[case.modality, case.experiment] <= count:
+            kept.append(case)
+    return kept
+
+
+def _limited(cases: list[Case], limit: int | None) -> list[Case]:
+    if limit is None:
+        return cases
+    if limit < 1:
+        msg = f"limit must be at least 1, not {limit}."
+        raise ValueError(msg)
+    groups: dict[str | None, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.modality, []).append(case)
+    turns = [case for turn in zip_longest(*groups.values()) for case in turn if case is not None]
+    chosen = {case.case for case in turns[:limit]}
+    return [case for case in cases if case.case in chosen]

@@ -1,0 +1,74 @@
+"""What each process of a method does: die with its parent, be seeded, name its failures."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import random
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+from cellharness.data.images import ImageError, UnsupportedImageError
+from cellharness.errors import UsageError
+from cellharness.methods.base import MissingPredictionError, UnsupportedCaseError
+
+# How torch words it where it raises a plain RuntimeError: on the CPU, by the driver, by cuBLAS.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def status_of(error: BaseException) -> str:
+    """Name the status for what a case raised."""
+    if isinstance(error, MissingPredictionError):
+        return "missing"
+    if isinstance(error, UnsupportedCaseError | UnsupportedImageError):
+        return "unsupported"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "oom"
+    if isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY):
+        return "oom"
+    return "error"
+
+
+def describe(error: BaseException) -> str:
+    """One or two lines for the ledger: what was raised, and where unless the user caused it."""
+    text = f"{type(error).__name__}: {error}".strip()
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"no space left on the device of '{error.filename}'"
+    if isinstance(error, ImageError | MissingPredictionError | UnsupportedCaseError | UsageError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" (in {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{text[:500]}{where}"
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and, where a method has loaded it, torch."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - wrapped libraries draw from the legacy generator
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this process when the coordinator is killed; elsewhere the pipe closes."""
+    try:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    except (OSError, AttributeError):
+        return
+
+
+def die_first() -> None:
+    """Have Linux end this process, and not the coordinator, when memory runs out."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")

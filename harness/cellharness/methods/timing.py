@@ -1,0 +1,64 @@
+"""Seconds by named phase."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from cellharness.vocabulary import PHASES
+
+
+class PhaseTimer:
+    """Add up wall-clock seconds by phase.
+
+    Phases may nest: the time of an inner phase is taken from the outer one, so the
+    phases of a case never add up to more than its wall-clock time.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Seconds spent in each phase so far.
+    synchronise : callable or None
+        Called at both ends of a phase; on a GPU it must wait for the device, since
+        kernels are queued and a clock read without it measures the queueing only.
+
+    Examples
+    --------
+    >>> timer = PhaseTimer()
+    >>> with timer.phase("read"):
+    ...     pass
+    >>> list(timer.seconds)
+    ['read']
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.synchronise: Callable[[], None] | None = None
+        self._inner: list[float] = []
+
+    def _now(self) -> float:
+        if self.synchronise is not None:
+            self.synchronise()
+        return time.perf_counter()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time the block under ``name``, one of :data:`cellharness.vocabulary.PHASES`."""
+        if name not in PHASES:
+            msg = f"unknown phase '{name}'; valid: {', '.join(PHASES)}"
+            raise ValueError(msg)
+        self._inner.append(0.0)
+        start = self._now()
+        try:
+            yield
+        finally:
+            spent = self._now() - start
+            own = spent - self._inner.pop()
+            self.seconds[name] = self.seconds.get(name, 0.0) + own
+            if self._inner:
+                self._inner[-1] += spent
+
+    def reset(self) -> None:
+        """Forget all phases; call it between cases."""
+        self.seconds = {}

@@ -1,0 +1,16 @@
+"""Scores of several runs or programs side by side, for ``cellharness compare``."""
+
+from __future__ import annotations
+
+from cellharness.report.comparing.combine import Combined, combine
+from cellharness.report.comparing.sources import Selection, SourceError, read_source
+from cellharness.report.comparing.tables import comparison_tables
+
+__all__ = [
+    "Combined",
+    "Selection",
+    "SourceError",
+    "combine",
+    "comparison_tables",
+    "read_source",
+]

@@ -1,0 +1,198 @@
+"""Score tables of every kind that users have, read into one form."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cellharness.errors import UsageError
+from cellharness.statistics.side_by_side import LARGER_IS_BETTER
+
+#: Columns of what `read_source` returns.
+COLUMNS = ("method", "case", "modality", "status", "value", "n_true")
+
+#: Metrics that can be compared: those of which more is better.
+METRICS = tuple(name for name, larger in LARGER_IS_BETTER.items() if larger)
+
+# The official script's columns, as this package names them.
+_OFFICIAL = {"F1": "f1", "true_num": "n_true", "precision": "precision", "recall": "recall",
+             "dice": "dice"}  # fmt: skip
+_OFFICIAL_NAME = re.compile(r"(?P<name>.+)-(?P<threshold>[01](\.\d+)?)")
+_CASE = re.compile(r"(?P<case>.+?)(_label)?\.(tiff?|png|npy|npz|jpe?g|bmp)", re.IGNORECASE)
+_FORMS = (
+    "a run directory or its scores.csv; what `cellharness score` writes (case, threshold, f1); the "
+    "official script's CSV (names, F1); or any CSV with the columns case and f1"
+)
+
+
+class SourceError(UsageError):
+    """Scores that cannot be read or compared; the message names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which scores of a table are compared.
+
+    Attributes
+    ----------
+    metric : str
+        One of `METRICS`.
+    threshold : float
+        IoU; tables that do not say theirs are taken as they are.
+    profile : str
+        Of run directories, ``strict`` or ``challenge``.
+    """
+
+    metric: str = "f1"
+    threshold: float = 0.5
+    profile: str = "strict"
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            msg = f"unknown metric '{self.metric}'; valid: {', '.join(METRICS)}"
+            raise SourceError(msg)
+
+
+def read_source(path: Path, selection: Selection) -> pd.DataFrame:
+    """Read scores of one or more methods.
+
+    Parameters
+    ----------
+    path : Path
+        A run directory, or a CSV in one of the forms that the error message lists.
+    selection : Selection
+        What to take from it.
+
+    Returns
+    -------
+    DataFrame
+        Columns `COLUMNS`, one row a method and case: ``modality`` and ``status`` are "" where the
+        table has none, ``value`` is NaN for a case without a score, ``n_true`` NaN where unknown.
+
+    Raises
+    ------
+    SourceError
+        No such file, no form that is known, nothing at the metric, threshold or profile, a case
+        that occurs twice or has no name, or a value that is no number from 0 to 1.
+    """
+    file, labels = path, {}
+    if path.is_dir():
+        file = path / "scores.csv"
+        if not file.is_file():
+            msg = f"'{path}' holds no scores.csv; give a finished run directory, or a CSV of scores"
+            raise SourceError(msg)
+        labels = _labels(path / "run.json")
+    table = _read_csv(file)
+    if "names" in table.columns and "F1" in table.columns:
+        found = _official(table, file, selection)
+    elif "case" in table.columns and selection.metric in table.columns:
+        found = _own(table, file, selection)
+    else:
+        msg = f"'{file}' has the columns {', '.join(map(str, table.columns))}; read are {_FORMS}"
+        raise SourceError(msg)
+    twice = found[found.duplicated(["method", "case"])]
+    if not twice.empty:
+        first = twice.iloc[0]
+        msg = f"'{file}' has case '{first['case']}' of '{first['method']}' more than once"
+        raise SourceError(msg)
+    return found.assign(method=found["method"].map(lambda name: labels.get(name, name)))
+
+
+def _read_csv(file: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(file, dtype={"case": str, "names": str, "method": str})
+    except FileNotFoundError:
+        msg = f"no file or run directory '{file}'; read are {_FORMS}"
+        raise SourceError(msg) from None
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        msg = f"cannot read '{file}' as CSV: {error}"
+        raise SourceError(msg) from error
+    if table.empty:
+        msg = f"'{file}' has no rows"
+        raise SourceError(msg)
+    return table
+
+
+def _labels(head: Path) -> dict[str, str]:
+    """How a run spells its methods; names that two methods share are not used."""
+    try:
+        methods = json.loads(head.read_text(encoding="utf-8"))["methods"]
+        labels = {str(each["name"]): str(each["label"]) for each in methods}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return labels if len(set(labels.values())) == len(labels) else {}
+
+
+def _official(table: pd.DataFrame, file: Path, selection: Selection) -> pd.DataFrame:
+    """Columns of the challenge's ``compute_metric.py``, one file a threshold."""
+    named = _OFFICIAL_NAME.fullmatch(file.stem)
+    if named and float(named["threshold"]) != selection.threshold:
+        msg = (
+            f"'{file}' holds scores at IoU {named['threshold']} by its name, and "
+            f"{selection.threshold:g} is asked for; choose with --threshold, or give the other file"
+        )
+        raise SourceError(msg)
+    table = table.rename(columns=_OFFICIAL)
+    if selection.metric not in table.columns:
+        msg = f"'{file}' has no {selection.metric}; it has {', '.join(_OFFICIAL.values())}"
+        raise SourceError(msg)
+    table["case"] = table["names"].map(_case_of, na_action="ignore")
+    return _formed(table, named["name"] if named else file.stem, file, selection)
+
+
+def _own(table: pd.DataFrame, file: Path, selection: Selection) -> pd.DataFrame:
+    for column, wanted in (("profile", selection.profile), ("threshold", selection.threshold)):
+        if column not in table.columns:
+            continue
+        kept = table[table[column] == wanted]
+        if kept.empty:
+            there = ", ".join(str(value) for value in table[column].unique())
+            msg = f"'{file}' has no scores of {column} {wanted}; it has {there}"
+            raise SourceError(msg)
+        table = kept
+    return _formed(table, file.stem, file, selection)
+
+
+def _formed(table: pd.DataFrame, name: str, file: Path, selection: Selection) -> pd.DataFrame:
+    nameless = int(table["case"].isna().sum())
+    if nameless:
+        msg = f"'{file}' has no name of a case in {nameless} of {len(table)} rows; fill them in"
+        raise SourceError(msg)
+    given = table[selection.metric]
+    values = pd.to_numeric(given, errors="coerce")
+    # A case without a score is an empty field; anything else that is no score is a mistake.
+    wrong = (values.isna() & given.notna()) | (values < 0) | (values > 1)
+    if wrong.any():
+        first = table[wrong].iloc[0]
+        msg = (
+            f"'{file}' has {selection.metric} '{first[selection.metric]}' for case "
+            f"'{first['case']}'; valid are numbers from 0 to 1, or nothing where there is no score"
+        )
+        raise SourceError(msg)
+    formed = pd.DataFrame(
+        {
+            "method": table["method"] if "method" in table.columns else name,
+            "case": table["case"].astype(str),
+            "modality": table["modality"].fillna("") if "modality" in table.columns else "",
+            "status": table["status"].fillna("") if "status" in table.columns else "",
+            "value": values.astype(float),
+            "n_true": pd.to_numeric(table.get("n_true", float("nan")), errors="coerce"),
+        }
+    )
+    return formed.reset_index(drop=True)[list(COLUMNS)]
+
+
+def _case_of(name: str) -> str:
+    """Case of a label image's file name.
+
+    Examples
+    --------
+    >>> _case_of("cell_00001_label.tiff"), _case_of("cell_00001.png"), _case_of("cell_00001")
+    ('cell_00001', 'cell_00001', 'cell_00001')
+    """
+    matched = _CASE.fullmatch(str(name))
+    return matched["case"] if matched else str(name)

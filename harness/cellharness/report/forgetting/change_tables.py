@@ -1,0 +1,231 @@
+"""Tables of what changed: by modality and experiment, over epochs, at other thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from cellharness.report.forgetting.findings import Findings
+from cellharness.report.forgetting.look import worth_showing
+from cellharness.report.forgetting.study import Study
+from cellharness.report.forgetting.writing import (
+    change_with_ends,
+    loss_with_ends,
+    p_value,
+    share_with_ends,
+)
+from cellharness.report.records import Record, by_key, group_title, records
+from cellharness.report.rendering import Row, Table
+from cellharness.report.wording import NOTHING, number, signed
+from cellharness.statistics import ALL
+from cellharness.statistics.paired import NO_PAIRS
+from cellharness.statistics.staged_scores import SEEN, UNSEEN
+
+_PARTS = (UNSEEN, SEEN)
+_FIELDS = ("n", "Before", "After", "Change (95 % interval)", "p", "Verdict")
+
+Colours = Mapping[str, str]
+
+
+def change_table(study: Study, findings: Findings, colours: Colours) -> Table:
+    """Give the numbers behind the heat map: mean change by remedy, modality and part."""
+    changes = findings.changes
+    found = by_key(changes[changes["level"] != "experiment"], "remedy", "modality", "seen")
+    rows = []
+    for group in worth_showing(study.modalities):
+        rows.append(Row((group_title(group),), heading=True))
+        for name in findings.trained:
+            cells = [study.labels[name], str(findings.stages[name])]
+            for part in _PARTS:
+                cells += _cells(found[name, group, part])
+            rows.append(Row(tuple(cells), colour=colours[name]))
+    return Table(
+        name="change",
+        title="Mean F1 before and after, unseen and seen experiments",
+        header=("Weights", "Epoch", *(_FIELDS * 2)),
+        rows=tuple(rows),
+        frame=labelled(study, changes),
+        spans=(("", 2), ("Unseen experiments", 6), ("Seen experiments", 6)),
+        text=frozenset({0, 7, 13}),
+        notes=(
+            "Cases are paired. p, Wilcoxon's signed-rank test, two-sided, Holm-corrected over the "
+            f"weights and modalities of a level and part. {_intervals(changes)} Verdict: a loss or "
+            "a gain where corrected p, test, mean and interval agree. The csv has medians, "
+            "one-sided p and experiments as well.",
+        ),
+    )
+
+
+def experiment_change_table(study: Study, findings: Findings, colours: Colours) -> Table | None:
+    """List the changes by experiment; None where there is one experiment or none is named."""
+    changes = findings.changes[findings.changes["level"] == "experiment"]
+    places = changes[["modality", "experiment", "seen"]].drop_duplicates()
+    if len(places) < 2:
+        return None
+    found = by_key(changes, "remedy", "modality", "experiment", "seen")
+    rows = []
+    for place in records(places):
+        key = (place["modality"], place["experiment"], place["seen"])
+        name = f"{place['modality']}, {place['experiment'] or 'unnamed'} ({place['seen']})"
+        rows.append(Row((name,), heading=True))
+        for remedy in findings.trained:
+            cells = (study.labels[remedy], *_cells(found[remedy, *key]))
+            rows.append(Row(cells, colour=colours[remedy]))
+    return Table(
+        name="change_by_experiment",
+        title="Mean F1 before and after, by experiment",
+        header=("Weights", *_FIELDS),
+        rows=tuple(rows),
+        frame=labelled(study, changes),
+        text=frozenset({0, 6}),
+    )
+
+
+def measure_table(study: Study, findings: Findings, colours: Colours) -> Table | None:
+    """Give the published measures, averaged over the modalities of unseen experiments."""
+    if not findings.has(UNSEEN):
+        return None
+    transfer = by_key(_averages(findings.transfer), "remedy")
+    forgot = by_key(_averages(findings.forgetting), "remedy")
+    kept = by_key(
+        findings.retention[
+            (findings.retention["modality"] == ALL) & (findings.retention["seen"] == UNSEEN)
+        ],
+        "remedy",
+    )
+    rows = []
+    for name in findings.trained:
+        one, two, three = transfer[name,], forgot[name,], kept[name,]
+        rows.append(
+            Row(
+                (
+                    study.labels[name],
+                    change_with_ends(one | _ends(one), "backward_transfer", "transfer"),
+                    loss_with_ends(two, "initial_minus_last", "initial"),
+                    loss_with_ends(two, "max_minus_last", "max"),
+                    f"{three['kept']} of {three['kept'] + three['lost']}: "
+                    + share_with_ends(three, "retention", "low", "high"),
+                ),
+                colour=colours[name],
+            )
+        )
+    frame = findings.transfer.merge(
+        findings.forgetting,
+        on=["remedy", "stage", "protocol", "before_protocol", "statistic", "seen", "modality",
+            "experiment"],
+        suffixes=("_transfer", "_forgetting"),
+    )  # fmt: skip
+    tasks = int(_averages(findings.transfer)["tasks"].max())
+    least = findings.retention["correct_from"].iloc[0]
+    return Table(
+        name="forgetting_measures",
+        title="Published measures of forgetting, unseen experiments",
+        header=("Weights", "Backward transfer", "First − last", "Best − last", "Cases kept"),
+        rows=tuple(rows),
+        frame=labelled(study, frame),
+        spans=(("", 2), ("Forgetting", 2), ("Retention", 1)),
+        notes=(
+            f"Of mean F1, {_averaged(tasks)}: backward transfer of Lopez-Paz & Ranzato 2017; "
+            "forgetting from the start, as avalanche has it, and from the best epoch before "
+            "the last, of Chaudhry et al. 2018, which overstates where cases are few and epochs "
+            f"many. Retention, share of the cases with F1 ≥ {least:g} before that stay so "
+            "(Clopper–Pearson interval).",
+        ),
+    )  # fmt: skip
+
+
+def curve_table(study: Study, findings: Findings, colours: Colours) -> Table:
+    """Give mean F1 and its change at every epoch, over all cases of a part."""
+    curves = findings.curves
+    rows = []
+    for part in (p for p in _PARTS if findings.has(p)):
+        rows.append(Row((f"{part.capitalize()} experiments",), heading=True))
+        here = curves[(curves["modality"] == ALL) & (curves["seen"] == part)]
+        for name in findings.trained:
+            for row in records(here[here["remedy"] == name]):
+                counts = (str(row["stage"]), str(row["n"]))
+                levels = (number(row["mean"]), number(row["median"]))
+                change = change_with_ends(row, "change", "change")
+                cells = (study.labels[name], *counts, *levels, change)
+                rows.append(Row(cells, colour=colours[name]))
+    return Table(
+        name="curves",
+        title="F1 over the epochs",
+        header=("Weights", "Epoch", "n", "Mean F1", "Median F1", "Mean change since epoch 0"),
+        rows=tuple(rows),
+        frame=labelled(study, curves),
+        notes=("All cases of a part; the csv has modalities and intervals as well.",),
+    )
+
+
+def threshold_table(study: Study, findings: Findings, colours: Colours) -> Table | None:
+    """Repeat the mean change at every IoU threshold; None where only one was scored."""
+    frame = findings.thresholds
+    levels = sorted(frame["threshold"].unique())
+    if len(levels) < 2:
+        return None
+    found = by_key(frame, "remedy", "seen", "threshold")
+    rows = []
+    for part in (p for p in _PARTS if findings.has(p)):
+        rows.append(Row((f"{part.capitalize()} experiments",), heading=True))
+        for name in dict.fromkeys(frame["remedy"]):
+            cells = [study.labels[name]]
+            for level in levels:
+                row = found[name, part, level]
+                mark = "*" if row["verdict"] in ("loss", "gain") else ""
+                cells.append(signed(row["mean_change"]) + mark)
+            rows.append(Row(tuple(cells), colour=colours[name]))
+    return Table(
+        name="thresholds",
+        title="Mean change of F1 at other IoU thresholds",
+        header=("Weights", *(f"IoU ≥ {level:g}" for level in levels)),
+        rows=tuple(rows),
+        frame=labelled(study, frame),
+        notes=(
+            "*, verdict loss or gain; Holm-corrected over the weights shown, at each threshold for "
+            "itself.",
+        ),
+    )
+
+
+def labelled(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    """Put the name in print beside that of a remedy."""
+    if "remedy" not in frame:
+        return frame
+    frame = frame.copy()
+    at = list(frame.columns).index("remedy") + 1
+    frame.insert(at, "label", [study.labels[name] for name in frame["remedy"]])
+    return frame
+
+
+def _cells(row: Record) -> list[str]:
+    if row["verdict"] == NO_PAIRS:
+        return ["0", *[NOTHING] * 5]
+    return [
+        f"{row['n']:,}", number(row["mean_before"]), number(row["mean_after"]),
+        change_with_ends(row, "mean_change", "mean"), p_value(row["p_two_sided_holm"]),
+        row["verdict"],
+    ]  # fmt: skip
+
+
+def _averages(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[(frame["modality"] == ALL) & (frame["experiment"] == ALL)]
+
+
+def _averaged(modalities: int) -> str:
+    if modalities == 1:
+        return "of one modality"
+    return f"the average of {modalities} modalities, each weighing the same"
+
+
+def _ends(row: Record) -> Record:
+    return {"transfer_low": row["low"], "transfer_high": row["high"]}
+
+
+def _intervals(frame: pd.DataFrame) -> str:
+    row = frame.iloc[0]
+    return (
+        f"Interval, {100 * row['confidence']:g} %, percentile bootstrap over cases "
+        f"({row['samples']:,} samples, seed {row['seed']})."
+    )

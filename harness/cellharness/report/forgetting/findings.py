@@ -1,0 +1,295 @@
+"""Every measure of a study, taken once; None where its scores cannot give it, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cellharness.report.forgetting.study import BEFORE, Study, placed
+from cellharness.report.loading import ReportError
+from cellharness.report.records import Record, by_key, records
+from cellharness.statistics import ALL
+from cellharness.statistics.change import change
+from cellharness.statistics.decomposition import decompose
+from cellharness.statistics.forgetting import accuracy_frame, backward_transfer, forgetting
+from cellharness.statistics.learning_curves import curves
+from cellharness.statistics.plasticity import (
+    COMPARABLE,
+    LOWER,
+    OPEN,
+    compare_with_plain,
+    stability_plasticity,
+)
+from cellharness.statistics.retention import retention
+from cellharness.statistics.staged_scores import SEEN, UNSEEN, StagedScores
+from cellharness.vocabulary import PRETRAINED
+
+#: How the remedy beside plain fine-tuning is chosen, in words.
+BEST_RULE = (
+    "the remedy that keeps most on unseen experiments, on average over their cases, of those whose "
+    "gain on seen experiments is comparable; where there is none, of those whose gain is not shown "
+    "to be lower; else of all"
+)
+
+
+@dataclass(frozen=True)
+class Causes:
+    """What the way of evaluating explains of the loss of one training.
+
+    Attributes
+    ----------
+    split, median_split
+        From `decompose`, on means and on medians.
+    protocol
+        The alternative that figures and sentences speak of.
+    accuracy
+        Mean F1 before (stage 0) and after under each protocol: ``protocol, stage, modality, seen,
+        n, mean, mean_low, mean_high``; without interval where one of the two was not scored.
+    """
+
+    split: pd.DataFrame | None
+    median_split: pd.DataFrame | None
+    protocol: str
+    accuracy: pd.DataFrame
+
+    @property
+    def can_be_split(self) -> bool:
+        """Whether a loss on unseen experiments was taken apart for at least one case."""
+        split = self.split
+        return split is not None and bool(split.loc[split["seen"] == UNSEEN, "n"].gt(0).any())
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The measures of a study under its main protocol.
+
+    Attributes
+    ----------
+    table
+        All scores.
+    subject
+        The training that single-training figures show: plain fine-tuning, or the first with
+        scores where it has none.
+    best
+        The remedy beside it, see `BEST_RULE`; None where there is none.
+    stages
+        Last scored epoch by remedy.
+    changes, curves, plane, retention, transfer, forgetting
+        From the functions of `cellharness.statistics` of these names (``plane``:
+        `stability_plasticity`; ``transfer``: `backward_transfer`).
+    comparison, comparison_own
+        From `compare_with_plain`; the second without the unseen cases of experiments that a
+        remedy met again, None where none did.
+    thresholds
+        ``threshold`` and the overall rows of `change` of subject and best at every threshold.
+    causes
+        What the protocol explains.
+    notes
+        Why a measure is not there, by section.
+    """
+
+    table: StagedScores
+    subject: str
+    best: str | None
+    stages: Mapping[str, int]
+    changes: pd.DataFrame
+    curves: pd.DataFrame
+    plane: pd.DataFrame
+    retention: pd.DataFrame
+    transfer: pd.DataFrame
+    forgetting: pd.DataFrame
+    comparison: pd.DataFrame | None
+    comparison_own: pd.DataFrame | None
+    thresholds: pd.DataFrame
+    causes: Causes
+    notes: Mapping[str, str]
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Remedies with scores after training, in the order of the study."""
+        return tuple(self.stages)
+
+    def has(self, part: str) -> bool:
+        """Whether any case of a part was scored before and after."""
+        rows = self.changes[(self.changes["level"] == "overall") & (self.changes["seen"] == part)]
+        return bool(rows["n"].gt(0).any())
+
+    def cases(self, modality: str, part: str) -> int:
+        """How many cases of a group were scored before and after, at most."""
+        rows = self.changes[
+            (self.changes["level"] != "experiment")
+            & (self.changes["modality"] == modality)
+            & (self.changes["seen"] == part)
+        ]
+        return int(rows["n"].max()) if len(rows) else 0
+
+    @property
+    def met_again(self) -> Mapping[str, Record]:
+        """Rows of `comparison_own` over all cases, of remedies that met unseen ones again."""
+        own, whole = self.comparison_own, self.comparison
+        if own is None or whole is None:
+            return {}
+        before = by_key(whole[whole["modality"] == ALL], "remedy")
+        found = records(own[own["modality"] == ALL])
+        return {
+            row["remedy"]: row
+            for row in found
+            if row["n_unseen"] < before[row["remedy"],]["n_unseen"]
+        }
+
+
+def measure(study: Study) -> Findings:
+    """Take every measure of a study.
+
+    Raises
+    ------
+    ReportError
+        Under the main protocol there are no scores before, or none after, any training.
+    """
+    table, main = study.staged(), study.plan.main
+    stages = {name: table.stages(name, main) for name in study.remedies}
+    trained = {name: found[-1] for name, found in stages.items() if found}
+    _check_whole(study, table, trained)
+    notes: dict[str, str] = {}
+    plain = study.plan.plain
+    comparison = own = None
+    if plain not in trained:
+        notes["comparison"] = (
+            f"{study.labels[plain]} has no scores after training, so no remedy can be set beside it"
+        )
+    elif len(trained) == 1:
+        notes["comparison"] = "There is no remedy with scores beside plain fine-tuning"
+    else:
+        comparison = compare_with_plain(table, plain, main)
+        own = _without_replayed(study, plain)
+    subject = plain if plain in trained else next(iter(trained))
+    best = None if comparison is None else _best(comparison)
+    causes = _causes(study, table, subject, notes)
+    return Findings(
+        table=table,
+        subject=subject,
+        best=best,
+        stages=trained,
+        changes=change(table, main),
+        curves=curves(table, main),
+        plane=stability_plasticity(table, main),
+        retention=retention(table, main),
+        transfer=backward_transfer(table, main),
+        forgetting=forgetting(table, main),
+        comparison=comparison,
+        comparison_own=own,
+        thresholds=_thresholds(study, [subject, *([best] if best else [])]),
+        causes=causes,
+        notes=notes,
+    )
+
+
+def _check_whole(study: Study, table: StagedScores, trained: Mapping[str, int]) -> None:
+    main, why = study.plan.main, "; ".join(f"{what}: {reason}" for what, reason in study.absent)
+    lacking = next((name for name in trained if table.before(name, main) is None), None)
+    if trained and lacking is None:
+        return
+    what = "after any training" if not trained else f"before the training {lacking!r}"
+    msg = (
+        f"no weights {what} have scores under the main protocol {main!r}; a forgetting report "
+        f"needs scores before and after. {f'Without scores are: {why}' if why else ''}".rstrip()
+    )
+    raise ReportError(msg)
+
+
+def _without_replayed(study: Study, plain: str) -> pd.DataFrame | None:
+    """Compare once more without the unseen cases of experiments that a remedy met again."""
+    scores = study.scores
+    met = {name: set(map(placed, pairs)) for name, pairs in study.plan.replayed.items()}
+    places = zip(scores["modality"], scores["experiment"], strict=True)
+    again = [
+        place in met.get(remedy, ()) for remedy, place in zip(scores["remedy"], places, strict=True)
+    ]
+    gone = pd.Series(again, scores.index) & ~scores["seen"]
+    if not gone.any():
+        return None
+    left = scores.assign(f1=scores["f1"].mask(gone))
+    return compare_with_plain(study.staged(left), plain, study.plan.main)
+
+
+def _best(comparison: pd.DataFrame) -> str | None:
+    rows = comparison[(comparison["modality"] == ALL) & comparison["kept_more"].notna()]
+    for wanted in ((COMPARABLE,), (OPEN,), (LOWER,)):
+        kept = rows[rows["gain"].isin(wanted)]
+        if not kept.empty:
+            return str(kept["remedy"].iloc[int(kept["kept_more"].argmax())])
+    return None
+
+
+def _causes(study: Study, table: StagedScores, subject: str, notes: dict[str, str]) -> Causes:
+    published, stage = study.plan.published, table.stages(subject, study.plan.main)[-1]
+    label, protocols = study.labels[subject], study.protocol_labels
+    scored = [p for p in table.protocols if (subject, p, stage) in table.runs]
+    accuracy = pd.concat([_accuracy(study, subject, stage, p) for p in scored], ignore_index=True)
+    nothing = Causes(None, None, "", accuracy)
+    if published is None:
+        notes["causes"] = "The study names no published protocols, so no loss is taken apart"
+        return nothing
+    others = [p for p in scored if p != published.after]
+    before = table.before(subject, published.before)
+    if published.after not in scored:
+        notes["causes"] = (
+            f"{label} has no scores at epoch {stage} under “{protocols[published.after]}”"
+        )
+    elif before is None:
+        notes["causes"] = (
+            f"The weights before training have no scores under “{protocols[published.before]}”"
+        )
+    elif not others:
+        notes["causes"] = f"{label} was scored at epoch {stage} under one protocol only"
+    else:
+        chosen = study.plan.main if study.plan.main in others else others[0]
+        scores = study.scores
+        only = scores[scores["remedy"].isin([subject, PRETRAINED])]
+        pair = (published.after, published.before, None, {subject: stage})
+        laid_out = study.staged(only)
+        return Causes(
+            split=decompose(laid_out, *pair),
+            median_split=decompose(laid_out, *pair, statistic="median"),
+            protocol=chosen,
+            accuracy=accuracy,
+        )
+    return nothing
+
+
+_ACCURACY = ("protocol", "stage", "modality", "seen", "n", "mean", "mean_low", "mean_high")
+
+
+def _accuracy(study: Study, subject: str, stage: int, protocol: str) -> pd.DataFrame:
+    """Mean F1 before and after under one protocol."""
+    scores = study.scores
+    mine = (scores["remedy"] == subject) & scores["stage"].isin([0, stage])
+    mine |= scores["remedy"] == PRETRAINED
+    table = study.staged(scores[mine & (scores["protocol"] == protocol)])
+    if table.before(subject, protocol) is None:
+        rows = accuracy_frame(table, protocol)
+        rows = rows.assign(mean_low=float("nan"), mean_high=float("nan"))
+    else:
+        rows = curves(table, protocol)
+    return rows.loc[rows["remedy"] == subject, list(_ACCURACY)]
+
+
+def _thresholds(study: Study, remedies: list[str]) -> pd.DataFrame:
+    """Repeat the comparison before and after at every IoU threshold, over all cases of a part."""
+    blocks = []
+    for threshold in sorted(study.run.scores["threshold"].unique()):
+        scores = study.at_threshold(threshold)
+        kept = scores[scores["remedy"].isin([*remedies, PRETRAINED])]
+        rows = change(kept, study.plan.main)
+        rows = rows[(rows["level"] == "overall") & rows["seen"].isin([SEEN, UNSEEN])]
+        blocks.append(rows.assign(threshold=threshold))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def stage_label(study: Study, findings: Findings, remedy: str) -> str:
+    """Name weights in a sentence or a figure: the remedy and its epoch."""
+    if remedy == PRETRAINED:
+        return BEFORE
+    return f"{study.labels[remedy]}, epoch {findings.stages[remedy]}"

@@ -1,0 +1,172 @@
+"""Heat map of the change that each remedy made, by modality, on unseen and on seen experiments."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from cellharness.report.forgetting.findings import Findings
+from cellharness.report.forgetting.look import left_room, worth_showing
+from cellharness.report.forgetting.study import Study
+from cellharness.report.layout import cut, fit_labels
+from cellharness.report.records import Record, by_key
+from cellharness.report.sheet import Sheet
+from cellharness.report.style import GREY, TWO_COLUMNS_MM
+from cellharness.report.wording import absent
+from cellharness.statistics import ALL
+from cellharness.statistics.paired import GAIN, LOSS
+from cellharness.statistics.staged_scores import SEEN, UNSEEN
+
+#: Mark of a change that is proven.
+PROVEN = "*"
+
+_CELL_MM, _LARGEST_CELL_MM = 5.4, 15.0
+_GAP_MM, _BAR_MM, _RIGHT_MM = 4.0, 9.0, 4.0
+_TITLES = {UNSEEN: "Unseen experiments", SEEN: "Seen experiments"}
+_MAP = mpl.colormaps["RdBu"]
+_NO_CELL = "#efefef"
+#: Luminance on which black and white text have the same contrast.
+_EVEN = 0.179
+#: The scale reaches at least this far, so that noise does not look like a result.
+_LEAST_LIMIT = 0.1
+
+
+def heatmap_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
+    """Draw mean changes of F1 as a table of colours with numbers, unseen beside seen experiments.
+
+    Red is a loss, blue a gain, white no change; `PROVEN` marks those whose verdict is one of the
+    two. Rows are the remedies of the study, those without scores among them.
+
+    Parameters
+    ----------
+    study, findings
+        The study and its measures.
+    width_mm : float
+        Printed width; where it is less than two columns the two blocks stand below each other.
+    """
+    changes = findings.changes[findings.changes["level"] != "experiment"]
+    found = by_key(changes, "remedy", "modality", "seen")
+    parts = [part for part in (UNSEEN, SEEN) if findings.has(part)]
+    groups = worth_showing(study.modalities)
+    remedies = list(study.remedies)
+    names = [study.labels[name] for name in remedies]
+    beside = width_mm >= TWO_COLUMNS_MM and len(parts) > 1
+    left = left_room(names, 14.0, 0.4 * width_mm)
+    room = width_mm - left - _RIGHT_MM - (_GAP_MM if beside else 0)
+    cell = min(_LARGEST_CELL_MM, room / (len(groups) * (len(parts) if beside else 1)))
+    heads = fit_labels(["All" if group == ALL else group for group in groups], cell - 0.8)
+    # Turned names are estimated generously, as elsewhere something stands below them.
+    names_mm = heads.height_mm - (4.0 if heads.angle else 0.0)
+    head_mm = 5.0 + names_mm + 2.6
+    block_mm = head_mm + len(remedies) * _CELL_MM
+    blocks = 1 if beside else len(parts)
+    sheet = Sheet(width_mm, 1.0 + blocks * block_mm + (blocks - 1) * 3.0 + _BAR_MM + 1.0)
+    limit = _limit([row for row in found.values() if row["seen"] in parts])
+    for number, part in enumerate(parts):
+        x = left + (number * (len(groups) * cell + _GAP_MM) if beside else 0)
+        y = 1.0 + (0 if beside else number * (block_mm + 3.0))
+        sheet.text(x, y + 2.4, _TITLES[part], va="baseline", fontweight="bold")
+        foot = y + 5.0 + names_mm
+        for column, (group, text) in enumerate(zip(groups, heads.texts, strict=True)):
+            middle = x + (column + 0.5) * cell
+            turned = {"rotation": heads.angle, "rotation_mode": "anchor", "ha": "left"}
+            style = turned if heads.angle else {"ha": "center", "linespacing": 1.1}
+            at = middle - (0.8 if heads.angle else 0)
+            sheet.text(at, foot - 0.8, text, va="baseline", **style)
+            n = findings.cases(group, part)
+            sheet.text(
+                middle, foot + 1.8, f"{n:,}", ha="center", va="baseline", color=GREY, fontsize=6.5
+            )
+        top = y + head_mm
+        if _names_wanted(number, beside=beside):
+            sheet.text(left - 1.2, foot + 1.8, "n", ha="right", va="baseline", color=GREY,
+                       fontsize=6.5)  # fmt: skip
+            for row, name in enumerate(names):
+                at = top + (row + 0.5) * _CELL_MM
+                sheet.text(left - 1.2, at, cut(name, left - 3), ha="right", va="center")
+        ax = sheet.axes(x, top, len(groups) * cell, len(remedies) * _CELL_MM)
+        _frame(ax, len(groups), len(remedies))
+        for row, remedy in enumerate(remedies):
+            if remedy not in findings.trained:
+                _missing_row(ax, row, len(groups))
+                continue
+            for column, group in enumerate(groups):
+                _cell(ax, column, row, found.get((remedy, group, part)), limit)
+    _scale(sheet, left, limit)
+    return sheet.figure
+
+
+def _names_wanted(block: int, *, beside: bool) -> bool:
+    """Whether a block has the names of the remedies to its left."""
+    return block == 0 or not beside
+
+
+def _limit(rows: list[Record]) -> float:
+    """Both ends of the scale, up to the next tenth."""
+    largest = max((abs(r["mean_change"]) for r in rows if not absent(r["mean_change"])), default=0)
+    return max(_LEAST_LIMIT, math.ceil(largest * 10 - 1e-9) / 10)
+
+
+def _frame(ax: Axes, columns: int, rows: int) -> None:
+    ax.set_xlim(0, columns)
+    ax.set_ylim(rows, 0)
+    ax.set_axis_off()
+
+
+def _cell(ax: Axes, column: int, row: int, record: Record | None, limit: float) -> None:
+    known = record is not None and not absent(record["mean_change"])
+    if record is None or not known:
+        _box(ax, column, row, 1, _NO_CELL)
+        ax.text(column + 0.5, row + 0.5, "–", ha="center", va="center", color=GREY, fontsize=6.5)
+        return
+    value = float(record["mean_change"])
+    colour = _MAP(0.5 + 0.5 * value / limit)
+    _box(ax, column, row, 1, colour)
+    mark = PROVEN if record["verdict"] in (LOSS, GAIN) else ""
+    text = f"{value:+.2f}".replace("-", "−")
+    text = "0" if not text.strip("+−0.") else text
+    light = _luminance(colour) > _EVEN
+    ax.text(
+        column + 0.5, row + 0.53, text + mark, ha="center", va="center", fontsize=6.5,
+        color="black" if light else "white", fontweight="bold" if mark else "normal",
+    )  # fmt: skip
+
+
+def _luminance(colour: tuple[float, ...]) -> float:
+    """Relative luminance of an sRGB colour, 0 to 1, as WCAG 2 defines it."""
+    channels = np.array(colour[:3])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def _missing_row(ax: Axes, row: int, columns: int) -> None:
+    _box(ax, 0, row, columns, _NO_CELL)
+    ax.text(
+        columns / 2, row + 0.53, "no scores", ha="center", va="center", color=GREY, fontsize=6.5
+    )
+
+
+def _box(ax: Axes, column: int, row: int, width: int, colour: object) -> None:
+    ax.add_patch(
+        Rectangle((column, row), width, 1, facecolor=colour, edgecolor="white", lw=0.8)  # type: ignore[arg-type]
+    )
+
+
+def _scale(sheet: Sheet, left: float, limit: float) -> None:
+    """Draw the scale under the blocks, with what the mark means beside it."""
+    width = 26.0
+    ax = sheet.axes(left, sheet.height - 8.0, width, 2.0)
+    ax.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=_MAP, extent=(-limit, limit, 0, 1))
+    ax.set_yticks([])
+    ax.set_xticks([-limit, 0, limit], [f"−{limit:g}", "0", f"+{limit:g}"], fontsize=6.5)
+    ax.tick_params(length=1.5, pad=1)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    at = left + width + 4.0
+    sheet.text(at, sheet.height - 7.0, "mean change of F1", va="center", fontsize=6.5)
+    sheet.text(at, sheet.height - 3.6, f"{PROVEN} proven loss or gain", va="center", fontsize=6.5)

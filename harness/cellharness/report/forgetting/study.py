@@ -1,0 +1,229 @@
+"""Read a forgetting study: the run that scored it, and what each of its methods stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellharness.report.forgetting.plan import FILE_NAME, Plan, Remedy, StudyMethod, read_plan
+from cellharness.report.loading import ReportError, RunData, load_run, unique_labels
+from cellharness.report.records import records
+from cellharness.report.wording import listing
+from cellharness.statistics import UNKNOWN_MODALITY
+from cellharness.statistics.staged_scores import COUNTS, StagedScores, read_scores
+from cellharness.vocabulary import PRETRAINED, SEGMENTED
+
+#: How the weights before any training are called in print.
+BEFORE = "Before training"
+
+_KEPT = ("case", "modality", "experiment", "f1", *COUNTS)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A run and its plan.
+
+    Attributes
+    ----------
+    run
+        The run; its methods carry the names that the study gives them.
+    plan
+        Contents of ``study.json``.
+    scores
+        One row a remedy, stage, protocol and case of the main profile and threshold: ``remedy,
+        stage, protocol, case, modality, experiment, seen, f1, tp, n_true, n_pred``.
+    absent
+        Label of what has no scores, and why.
+    teams
+        Those of the plan that are in the score table.
+    """
+
+    run: RunData
+    plan: Plan
+    scores: pd.DataFrame
+    absent: tuple[tuple[str, str], ...]
+    teams: tuple[str, ...]
+
+    @property
+    def remedies(self) -> Mapping[str, Remedy]:
+        """Remedies by name, plain fine-tuning first."""
+        named = {remedy.name: remedy for remedy in self.plan.remedies}
+        return {self.plan.plain: named.pop(self.plan.plain), **named}
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """How remedies, and the weights before any, are called in print."""
+        named = {name: remedy.label for name, remedy in self.remedies.items()}
+        return unique_labels({**named, PRETRAINED: BEFORE})
+
+    @property
+    def protocol_labels(self) -> Mapping[str, str]:
+        """How protocols are called in print."""
+        return unique_labels({protocol.name: protocol.label for protocol in self.plan.protocols})
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Modalities of the scored cases in the report's order."""
+        return self.run.groups[1:]
+
+    def method(self, remedy: str, stage: int, protocol: str) -> str | None:
+        """Name the method of the run that scored some weights under a protocol."""
+        wanted = (remedy, stage, protocol)
+        for entry in self.plan.methods:
+            if (entry.remedy, entry.stage, entry.protocol) == wanted:
+                return entry.method
+        return None
+
+    def staged(self, scores: pd.DataFrame | None = None) -> StagedScores:
+        """Lay out scores, by default `scores`, as the statistics want them."""
+        return read_scores(self.scores if scores is None else scores)
+
+    def at_threshold(self, threshold: float) -> pd.DataFrame:
+        """Return the rows of `scores` at another IoU threshold."""
+        chosen = self.run.scores["profile"] == self.run.profile
+        chosen &= self.run.scores["threshold"] == threshold
+        methods = [entry for entry in self.plan.methods if _key(entry) in self._scored]
+        return _stage(self.run.scores[chosen], methods, self.plan.seen)
+
+    @property
+    def _scored(self) -> set[tuple[Any, ...]]:
+        keys = self.scores[["remedy", "stage", "protocol"]].drop_duplicates()
+        return set(keys.itertuples(index=False, name=None))
+
+
+def placed(pair: tuple[str, str]) -> tuple[str, str]:
+    """Spell a modality and experiment of the plan as the scores do."""
+    modality, experiment = pair
+    return modality or UNKNOWN_MODALITY, experiment
+
+
+def load_study(run_dir: Path) -> Study:
+    """Read a run directory with a ``study.json``.
+
+    Methods without a single mask, as after a training that failed, are no measurement of their
+    weights: they are left out, and named in `Study.absent`. Of others every case counts.
+
+    Parameters
+    ----------
+    run_dir : Path
+        What ``cellharness forgetting`` wrote.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    ReportError
+        A file is absent, cannot be read or contradicts itself, or no weights have scores.
+    """
+    run = load_run(run_dir)
+    plan = read_plan(Path(run_dir) / FILE_NAME)
+    unknown = sorted(set(plan.teams) & {entry.method for entry in plan.methods})
+    if unknown:
+        msg = f"{FILE_NAME} lists {listing(unknown)} under both methods and teams; keep one"
+        raise ReportError(msg)
+    main = run.main
+    usable = set(main.loc[main["status"].isin(SEGMENTED), "method"])
+    kept = [entry for entry in plan.methods if entry.method in usable]
+    if not kept:
+        msg = (
+            f"none of the {len(plan.methods)} methods that {FILE_NAME} names has a mask in "
+            f"'{run_dir}'; run the study again, or see why they failed in its ledger.csv"
+        )
+        raise ReportError(msg)
+    run = replace(run, labels=unique_labels({**run.labels, **_spelled(plan, run.methods)}))
+    return Study(
+        run=run,
+        plan=plan,
+        scores=_stage(main, kept, plan.seen),
+        absent=tuple(_absences(run, plan, {entry.method for entry in kept})),
+        teams=tuple(team for team in plan.teams if team in usable),
+    )
+
+
+def _stage(
+    rows: pd.DataFrame, methods: Iterable[StudyMethod], seen: Iterable[tuple[str, str]]
+) -> pd.DataFrame:
+    """Put remedy, stage and protocol in place of the method, and what was trained on into seen."""
+    about = pd.DataFrame([entry.model_dump() for entry in methods])
+    kept = rows[["method", *(name for name in _KEPT if name in rows)]]
+    staged = about.merge(kept, on="method", how="inner").drop(columns="method")
+    trained = set(map(placed, seen))
+    pairs = zip(staged["modality"], staged["experiment"], strict=True)
+    return staged.assign(seen=[pair in trained for pair in pairs])
+
+
+def _key(entry: StudyMethod) -> tuple[str, int, str]:
+    return entry.remedy, entry.stage, entry.protocol
+
+
+def _spelled(plan: Plan, scored: Iterable[str]) -> dict[str, str]:
+    """Name the methods of the run by what they are."""
+    remedies = {remedy.name: remedy.label for remedy in plan.remedies}
+    protocols = {protocol.name: protocol.label for protocol in plan.protocols}
+    known = set(scored)
+    return {
+        entry.method: ", ".join(
+            [
+                BEFORE if entry.remedy == PRETRAINED else remedies[entry.remedy],
+                *([f"epoch {entry.stage}"] if entry.stage else []),
+                protocols[entry.protocol],
+            ]
+        )
+        for entry in plan.methods
+        if entry.method in known
+    }
+
+
+def _absences(run: RunData, plan: Plan, kept: set[str]) -> Iterable[tuple[str, str]]:
+    """Say what has no scores: whole remedies first, then single methods of others."""
+    protocols = {protocol.name: protocol.label for protocol in plan.protocols}
+    gone = []
+    for remedy in plan.remedies:
+        trained = [e for e in plan.methods if e.remedy == remedy.name and e.stage > 0]
+        mine = [e.method for e in trained if e.protocol == plan.main]
+        if not kept.intersection(mine):
+            gone.append(remedy.name)
+            yield remedy.label, _reason(run, remedy, mine)
+    for entry in plan.methods:
+        if entry.method not in kept and entry.remedy not in gone:
+            name = BEFORE if entry.remedy == PRETRAINED else _label(plan, entry.remedy)
+            stage = f", epoch {entry.stage}" if entry.stage else ""
+            why = _failure(run, entry.method)
+            yield f"{name}{stage}, {protocols[entry.protocol]}", why
+    for team in plan.teams:
+        if team not in set(run.main.loc[run.main["status"].isin(SEGMENTED), "method"]):
+            yield run.labels.get(team, team), _failure(run, team)
+
+
+def _label(plan: Plan, name: str) -> str:
+    return next(remedy.label for remedy in plan.remedies if remedy.name == name)
+
+
+def _reason(run: RunData, remedy: Remedy, methods: list[str]) -> str:
+    """Why a remedy has no scores after training: its training, or else its methods."""
+    for training in run.info.get("trainings") or []:
+        named = isinstance(training, Mapping) and training.get("name") == remedy.training
+        if named and training.get("status") not in ("ok", None):
+            message = str(training.get("message") or "")
+            return f"its training ended with status {training['status']}" + (
+                f" ({message})" if message else ""
+            )
+    if not methods:
+        return f"{FILE_NAME} names no weights of it after training under the main protocol"
+    return _failure(run, methods[-1])
+
+
+def _failure(run: RunData, method: str) -> str:
+    rows = run.main[run.main["method"] == method]
+    if rows.empty:
+        return "not in the score table"
+    scored = run.ledger[(run.ledger["method"] == method) & run.ledger["message"].notna()]
+    messages = [row["message"] for row in records(scored) if row["message"]]
+    statuses = ", ".join(dict.fromkeys(rows["status"]))
+    return f"no mask for any case ({statuses})" + (f": {messages[0]}" if messages else "")

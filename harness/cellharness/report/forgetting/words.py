@@ -1,0 +1,84 @@
+"""The result of a study in sentences."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cellharness.report.forgetting.findings import Findings
+from cellharness.report.forgetting.study import Study
+from cellharness.report.forgetting_words import in_words, of_remedies
+from cellharness.report.records import records
+from cellharness.report.wording import listing
+from cellharness.statistics import ALL
+from cellharness.statistics.plasticity import COMPARABLE
+
+
+class Words(NamedTuple):
+    """The result in sentences, a paragraph each; "" where there is nothing to say.
+
+    Attributes
+    ----------
+    change
+        What the subject gained and lost.
+    causes
+        What the protocol explains.
+    remedies
+        Which remedies lose less.
+    in_short
+        The same in one sentence.
+    """
+
+    change: str
+    causes: str
+    remedies: str
+    in_short: str
+
+
+def result_in_words(study: Study, findings: Findings) -> Words:
+    """Say the result in sentences.
+
+    Parameters
+    ----------
+    study, findings
+        The study and its measures.
+    """
+    changes, subject = findings.changes, findings.subject
+    split, comparison = findings.causes.split, findings.comparison
+    labels = study.labels
+    told = in_words(changes, subject, labels=labels)
+    causes = remedies = ""
+    if findings.causes.can_be_split:
+        # A protocol may have the name of a remedy.
+        quoted = {name: f"“{label}”" for name, label in study.protocol_labels.items()}
+        more = in_words(
+            changes, subject, None, split, protocol=findings.causes.protocol,
+            labels=quoted | {subject: labels[subject]},
+        )  # fmt: skip
+        causes = more.removeprefix(told).strip()
+    if comparison is not None:
+        more = in_words(changes, subject, comparison, labels=labels)
+        remedies = more.removeprefix(told).strip()
+    return Words(told, causes, remedies, _in_short(study, findings))
+
+
+def _in_short(study: Study, findings: Findings) -> str:
+    """Name the remedies that are shown to lose less, first those with a comparable gain."""
+    if findings.comparison is None:
+        return ""
+    rows = records(findings.comparison[findings.comparison["modality"] == ALL])
+    rows = [row for row in rows if row["n_unseen"]]
+    plain = study.labels[study.plan.plain]
+    better = [row for row in rows if row["loses_less"]]
+    if not better:
+        return f"No remedy is shown to lose less than {plain} on unseen experiments." * bool(rows)
+    both = [study.labels[row["remedy"]] for row in better if row["gain"] == COMPARABLE]
+    one = len(better) == 1
+    who = of_remedies(len(better), len(rows))
+    if len(rows) == 1:
+        who = study.labels[better[0]["remedy"]]
+    text = f"{who} {'is' if one else 'are'} shown to lose less than {plain} on unseen experiments"
+    if not both:
+        rest = "that its gain on seen ones is comparable is not shown"
+        return f"{text}; {rest if one else 'a comparable gain on seen ones is shown for none'}."
+    named = "" if len(rows) == 1 else f": {listing(both)}"
+    return f"{text}{',' if len(rows) == 1 else ';'} at a comparable gain on seen ones{named}."

@@ -1,0 +1,227 @@
+"""Read a run directory once, check it, and hand the rest of the report plain data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellharness.errors import UsageError
+from cellharness.statistics import ALL, UNKNOWN_MODALITY, check_scores
+from cellharness.vocabulary import MODALITIES
+
+#: The threshold at which the paper reports, and this report where it was scored.
+PAPER_THRESHOLD = 0.5
+
+_SCORE_TEXT = (
+    "method", "profile", "case", "modality", "modality_source", "experiment", "split", "status",
+)  # fmt: skip
+_LEDGER_TEXT = ("method", "case", "identity", "status", "message", "details", "finished")
+
+
+class ReportError(UsageError):
+    """The run directory cannot be reported on; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything a report is made of.
+
+    Attributes
+    ----------
+    path
+        The run directory.
+    info
+        Contents of ``run.json``.
+    scores
+        The checked long score table.
+    ledger
+        One row a method and case.
+    manifest
+        One row a case, empty strings where a column is absent.
+    root
+        Folder that relative image and label paths start from.
+    methods
+        Method names in the order of the configuration.
+    labels
+        How the report spells them; unique.
+    profile
+        The profile that headline, figures and examples use: ``strict`` where it was scored.
+    threshold
+        The IoU threshold they use: 0.5 where it was scored, otherwise the smallest.
+    groups
+        `ALL`, then the modalities that occur, in the paper's order.
+    """
+
+    path: Path
+    info: Mapping[str, Any]
+    scores: pd.DataFrame
+    ledger: pd.DataFrame
+    manifest: pd.DataFrame
+    root: Path
+    methods: tuple[str, ...]
+    labels: Mapping[str, str]
+    profile: str
+    threshold: float
+    groups: tuple[str, ...]
+
+    @property
+    def main(self) -> pd.DataFrame:
+        """Score rows of the main profile and threshold, one a method and case."""
+        scores = self.scores
+        chosen = (scores["profile"] == self.profile) & (scores["threshold"] == self.threshold)
+        return scores[chosen]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration of the run."""
+        return self.info.get("config") or {}
+
+    def prediction(self, method: str, case: str) -> Path:
+        """Where the mask of a method for a case lies, if there is one."""
+        return self.path / "predictions" / method / f"{case}_label.tiff"
+
+
+def load_run(run_dir: Path) -> RunData:
+    """Read the tables of a run directory.
+
+    Parameters
+    ----------
+    run_dir : Path
+        Folder with ``scores.csv``, ``ledger.csv``, ``manifest.csv`` and ``run.json``.
+
+    Returns
+    -------
+    RunData
+        Checked and in a fixed order.
+
+    Raises
+    ------
+    ReportError
+        If a file is absent or cannot be read, or the score table is not whole.
+    """
+    run_dir = Path(run_dir)
+    for name in ("run.json", "scores.csv", "ledger.csv", "manifest.csv"):
+        if not (run_dir / name).is_file():
+            msg = (
+                f"'{run_dir}' has no {name}; give the folder that `cellharness run` wrote, "
+                "after the run has finished"
+            )
+            raise ReportError(msg)
+    try:
+        info = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        msg = f"cannot read '{run_dir / 'run.json'}': {error}"
+        raise ReportError(msg) from error
+    scores = _read_scores(run_dir / "scores.csv")
+    manifest = _read_text_table(run_dir / "manifest.csv")
+    ledger = _read_csv(run_dir / "ledger.csv", _LEDGER_TEXT)
+    methods, labels = _methods(info, scores)
+    thresholds = sorted(scores["threshold"].unique())
+    profiles = list(scores["profile"].unique())
+    return RunData(
+        path=run_dir,
+        info=info,
+        scores=scores,
+        ledger=ledger,
+        manifest=manifest,
+        root=_root(run_dir, info),
+        methods=methods,
+        labels=labels,
+        profile="strict" if "strict" in profiles else profiles[0],
+        threshold=PAPER_THRESHOLD if PAPER_THRESHOLD in thresholds else thresholds[0],
+        groups=ordered_groups(scores["modality"]),
+    )
+
+
+def _root(run_dir: Path, info: Mapping[str, Any]) -> Path:
+    root = Path(str((info.get("dataset") or {}).get("root") or "."))
+    if not root.is_absolute():
+        return run_dir / root
+    # A run directory that was moved may carry its data along.
+    return root if root.is_dir() else run_dir / root.name
+
+
+def _read_scores(path: Path) -> pd.DataFrame:
+    scores = _read_csv(path, _SCORE_TEXT)
+    try:
+        scores = check_scores(scores)
+    except ValueError as error:
+        msg = f"cannot report on '{path}': {error}"
+        raise ReportError(msg) from error
+    scores["threshold"] = scores["threshold"].astype(float).round(6)
+    if "modality_source" in scores:
+        scores["modality_source"] = scores["modality_source"].fillna("")
+    return scores
+
+
+def _read_text_table(path: Path) -> pd.DataFrame:
+    """Read a table of text; the columns that the report asks for are there even if empty."""
+    table = _read_csv(path, None)
+    for name in ("case", "image", "label", "licence", "source", "experiment", "sha256"):
+        if name not in table:
+            table[name] = ""
+    return table.fillna("")
+
+
+def _read_csv(path: Path, text: Collection[str] | None) -> pd.DataFrame:
+    """Read a CSV with the given columns (None: all) as text, the others as pandas sees them."""
+    try:
+        header = [str(name) for name in pd.read_csv(path, nrows=0).columns]
+        text = [name for name in header if text is None or name in text]
+        # Only an empty field is missing text: "NA" and "None" may be names of experiments.
+        missing = {name: [""] if name in text else ["", "nan", "NaN"] for name in header}
+        return pd.read_csv(
+            path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing
+        )
+    except (OSError, ValueError) as error:
+        msg = f"cannot read '{path}' as a CSV table: {error}"
+        raise ReportError(msg) from error
+
+
+def _methods(
+    info: Mapping[str, Any], scores: pd.DataFrame
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    scored = list(scores["method"].unique())
+    listed = {str(m.get("name")): str(m.get("label") or m.get("name")) for m in _listed(info)}
+    order = [name for name in listed if name in scored]
+    order += [name for name in scored if name not in listed]
+    return tuple(order), unique_labels({name: listed.get(name, name) for name in order})
+
+
+def unique_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Tell names with the same label apart, as a reader of a figure could not.
+
+    Examples
+    --------
+    >>> unique_labels({"a": "Net", "b": "Net", "c": "Tree"})
+    {'a': 'Net (a)', 'b': 'Net (b)', 'c': 'Tree'}
+    """
+    spelled = list(labels.values())
+    return {
+        name: f"{label} ({name})" if spelled.count(label) > 1 and label != name else label
+        for name, label in labels.items()
+    }
+
+
+def _listed(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [m for m in info.get("methods") or [] if isinstance(m, dict)]
+
+
+def ordered_groups(modalities: Iterable[str]) -> tuple[str, ...]:
+    """Put `ALL` first, then modalities in the paper's order, others and unknown ones last.
+
+    Examples
+    --------
+    >>> ordered_groups(["DIC", "Electron", "Brightfield"])
+    ('All', 'Brightfield', 'DIC', 'Electron')
+    """
+    found = set(modalities) - {ALL}
+    known = [name for name in MODALITIES if name in found]
+    other = sorted(found - set(MODALITIES) - {UNKNOWN_MODALITY})
+    unknown = [UNKNOWN_MODALITY] if UNKNOWN_MODALITY in found else []
+    return (ALL, *known, *other, *unknown)

@@ -1,0 +1,201 @@
+"""The rankings of a run: what all figures and tables of the section are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellharness.report.loading import RunData
+from cellharness.report.rankings.costs import MEMORY_COLUMNS, costs_of, timed
+from cellharness.statistics import ALL, summarise
+from cellharness.statistics.bootstrap import RankBootstrap, bootstrap_challenge, bootstrap_ranks
+from cellharness.statistics.case_table import tabulate
+from cellharness.statistics.efficiency import running_times
+from cellharness.statistics.letters import compact_letters
+from cellharness.statistics.resampling import RESAMPLING, Resampling, resample
+from cellharness.statistics.schemes import SCHEMES
+from cellharness.statistics.side_by_side import MEASURES, SECONDS_PER_CASE, rank_side_by_side
+from cellharness.statistics.significance import signed_rank_tests
+
+#: The scheme that orders the methods: that of the challenge, with F1 alone.
+MAIN = "rank-then-mean"
+#: The five schemes of the paper, the one that orders first.
+PAPER_SCHEMES = (
+    MAIN, *(scheme for scheme in SCHEMES if scheme not in (MAIN, "test-based-holm")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GroupRanking:
+    """The ranking of the methods by F1 on one group of images.
+
+    Attributes
+    ----------
+    table
+        One row a method, best first: ``method, n, n_failed, median_f1, q1, q3, median_low,
+        median_high`` (bootstrap interval of the median), ``score`` (mean rank), ``rank, rank_low,
+        rank_high`` (bootstrap interval), ``letters``.
+    tests
+        From `signed_rank_tests`.
+    """
+
+    table: pd.DataFrame
+    tests: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """All rankings of a run.
+
+    Attributes
+    ----------
+    run
+        The run.
+    order
+        Methods, best first.
+    groups
+        All images, then each modality where there are several.
+    accuracy
+        Bootstrap of the rankings by F1, by the schemes of the paper.
+    time
+        Bootstrap of the ranking by warm seconds; None where fewer than two methods were timed.
+    challenge
+        Bootstrap of the challenge's own ranking by F1 and time; None where the ledger lacks what it
+        needs of a method.
+    costs
+        See `costs_of`.
+    side_by_side
+        Ranks by F1 at every threshold, by time and by memory, see `rank_side_by_side`.
+    resampling
+        How intervals were made.
+    """
+
+    run: RunData
+    order: tuple[str, ...]
+    groups: Mapping[str, GroupRanking]
+    accuracy: RankBootstrap
+    time: RankBootstrap | None
+    challenge: RankBootstrap | None
+    costs: pd.DataFrame
+    side_by_side: pd.DataFrame
+    resampling: Resampling
+
+    @property
+    def names(self) -> list[str]:
+        """Labels of the methods, best first."""
+        return [self.run.labels[method] for method in self.order]
+
+    @property
+    def n_cases(self) -> int:
+        """How many images the methods are ranked on."""
+        return int(self.run.main["case"].nunique())
+
+
+def rank_run(run: RunData, resampling: Resampling = RESAMPLING) -> Ranked | None:
+    """Rank the methods of a run.
+
+    F1 is that of the main profile and threshold. An image without a score counts as F1 0; one
+    without a mask is behind all others in the rankings by time and memory.
+
+    Parameters
+    ----------
+    run : RunData
+        The run.
+    resampling : Resampling
+        Samples and seed of the bootstraps.
+
+    Returns
+    -------
+    Ranked or None
+        None where there are fewer than two methods to rank.
+    """
+    if len(run.methods) < 2:
+        return None
+    # Equal methods stand in the order of the configuration.
+    place = {method: i for i, method in enumerate(run.methods)}
+    values = run.main[["case", "method", "modality", "f1", "status"]].rename(
+        columns={"f1": "value"}
+    )
+    values = values.sort_values("method", key=lambda names: names.map(place), kind="stable")
+    drawn: dict[str, Any] = {"samples": resampling.samples, "seed": resampling.seed}
+    accuracy = bootstrap_ranks(values, SCHEMES, missing=0.0, **drawn)
+    modalities = run.groups if len(run.groups) > 2 else (ALL,)
+    groups = {ALL: _rank_group(values, ALL, accuracy, resampling)}
+    for group in modalities[1:]:
+        rows = values[values["modality"] == group]
+        own = bootstrap_ranks(rows, (MAIN,), missing=0.0, **drawn)
+        groups[group] = _rank_group(rows, group, own, resampling)
+    times = running_times(run.ledger)
+    times = values[["case", "method"]].merge(times, on=["case", "method"], how="left")
+    return Ranked(
+        run=run,
+        order=tuple(groups[ALL].table["method"]),
+        groups=groups,
+        accuracy=accuracy,
+        time=_rank_times(run, times, resampling),
+        challenge=_rank_as_challenge(run, values, times, resampling),
+        costs=costs_of(run),
+        side_by_side=_side_by_side(run),
+        resampling=resampling,
+    )
+
+
+def _rank_group(
+    values: pd.DataFrame, group: str, bootstrap: RankBootstrap, resampling: Resampling
+) -> GroupRanking:
+    ranks = bootstrap.intervals(resampling.confidence)
+    ranks = ranks.loc[ranks["scheme"] == MAIN, ["method", "score", "rank", "low", "high"]]
+    ranks = ranks.rename(columns={"low": "rank_low", "high": "rank_high"})
+    summary = summarise(
+        values.assign(f1=values["value"], profile="", threshold=0.0, experiment="", seen=""), by=()
+    )
+    summary = summary[["method", "n", "n_failed", "median_f1", "q1", "q3"]]
+    (table,) = tabulate(values)
+    by_method = np.ascontiguousarray(table.values.T)  # noqa: PD011
+    weights = resampling.draw(len(table.cases), group)
+    low, high = resampling.interval(resample(by_method, weights, "median"))
+    medians = pd.DataFrame({"method": table.methods, "median_low": low, "median_high": high})
+    frame = summary.merge(medians, on="method")
+    frame = ranks[["method"]].merge(frame, on="method").merge(ranks, on="method")
+    tests = signed_rank_tests(values, missing=0.0)
+    letters = compact_letters(tests, list(frame["method"]))
+    frame["letters"] = frame["method"].map(letters)
+    return GroupRanking(frame.reset_index(drop=True), tests)
+
+
+def _rank_times(run: RunData, times: pd.DataFrame, resampling: Resampling) -> RankBootstrap | None:
+    known = timed(run, times, "warm_seconds")
+    if len(known) < 2:
+        return None
+    rows = times[times["method"].isin(known)].rename(columns={"warm_seconds": "value"})
+    return bootstrap_ranks(
+        rows, (MAIN,), larger_is_better=False, samples=resampling.samples, seed=resampling.seed
+    )
+
+
+def _rank_as_challenge(
+    run: RunData, values: pd.DataFrame, times: pd.DataFrame, resampling: Resampling
+) -> RankBootstrap | None:
+    if len(timed(run, times, "adjusted_seconds")) < len(run.methods):
+        return None
+    rows = values.merge(times, on=["case", "method"], how="left")
+    rows = rows.assign(f1=rows["value"].fillna(0.0))
+    return bootstrap_challenge(rows, samples=resampling.samples, seed=resampling.seed)
+
+
+def _side_by_side(run: RunData) -> pd.DataFrame:
+    seconds = {"seconds_total", "seconds_load", "seconds_warmup"} <= set(run.ledger.columns)
+    have = {*run.ledger.columns, *([SECONDS_PER_CASE] if seconds else [])}
+    measures = [name for name in (*MEASURES, *MEMORY_COLUMNS) if name in have]
+    ranks = rank_side_by_side(
+        run.scores, run.ledger, (MAIN,), profile=run.profile,
+        measures=list(dict.fromkeys(measures)),
+    )  # fmt: skip
+    # What was measured of no method ranks nothing.
+    known = ranks.groupby("metric")["n"].transform("max") > 0
+    ranks = ranks[known | ranks["threshold"].notna()]
+    return ranks.assign(threshold=np.round(ranks["threshold"], 6)).reset_index(drop=True)

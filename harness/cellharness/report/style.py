@@ -1,0 +1,274 @@
+"""One look for every figure: a journal page's sizes, a colour a method or modality, real text."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+
+from cellharness.statistics import ALL, UNKNOWN_MODALITY
+
+#: Widths of one and two columns, in millimetres.
+ONE_COLUMN_MM = 88.0
+TWO_COLUMNS_MM = 180.0
+MM = 1 / 25.4
+
+INK = "#1a1a1a"
+GREY = "#767676"
+HAIRLINE = "#d5d5d5"
+
+# Okabe and Ito's palette, colour-blind safe; without its yellow, which is too faint for thin
+# lines on white, and with its black last.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+_DASHES: tuple[tuple[float, ...], ...] = (
+    (), (4, 1.2), (1.2, 1), (5, 1, 1.2, 1), (7, 1.5), (3, 1, 1, 1, 1, 1), (2, 2),
+)  # fmt: skip
+
+_FAMILY = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How one method or one modality is drawn, in every figure and table of a report.
+
+    Attributes
+    ----------
+    colour
+        Hex colour.
+    marker
+        Matplotlib marker, so that lines differ without colour as well.
+    dashes
+        Dash pattern of its lines in points; empty for a solid line.
+    width
+        Of its lines in points.
+    """
+
+    colour: str
+    marker: str
+    dashes: tuple[float, ...]
+    width: float = 1.0
+
+    @property
+    def linestyle(self) -> str | tuple[float, tuple[float, ...]]:
+        """The dash pattern as matplotlib takes it."""
+        return (0, self.dashes) if self.dashes else "solid"
+
+
+def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
+    """Give each method its own look, by its place in the configuration.
+
+    Parameters
+    ----------
+    methods : sequence of str
+        Names in order. Beyond seven, colours return with another marker and dash pattern.
+
+    Returns
+    -------
+    dict of str to LineStyle
+        No two alike for up to 70 methods.
+    """
+    styles = {}
+    for i, method in enumerate(methods):
+        turn = i // len(_COLOURS)
+        styles[method] = LineStyle(
+            _COLOURS[i % len(_COLOURS)],
+            _MARKERS[(i + turn) % len(_MARKERS)],
+            _DASHES[(i + turn) % len(_DASHES)],
+        )
+    return styles
+
+
+def ranked_styles(methods: Sequence[str], best_first: Sequence[str]) -> dict[str, LineStyle]:
+    """Give each method its look where there may be more methods than colours.
+
+    Parameters
+    ----------
+    methods : sequence of str
+        Names in order.
+    best_first : sequence of str
+        The same names, best first.
+
+    Returns
+    -------
+    dict of str to LineStyle
+        That of `method_styles` for up to seven methods. Of more, the best seven have a colour
+        each, and all others are grey: colours that return would name the wrong method.
+    """
+    styles = method_styles(methods)
+    if len(styles) <= len(_COLOURS):
+        return styles
+    coloured = dict(zip(best_first, _COLOURS, strict=False))
+    return {
+        method: replace(style, colour=coloured.get(method, GREY))
+        for method, style in styles.items()
+    }
+
+
+# Paul Tol's "muted" palette, colour-blind safe as well, and darker than that of the methods:
+# a modality shall not be taken for a method.
+_MODALITY_STYLES = {
+    ALL: LineStyle(INK, "o", (), 1.6),
+    "Brightfield": LineStyle("#882255", "s", (4, 1.2)),
+    "Fluorescent": LineStyle("#117733", "^", (1.2, 1)),
+    "Phase-contrast": LineStyle("#332288", "D", (5, 1, 1.2, 1)),
+    "DIC": LineStyle("#999933", "v", (7, 1.5)),
+    UNKNOWN_MODALITY: LineStyle(GREY, "X", (2, 2)),
+}
+_OTHER_MODALITIES = (
+    LineStyle("#44AA99", "P", (3, 1, 1, 1, 1, 1)),
+    LineStyle("#AA4499", "<", (3, 1.5)),
+    LineStyle("#DDCC77", ">", (6, 1, 2, 1)),
+)
+
+
+def modality_styles(groups: Iterable[str]) -> dict[str, LineStyle]:
+    """Give each modality its own look, the same in every report whichever of them occur.
+
+    Parameters
+    ----------
+    groups : iterable of str
+        Modalities; `cellharness.statistics.ALL` stands for all images.
+
+    Returns
+    -------
+    dict of str to LineStyle
+        In the order given. The four modalities, all images and unknown ones have fixed looks;
+        others take three more in turn.
+    """
+    styles, others = {}, 0
+    for group in groups:
+        if group not in _MODALITY_STYLES:
+            styles[group] = _OTHER_MODALITIES[others % len(_OTHER_MODALITIES)]
+            others += 1
+        else:
+            styles[group] = _MODALITY_STYLES[group]
+    return styles
+
+
+@contextmanager
+def journal_style() -> Iterator[None]:
+    """Draw with 7 pt sans-serif text, thin axes and no decoration, whatever the user's rc says."""
+    # Naming a font that is not installed makes matplotlib log a warning for every text.
+    have = {font.name for font in font_manager.fontManager.ttflist}
+    wanted = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
+    settings: dict[str, Any] = {
+        "font.family": [name for name in wanted if name in have],
+        "font.size": 7,
+        "axes.labelsize": 7,
+        "axes.titlesize": 7,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "legend.fontsize": 7,
+        "axes.linewidth": 0.5,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "xtick.major.width": 0.5,
+        "ytick.major.width": 0.5,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "xtick.major.pad": 2,
+        "ytick.major.pad": 2,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.unicode_minus": False,
+        "lines.linewidth": 1.0,
+        "legend.frameon": False,
+        "svg.fonttype": "none",
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "cellharness",
+        "savefig.facecolor": "white",
+        "figure.facecolor": "white",
+        "figure.dpi": 100,
+        "savefig.bbox": None,
+        "text.parse_math": False,
+    }
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings)  # type: ignore[arg-type]
+        yield
+
+
+def new_figure(width_mm: float, height_mm: float) -> Figure:
+    """Make a figure of an exact printed size, in millimetres."""
+    return Figure(figsize=(width_mm * MM, height_mm * MM))
+
+
+def save(
+    figure: Figure,
+    folder: Path,
+    name: str,
+    dpi: int = 300,
+    *,
+    pdf: bool = False,
+    svg_dpi: int | None = None,
+) -> str:
+    """Write a figure as ``name.png`` and ``name.svg`` and return the SVG text.
+
+    Parameters
+    ----------
+    figure : Figure
+        What to write; call inside :func:`journal_style`.
+    folder : Path
+        Existing folder.
+    name : str
+        File name without suffix.
+    dpi : int
+        Resolution of the PNG and of rasterised parts of the other forms.
+    pdf : bool
+        Write ``name.pdf`` as well, with its fonts embedded.
+    svg_dpi : int or None
+        Resolution of rasterised parts of the SVG where it shall be lighter, as it is in the page.
+
+    Returns
+    -------
+    str
+        The SVG, without XML prologue and metadata and with ids of its own, so that several
+        can stand in one page.
+    """
+    # No date and no version in the files: the same run gives the same bytes.
+    figure.savefig(folder / f"{name}.png", dpi=dpi, metadata={"Software": None})
+    if pdf:
+        nothing = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+        figure.savefig(folder / f"{name}.pdf", dpi=dpi, metadata=nothing)
+    buffer = io.StringIO()
+    figure.savefig(
+        buffer, format="svg", dpi=svg_dpi or dpi, metadata={"Date": None, "Creator": None}
+    )
+    svg = _portable_fonts(buffer.getvalue())
+    (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+    return inline_svg(svg, name)
+
+
+def inline_svg(svg: str, prefix: str) -> str:
+    """Strip what a page does not need from an SVG and make its ids unique by a prefix."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+    # Groups are named for editing the file; in a page only what is referred to needs a name.
+    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
+
+    def _rename(match: re.Match[str]) -> str:
+        return f' id="{prefix}-{match[1]}"' if match[1] in used else ""
+
+    svg = re.sub(r'\sid="([^"]+)"', _rename, svg)
+    return re.sub(r'(url\(|href=")#', rf"\1#{prefix}-", svg)
+
+
+def _portable_fonts(svg: str) -> str:
+    """Name a chain of fonts, since the reader's machine may not have the one used here."""
+    svg = re.sub(r"(font: (?:[\w.]+ )*?[\d.]+px) [^;\"]+", rf"\1 {_FAMILY}", svg)
+    return re.sub(r"font-family: [^;\"]+", f"font-family: {_FAMILY}", svg)

@@ -1,0 +1,222 @@
+"""Trainings of a run: what ``run.json`` records of each, and the log that it left."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellharness.report.loading import ReportError, RunData, ordered_groups, unique_labels
+from cellharness.report.records import Record, records
+from cellharness.statistics import ALL, UNKNOWN_MODALITY
+from cellharness.training.log import EPOCH_COLUMNS, VALIDATION_COLUMNS
+from cellharness.training.record import FILE_NAME
+from cellharness.training.references import training_folder
+
+#: How the log spells groups that have another name in a report.
+_GROUPS = {"all": ALL, "unknown": UNKNOWN_MODALITY}
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training, well ended or not.
+
+    Attributes
+    ----------
+    name, label, method
+        As configured; labels are unique.
+    status, message
+        How it ended, and why if not ``ok``.
+    checkpoint
+        Path of the resulting weights below the training's folder, "" where there are none.
+    parameters
+        All knobs.
+    resolved
+        What its automatic choices came to.
+    weights
+        Records of the weights it started from.
+    n_train, n_validation
+        Images learned from, and held back.
+    n_left_out
+        Images that were given and not learned from or replayed, such as those with few cells.
+    finished
+        Finished epochs.
+    seconds
+        Of all sessions.
+    versions
+        Of packages.
+    epochs
+        Columns of `cellharness.training.log.EPOCH_COLUMNS`; epoch 0 is before the training.
+    validation
+        Columns of `cellharness.training.log.VALIDATION_COLUMNS`; modalities as the report spells
+        them.
+    problem
+        Why there is no log although epochs were finished, or "".
+    """
+
+    name: str
+    label: str
+    method: str
+    status: str
+    message: str
+    checkpoint: str
+    parameters: Mapping[str, Any]
+    resolved: Mapping[str, Any]
+    weights: Sequence[Mapping[str, Any]]
+    n_train: int
+    n_validation: int
+    finished: int
+    seconds: float
+    versions: Mapping[str, str]
+    epochs: pd.DataFrame
+    validation: pd.DataFrame
+    problem: str = ""
+    n_left_out: int = 0
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """`ALL` and the modalities that were validated, in the report's order."""
+        return () if self.validation.empty else ordered_groups(self.validation["modality"])
+
+    @property
+    def chosen_epoch(self) -> int | None:
+        """Epoch of the resulting weights; None where there are none or it is not known."""
+        trained = self.epochs[self.epochs["epoch"] > 0]
+        if not self.checkpoint or trained.empty:
+            return None
+        stem = PurePosixPath(self.checkpoint).stem
+        numbered = re.fullmatch(r"epoch-(\d+)", stem)
+        if numbered:
+            return int(numbered[1])
+        last = int(trained["epoch"].max())
+        if stem == "best":
+            return _best_epoch(trained, self.validation, self.parameters.get("keep"), last)
+        return last if stem == "last" else None
+
+    def scores_at(self, epoch: int | None) -> dict[str, Record]:
+        """Validation scores of an epoch by modality; empty where it was not validated."""
+        rows = self.validation[self.validation["epoch"] == epoch]
+        return {row["modality"]: row for row in records(rows)}
+
+    @property
+    def scored_epoch(self) -> int | None:
+        """Epoch of the F1 after the training: that of the weights, or the last scored before it.
+
+        Without resulting weights it is the last one that was scored.
+        """
+        chosen = self.chosen_epoch
+        scored = self.validation.loc[self.validation["epoch"] > 0, "epoch"]
+        if chosen is not None:
+            scored = scored[scored <= chosen]
+        return None if scored.empty else int(scored.max())
+
+
+def load_trainings(run: RunData) -> list[Training]:
+    """Read the trainings that a run records, in its order.
+
+    Parameters
+    ----------
+    run : RunData
+        Of any age: runs without trainings give an empty list.
+
+    Returns
+    -------
+    list of Training
+
+    Raises
+    ------
+    ReportError
+        If a log cannot be read as what it should be.
+    """
+    found = [record for record in run.info.get("trainings") or [] if isinstance(record, Mapping)]
+    labels = unique_labels({_name(r): str(r.get("label") or _name(r)) for r in found})
+    return [_load(run.path, record, labels[_name(record)]) for record in found]
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    return str(record.get("name") or "unnamed")
+
+
+def _load(run: Path, record: Mapping[str, Any], label: str) -> Training:
+    folder = training_folder(run, _name(record))
+    finished = int(record.get("epochs") or 0)
+    problem = _other_training(folder, record)
+    if not (problem or (folder / "epochs.csv").is_file()):
+        problem = "its log is not in the run directory"
+    none: Path | None = None if problem else folder
+    validation = _read_log(none, "validation.csv", VALIDATION_COLUMNS)
+    validation["modality"] = validation["modality"].replace(_GROUPS)
+    return Training(
+        name=_name(record),
+        label=label,
+        method=str(record.get("method") or ""),
+        status=str(record.get("status") or ""),
+        message=str(record.get("message") or ""),
+        checkpoint=str(record.get("checkpoint") or ""),
+        parameters=record.get("parameters") or {},
+        resolved=record.get("resolved") or {},
+        weights=list(record.get("weights") or []),
+        n_train=len(set(record.get("train") or []) - set(record.get("left_out") or [])),
+        n_validation=len(record.get("validation") or []),
+        finished=finished,
+        seconds=float(record.get("seconds") or 0.0),
+        versions=record.get("versions") or {},
+        epochs=_read_log(none, "epochs.csv", EPOCH_COLUMNS),
+        validation=validation,
+        problem=problem if finished else "",
+        n_left_out=len(record.get("left_out") or []),
+    )
+
+
+def _other_training(folder: Path, record: Mapping[str, Any]) -> str:
+    """Say so where the folder meanwhile holds a training of other parameters or data."""
+    path = folder / FILE_NAME
+    try:
+        there = json.loads(path.read_text(encoding="utf-8")).get("identity")
+    except (OSError, ValueError, AttributeError):
+        return ""
+    if there == record.get("identity"):
+        return ""
+    return "its folder holds another training now, which this run did not use"
+
+
+def _read_log(folder: Path | None, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a log; an empty table where there is none."""
+    table = pd.DataFrame(columns=list(columns))
+    if folder is not None and (folder / name).is_file():
+        try:
+            with (folder / name).open(newline="", encoding="utf-8") as file:
+                header, *rows = list(csv.reader(file)) or [list(columns)]
+            # A kill can leave the last line cut off.
+            whole = [row for row in rows if len(row) == len(header)]
+            table = pd.DataFrame(whole, columns=header)[list(columns)]
+            for column in table.columns.drop("modality", errors="ignore"):
+                table[column] = [float(text) if text else np.nan for text in table[column]]
+        except (OSError, ValueError, KeyError, csv.Error) as error:
+            msg = f"cannot read the log '{folder / name}' of a training: {error}"
+            raise ReportError(msg) from error
+    return table
+
+
+def _best_epoch(
+    trained: pd.DataFrame, validation: pd.DataFrame, keep: object, last: int
+) -> int | None:
+    """Find the first epoch with the best value, as the training loop chooses it."""
+    if keep == "best_f1":
+        rows = validation[(validation["modality"] == ALL) & (validation["epoch"] > 0)]
+        values = -rows["mean_f1"]
+    elif keep == "best_loss":
+        rows, values = trained, trained["validation_loss"]
+    else:
+        return None
+    if values.isna().all():
+        # Nothing was held back to judge by: the last weights are then kept under this name.
+        return last
+    return int(rows["epoch"].to_numpy()[int(np.nanargmin(values))])

@@ -1,0 +1,1 @@
+"""Run methods on cases: each in a process of its own, recorded, resumable, scored at the end."""

@@ -1,0 +1,187 @@
+"""What a run intends with each method: built, its weights found, its problems known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cellharness.config.paths import resolve_paths
+from cellharness.config.run import MethodConfig, RunConfig
+from cellharness.errors import MissingDependencyError, UsageError
+from cellharness.methods.base import BaseSegmenter, MethodInfo
+from cellharness.methods.child_process import describe
+from cellharness.methods.registry import build, method_class
+from cellharness.running.worker import MethodSpec
+from cellharness.training.record import TrainingRecord
+from cellharness.training.references import referenced, resolve_references
+from cellharness.weights import WeightsError
+
+_UNKNOWN = MethodInfo(summary="", licence="")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A method, built but not loaded, with what makes its predictions what they are.
+
+    Attributes
+    ----------
+    config : MethodConfig
+        As configured.
+    spec : MethodSpec
+        What its process is told.
+    segmenter : BaseSegmenter or None
+        None where it could not be built.
+    weights : list of dict
+        Names and hashes of its weights.
+    resolved : mapping
+        What its automatic choices come to on this machine.
+    problem : str
+        Why no case of it can be segmented, or "".
+    """
+
+    config: MethodConfig
+    spec: MethodSpec
+    segmenter: BaseSegmenter | None = None
+    weights: list[dict[str, object]] = field(default_factory=list)
+    resolved: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def info(self) -> MethodInfo:
+        """What the method says of itself; empty where it could not be built."""
+        return self.segmenter.info if self.segmenter is not None else _UNKNOWN
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All knobs, defaults included where the method tells them."""
+        if self.segmenter is None:
+            return dict(self.spec.parameters)
+        return self.segmenter.parameters.model_dump(mode="json")
+
+    def record(self) -> dict[str, Any]:
+        """What ``run.json`` keeps of it."""
+        info = self.info
+        return {
+            "name": self.config.name,
+            "label": self.config.display,
+            "adapter": self.spec.method,
+            "input": self.spec.input or info.input,
+            # As written where given, so that no machine's path ends up in a report.
+            "parameters": {**self.parameters, **self.config.parameters},
+            "resolved": dict(self.resolved),
+            "weights": self.weights,
+            "problem": self.problem,
+            "info": {
+                "summary": info.summary,
+                "citation": info.citation,
+                "licence": info.licence,
+                "training_data": list(info.training_data),
+                "url": info.url,
+                "needs_truth": info.needs_truth,
+            },
+        }
+
+
+def check_methods(config: RunConfig, folder: Path) -> None:
+    """Find misspelt methods, knobs and trainings before anything runs.
+
+    A method that cannot be imported on this machine passes: it is recorded as such, and
+    the others run.
+
+    Raises
+    ------
+    UsageError
+        A method, knob, value or training that does not exist.
+    """
+    for method in config.methods:
+        try:
+            spec = _spec(config, method, folder, {})
+            build(spec.method, spec.parameters)
+        except MissingDependencyError:
+            continue
+
+
+def make_plan(
+    config: RunConfig,
+    method: MethodConfig,
+    folder: Path,
+    trainings: Mapping[str, TrainingRecord],
+) -> Plan:
+    """Build a method and find its weights; what it lacks is kept as its problem.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The comparison.
+    method : MethodConfig
+        One of its methods.
+    folder : Path
+        Run directory, where trained weights lie.
+    trainings : mapping of str to TrainingRecord
+        What became of the trainings.
+
+    Raises
+    ------
+    UsageError
+        The method is configured in a way that cannot work anywhere.
+    """
+    try:
+        spec = _spec(config, method, folder, trainings)
+        segmenter = build(spec.method, spec.parameters)
+    except MissingDependencyError as error:
+        spec = MethodSpec(
+            method.method,
+            config.parameters_of(method),
+            method.input,
+            config.seed,
+            config.timing.repeats,
+        )
+        return Plan(method, spec, problem=str(error))
+    plan = Plan(method, spec, segmenter)
+    try:
+        weights = [found.record() for found in segmenter.weights()]
+    except UsageError as error:
+        untrained = _of_training(method, trainings)
+        if not (untrained or isinstance(error, WeightsError | MissingDependencyError)):
+            raise
+        return replace(plan, problem=untrained or str(error))
+    except Exception as error:
+        return replace(plan, problem=describe(error))
+    try:
+        resolved: Mapping[str, Any] = segmenter.resolved()
+    except Exception as error:
+        return replace(plan, weights=weights, problem=describe(error))
+    return replace(plan, weights=weights, resolved=resolved)
+
+
+def _spec(
+    config: RunConfig,
+    method: MethodConfig,
+    folder: Path,
+    trainings: Mapping[str, TrainingRecord],
+) -> MethodSpec:
+    results = {name: record.checkpoint for name, record in trainings.items() if record.checkpoint}
+    known = [training.name for training in config.training]
+    parameters = resolve_references(config.parameters_of(method), folder.resolve(), known, results)
+    model = method_class(method.method).Parameters
+    return MethodSpec(
+        method.method,
+        resolve_paths(model, parameters, config.resolve),
+        method.input,
+        config.seed,
+        config.timing.repeats,
+    )
+
+
+def _of_training(method: MethodConfig, trainings: Mapping[str, TrainingRecord]) -> str:
+    """Why the weights of a training are not there, or ""."""
+    failed = [
+        trainings[name]
+        for name in sorted(referenced(method.parameters) & trainings.keys())
+        if trainings[name].status != "ok"
+    ]
+    return "; ".join(
+        f"training '{each.name}' ended with {each.status}: {each.message}" for each in failed
+    )

@@ -1,0 +1,163 @@
+"""Masks for a folder of images, without manifest, truth or scores."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cellharness.config.run import LimitsConfig
+from cellharness.data.images import IMAGE_SUFFIXES
+from cellharness.data.manifest import Case
+from cellharness.errors import UsageError
+from cellharness.files import remove_leftovers, write_atomic
+from cellharness.methods.base import BaseSegmenter
+from cellharness.methods.registry import build
+from cellharness.provenance import environment
+from cellharness.running.ledger import Outcome
+from cellharness.running.observer import Observer, Silent
+from cellharness.running.process import MethodProcess, WorkerStartError
+from cellharness.running.result import RunResult
+from cellharness.running.worker import MethodSpec, Task
+
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """Find the images of a folder, stem to path, sorted by name.
+
+    Raises
+    ------
+    UsageError
+        No such folder, no image in it, or two images with one stem.
+    """
+    if not folder.is_dir():
+        msg = f"no folder of images '{folder}'"
+        raise UsageError(msg)
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            msg = (
+                f"'{found[path.stem].name}' and '{path.name}' would both become "
+                f"'{path.stem}_label.tiff'; rename one"
+            )
+            raise UsageError(msg)
+        found[path.stem] = path
+    if not found:
+        msg = f"no image in '{folder}'; read are {', '.join(sorted(IMAGE_SUFFIXES))}"
+        raise UsageError(msg)
+    return found
+
+
+def predict_folder(
+    method: str,
+    images: Path,
+    out: Path,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    input_mode: str | None = None,
+    limits: LimitsConfig | None = None,
+    seed: int = 0,
+    observer: Observer | None = None,
+) -> RunResult:
+    """Segment every image of a folder.
+
+    Parameters
+    ----------
+    method : str
+        Registered method.
+    images, out : Path
+        Folder of images; folder for the masks, ``<stem>_label.tiff``. Beside them goes
+        ``provenance.json``, so that the folder can serve as a ``precomputed`` method. It is
+        there from the start, with status ``running`` until all images are done.
+    parameters : mapping or None
+        The method's knobs.
+    input_mode : {"gray_max", "gray", "native"} or None
+        None for what the method declares.
+    limits : LimitsConfig or None
+        Time and memory.
+    seed : int
+        Set before each image.
+    observer : Observer or None
+        Told of progress.
+
+    Returns
+    -------
+    RunResult
+        Under the method's name.
+
+    Raises
+    ------
+    UsageError
+        Unknown method or knob, weights not to be had, no images, or the method does not load.
+    """
+    observer, limits = observer or Silent(), limits or LimitsConfig()
+    found = images_in(images)
+    segmenter = build(method, parameters or {})
+    spec = MethodSpec(method, dict(parameters or {}), input_mode, seed)
+    facts = _facts(segmenter, spec, limits)
+    out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
+    process = MethodProcess(spec, limits.timeout_s, limits.load_timeout_s, limits.memory_gb)
+    outcomes: dict[str, Outcome] = {}
+    observer.method_started(method, len(found), 0)
+    try:
+        process.start()
+        for stem in found:
+            # A mask of an earlier call must not pass for one of this method.
+            _mask(out, stem).unlink(missing_ok=True)
+        _write_note(out, "running", facts, outcomes)
+        for number, (stem, path) in enumerate(found.items()):
+            outcomes[stem] = process.segment(Task(_case(stem, path, number), _mask(out, stem)))
+            observer.case_finished(method, stem, outcomes[stem])
+    except WorkerStartError as error:
+        raise UsageError(str(error)) from error
+    finally:
+        process.stop()
+    _write_note(out, "complete", facts, outcomes)
+    statuses = Counter(outcome.status for outcome in outcomes.values())
+    first = next((f"{stem}: {o.message}" for stem, o in outcomes.items() if o.message), "")
+    return RunResult(out, {method: statuses}, {method: first} if first else {})
+
+
+def _facts(segmenter: BaseSegmenter, spec: MethodSpec, limits: LimitsConfig) -> dict[str, Any]:
+    """All that the masks hang on; finds the weights."""
+    weights = [item.record() for item in segmenter.weights()]
+    return {
+        "method": spec.method,
+        "input": spec.input or segmenter.info.input,
+        "parameters": segmenter.parameters.model_dump(mode="json"),
+        "resolved": segmenter.resolved(),
+        "weights": weights,
+        "seed": spec.seed,
+        "limits": limits.model_dump(mode="json"),
+        **environment(segmenter.info.packages),
+    }
+
+
+def _write_note(
+    out: Path, status: str, facts: Mapping[str, Any], outcomes: Mapping[str, Outcome]
+) -> None:
+    note = {
+        "status": status,
+        **facts,
+        "images": {
+            stem: {"status": outcome.status, "message": outcome.message, **outcome.details}
+            for stem, outcome in outcomes.items()
+        },
+    }
+    write_atomic(out / "provenance.json", json.dumps(note, indent=1, default=str).encode())
+
+
+def _mask(out: Path, stem: str) -> Path:
+    return out / f"{stem}_label.tiff"
+
+
+def _case(stem: str, path: Path, number: int) -> Case:
+    # A manifest is strict about names; a folder of somebody's images can not be.
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", stem).lstrip(".")
+    name = name if name == stem else f"{number:05d}_{name}"
+    return Case(name, path, None, None, "", "folder", "folder", "")

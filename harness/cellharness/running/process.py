@@ -1,0 +1,205 @@
+"""Keep a method's worker process: start it, give it a case, end it when it misbehaves."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import re
+import signal
+import time
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import psutil
+
+from cellharness.running.ledger import Outcome
+from cellharness.running.worker import MethodSpec, Task, serve
+
+_TICK_S = 0.1
+
+#: Failed loads in a row after which a method that once loaded is not tried again.
+_FAILED_LOADS = 2
+
+# After these torch refuses every further call in the same process.
+_BROKEN_GPU = re.compile(r"CUDA (driver )?error|cuDNN error|CUBLAS_STATUS|device-side assert")
+
+
+class WorkerStartError(Exception):
+    """The method did not load.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        ``timeout``, ``oom`` or ``error``, with the seconds that were spent on it.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.message)
+        self.outcome = outcome
+
+
+class MethodProcess:
+    """One method in its own process, restarted when that hangs, dies or may be unsound.
+
+    A method that does not load the first time is given up; one that loaded before is given
+    up after two failed loads in a row.
+
+    Parameters
+    ----------
+    spec : MethodSpec
+        The method.
+    timeout_s, load_timeout_s : float
+        Seconds after which a case, or loading, is given up.
+    memory_gb : float or None
+        Resident memory in GiB at which the process is ended.
+    """
+
+    def __init__(
+        self, spec: MethodSpec, timeout_s: float, load_timeout_s: float, memory_gb: float | None
+    ) -> None:
+        self.spec = spec
+        self.timeout_s = timeout_s
+        self.load_timeout_s = load_timeout_s
+        self.memory_gb = memory_gb
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+        self._has_loaded = False
+        self._failed_loads = 0
+        self._given_up: Outcome | None = None
+
+    def start(self) -> None:
+        """Load the method.
+
+        Raises
+        ------
+        WorkerStartError
+            It raised, hung, died or ran out of memory while loading, now or before.
+        """
+        if self._process is not None:
+            return
+        if self._given_up is not None:
+            raise WorkerStartError(self._given_up)
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, self.spec))
+        self._process.start()
+        theirs.close()
+        begun = time.perf_counter()
+        answer = self._wait(self.load_timeout_s)
+        if answer == "ready":
+            self._has_loaded, self._failed_loads = True, 0
+            return
+        assert isinstance(answer, Outcome)
+        if self._process is not None:
+            self._kill()
+        spent = time.perf_counter() - begun
+        message = f"the method did not load: {answer.message}"
+        outcome = replace(answer, message=message, seconds={"load": spent, "total": spent})
+        self._failed_loads += 1
+        if not self._has_loaded or self._failed_loads >= _FAILED_LOADS:
+            # Later cases get the reason, but not the seconds, which were spent once.
+            self._given_up = Outcome(outcome.status, message)
+        raise WorkerStartError(outcome)
+
+    def segment(self, task: Task) -> Outcome:
+        """Segment one case; load the method first where that is needed.
+
+        Returns
+        -------
+        Outcome
+            The worker's; ``timeout``, ``oom`` or ``error`` where it had to be ended, or
+            where the method did not load.
+        """
+        try:
+            self.start()
+        except WorkerStartError as error:
+            return error.outcome
+        assert self._connection is not None
+        begun = time.perf_counter()
+        try:
+            self._connection.send(task)
+        except OSError:
+            return self._death(time.perf_counter() - begun)
+        answer = self._wait(self.timeout_s)
+        assert isinstance(answer, Outcome)
+        if self._process is not None and _may_be_unsound(answer):
+            self._kill()
+        return answer
+
+    def stop(self) -> None:
+        """End the process; harmless when there is none."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._process is not None:
+            self._process.join(0 if self._process.exitcode is not None else 2)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+        self._process = self._connection = None
+
+    def _wait(self, timeout_s: float) -> Any:
+        """The worker's answer, or the outcome of having ended it."""
+        assert self._connection is not None
+        begun = time.perf_counter()
+        while True:
+            try:
+                if self._connection.poll(_TICK_S):
+                    return self._connection.recv()
+            except (EOFError, OSError):
+                return self._death(time.perf_counter() - begun)
+            spent = time.perf_counter() - begun
+            if spent > timeout_s:
+                self._kill()
+                message = f"no result within {timeout_s:g} s; the process was ended"
+                return Outcome("timeout", message, {"total": spent})
+            used = self._resident_gb()
+            if self.memory_gb is not None and used > self.memory_gb:
+                self._kill()
+                message = f"used {used:.2f} GiB, over the limit of {self.memory_gb:g} GiB"
+                return Outcome("oom", message, {"total": spent}, peak_host_mb=used * 1024)
+
+    def _death(self, spent: float) -> Outcome:
+        assert self._process is not None
+        self._process.join(5)
+        code = self._process.exitcode
+        self._kill()
+        seconds = {"total": spent}
+        if code == -signal.SIGKILL:
+            message = "the process was killed from outside, most likely for want of memory"
+            return Outcome("oom", message, seconds)
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            return Outcome("error", f"the process died of {name}", seconds)
+        return Outcome("error", f"the process ended by itself with exit code {code}", seconds)
+
+    def _kill(self) -> None:
+        """End the process and all that it has started."""
+        assert self._process is not None
+        for process in self._family():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self.stop()
+
+    def _family(self) -> list[psutil.Process]:
+        assert self._process is not None
+        try:
+            worker = psutil.Process(self._process.pid)
+            return [worker, *worker.children(recursive=True)]
+        except psutil.Error:
+            return []
+
+    def _resident_gb(self) -> float:
+        used = 0
+        for process in self._family():
+            with contextlib.suppress(psutil.Error):
+                used += process.memory_info().rss
+        return used / 2**30
+
+
+def _may_be_unsound(outcome: Outcome) -> bool:
+    """Whether what happened may spoil the cases that come after it in the same process."""
+    # After an allocation that failed, memory is held or in pieces: the next case may fail of it.
+    broken_gpu = outcome.status == "error" and _BROKEN_GPU.search(outcome.message)
+    return outcome.status == "oom" or bool(broken_gpu)

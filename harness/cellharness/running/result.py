@@ -1,0 +1,42 @@
+"""What a run came to, in numbers of cases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cellharness.vocabulary import SEGMENTED
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes
+    ----------
+    folder : Path
+        The run directory.
+    statuses : dict of str to Counter
+        Method name to number of cases by status.
+    messages : dict of str to str
+        Method name to the first message of a case that failed.
+    unscored : dict of (str, str) to str
+        Method and case to the reason why a mask could not be scored, such as a missing truth.
+    """
+
+    folder: Path
+    statuses: Mapping[str, Counter[str]]
+    messages: Mapping[str, str]
+    unscored: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """Number of pairs of method and case without a mask."""
+        return sum(
+            count
+            for counter in self.statuses.values()
+            for status, count in counter.items()
+            if status not in SEGMENTED
+        )

@@ -1,0 +1,97 @@
+"""The long score table of a run: one row a method, profile, case and threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellharness.config.run import ScoringConfig
+from cellharness.data.manifest import Manifest
+from cellharness.running.observer import Observer
+from cellharness.scoring import METRICS
+from cellharness.scoring.files import Job, score_files
+from cellharness.vocabulary import SEGMENTED
+
+COLUMNS = (
+    "method",
+    "profile",
+    "case",
+    "modality",
+    "modality_source",
+    "experiment",
+    "split",
+    "seen",
+    "threshold",
+    "status",
+    *METRICS,
+)
+
+
+def score_run(
+    folder: Path,
+    manifest: Manifest,
+    ledger: pd.DataFrame,
+    methods: list[str],
+    scoring: ScoringConfig,
+    observer: Observer,
+) -> dict[tuple[str, str], str]:
+    """Score all masks of a run and write ``scores.csv``, columns :data:`COLUMNS`.
+
+    Parameters
+    ----------
+    folder : Path
+        Run directory, with ``predictions/<method>/<case>_label.tiff``.
+    manifest : Manifest
+        Every case of it gets its rows, whatever became of it.
+    ledger : DataFrame
+        Columns ``method``, ``case`` and ``status`` at least.
+    methods : list of str
+        Names, in the order of the configuration.
+    scoring : ScoringConfig
+        Profiles, thresholds and number of processes.
+    observer : Observer
+        Told of progress.
+
+    Returns
+    -------
+    dict of (str, str) to str
+        Method and case to the reason why a mask could not be scored.
+    """
+    statuses = ledger.set_index(["method", "case"])["status"].to_dict()
+    observer.scoring_started(len(methods) * len(manifest.cases))
+    rows: list[dict[str, Any]] = []
+    unscored: dict[tuple[str, str], str] = {}
+    for method in methods:
+        jobs = list(_jobs(folder / "predictions" / method, method, manifest, statuses))
+        scored = score_files(
+            jobs,
+            scoring.profiles,
+            scoring.thresholds,
+            scoring.workers,
+            progress=lambda _done, _total: observer.pair_scored(),
+        )
+        for result in scored:
+            case = manifest[result.case]
+            about = {
+                "method": method,
+                "modality": case.modality or "",
+                "modality_source": case.modality_source,
+                "experiment": case.experiment,
+                "split": case.split,
+                "seen": manifest.seen(case),
+            }
+            rows += [{**about, **row} for row in result.rows]
+            if result.message and statuses.get((method, case.case)) in SEGMENTED:
+                unscored[method, case.case] = result.message
+    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(folder / "scores.csv", index=False)
+    return unscored
+
+
+def _jobs(masks: Path, method: str, manifest: Manifest, statuses: dict[Any, str]) -> Iterator[Job]:
+    for case in manifest.cases:
+        mask = masks / f"{case.case}_label.tiff"
+        status = statuses.get((method, case.case), "missing")
+        yield Job(case.case, case.label, mask if mask.is_file() else None, status)

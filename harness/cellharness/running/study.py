@@ -1,0 +1,298 @@
+"""A forgetting study: laid out as one run, done, and described in ``study.json``.
+
+Each remedy is a training, each stage of it a method of the run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from cellharness.config.reading import ConfigError
+from cellharness.config.run import MethodConfig, RunConfig, TrainingConfig
+from cellharness.config.study import (
+    BEFORE,
+    PLAIN,
+    ForgettingConfig,
+    ProtocolConfig,
+    RemedyConfig,
+)
+from cellharness.data.manifest import Case, Manifest
+from cellharness.files import write_atomic
+from cellharness.running.observer import Observer
+from cellharness.running.result import RunResult
+from cellharness.running.run import read_cases, run_comparison
+from cellharness.training.observer import TrainingObserver
+from cellharness.training.record import TrainingRecord
+from cellharness.training.references import training_folder
+from cellharness.vocabulary import PRETRAINED
+
+FILE_NAME = "study.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one method of the run stands for.
+
+    Attributes
+    ----------
+    method : str
+        Its name in the run.
+    remedy : str
+        Name of a remedy, ``plain`` or ``before``.
+    stage : int
+        Epochs trained; 0 before any training.
+    protocol : str
+        Name of the protocol it predicts under.
+    """
+
+    method: str
+    remedy: str
+    stage: int
+    protocol: str
+
+
+def expand(study: ForgettingConfig) -> tuple[RunConfig, list[Evaluation]]:
+    """Lay out the trainings and predictions of a study.
+
+    Before and the end of the plain fine-tuning are evaluated under every protocol, all else
+    under the main one; remedies that train, at every stage unless `curves` leaves them out;
+    remedies that only predict otherwise, at the end.
+
+    Parameters
+    ----------
+    study : ForgettingConfig
+
+    Returns
+    -------
+    config : RunConfig
+        What `cellharness run` would be given.
+    evaluations : list of Evaluation
+        What its methods stand for; teams are not among them.
+
+    Raises
+    ------
+    ConfigError
+        The training's knobs contradict the stages.
+    """
+    methods, evaluations = [], []
+    for evaluation, method in _evaluations(study):
+        evaluations.append(evaluation)
+        methods.append(method)
+    config = RunConfig(
+        name=study.name,
+        title=study.title,
+        dataset=study.dataset,
+        training=[_training(study, PLAIN, study.finetuning.label, None)]
+        + [
+            _training(study, remedy.name, remedy.display, remedy)
+            for remedy in study.remedies
+            if remedy.of is None
+        ],
+        methods=[*methods, *study.teams],
+        limits=study.limits,
+        scoring=study.scoring,
+        report=study.report,
+        seed=study.seed,
+        out=study.out,
+        base=study.base,
+    )
+    return config, evaluations
+
+
+def _evaluations(study: ForgettingConfig) -> Iterator[tuple[Evaluation, MethodConfig]]:
+    main = next(protocol for protocol in study.protocols if protocol.name == study.main)
+    for protocol in study.protocols:
+        yield _method(study, BEFORE, 0, protocol, None)
+    for stage in study.stages_of(PLAIN):
+        last = stage == study.stages[-1]
+        for protocol in study.protocols if last else [main]:
+            yield _method(study, PLAIN, stage, protocol, None)
+    for remedy in study.remedies:
+        for stage in study.stages_of(remedy.name):
+            yield _method(study, remedy.name, stage, main, remedy)
+
+
+def _method(
+    study: ForgettingConfig,
+    name: str,
+    stage: int,
+    protocol: ProtocolConfig,
+    remedy: RemedyConfig | None,
+) -> tuple[Evaluation, MethodConfig]:
+    if name == BEFORE:
+        title, label = f"{BEFORE}.{protocol.name}", study.before.label
+        used, parameters = study.before.method, {**study.before.parameters, **protocol.parameters}
+    else:
+        title = f"{name}-{stage}.{protocol.name}"
+        label = f"{remedy.display if remedy else study.finetuning.label}, {stage} epochs"
+        trained = (remedy.of or name) if remedy else name
+        used = study.finetuning.method
+        parameters = {
+            **protocol.parameters,
+            "weights": f"trained:{trained}@{stage}",
+            **(remedy.prediction if remedy else {}),
+        }
+    method = MethodConfig(
+        name=title,
+        method=used,
+        label=f"{label}, {protocol.display}",
+        input=protocol.input,
+        parameters=parameters,
+    )
+    return Evaluation(title, name, stage, protocol.name), method
+
+
+def _training(
+    study: ForgettingConfig, name: str, label: str, remedy: RemedyConfig | None
+) -> TrainingConfig:
+    plain = study.finetuning
+    own = {**plain.parameters, **(remedy.parameters if remedy else {})}
+    return TrainingConfig(
+        name=name,
+        label=label,
+        method=plain.method,
+        input=plain.input,
+        parameters={**own, **_checkpoints(study.stages, name, own)},
+        splits=plain.splits,
+        modalities=(remedy.modalities if remedy else None) or plain.modalities,
+        experiments=plain.experiments,
+        validation=plain.validation,
+        replay=remedy.replay if remedy else None,
+    )
+
+
+def _checkpoints(stages: list[int], name: str, given: dict[str, Any]) -> dict[str, int]:
+    """Epochs and checkpoints that the stages ask for; other ones are refused, not overruled."""
+    wanted = {"epochs": stages[-1], "save_every": reduce(math.gcd, stages)}
+    for key, value in wanted.items():
+        if given.get(key, value) != value:
+            msg = (
+                f"training '{name}': {key} {given[key]} does not go with the stages {stages}; "
+                f"leave it out, it will be {value}"
+            )
+            raise ConfigError(msg)
+    return wanted
+
+
+def run_study(
+    study: ForgettingConfig,
+    folder: Path,
+    *,
+    limit: int | None = None,
+    resume: bool = False,
+    retry_failed: bool = False,
+    observer: Observer | None = None,
+    training_observer: TrainingObserver | None = None,
+) -> RunResult:
+    """Train, predict and score all that a study asks for.
+
+    Parameters
+    ----------
+    study : ForgettingConfig
+    folder : Path
+        Run directory; ``study.json`` says what its methods stand for.
+    limit, resume, retry_failed, observer, training_observer
+        As for :func:`cellharness.running.run.run_comparison`.
+
+    Returns
+    -------
+    RunResult
+
+    Raises
+    ------
+    UsageError
+        The configuration or data cannot be used.
+    """
+    config, evaluations = expand(study)
+    result = run_comparison(
+        config,
+        folder,
+        limit=limit,
+        resume=resume,
+        retry_failed=retry_failed,
+        observer=observer,
+        training_observer=training_observer,
+    )
+    content = describe(study, evaluations, folder, read_cases(config, folder))
+    write_atomic(folder / FILE_NAME, json.dumps(content, indent=1).encode())
+    return result
+
+
+def describe(
+    study: ForgettingConfig, evaluations: list[Evaluation], folder: Path, manifest: Manifest
+) -> Mapping[str, Any]:
+    """Say what the methods of a run stand for, and what was trained on what."""
+    cases = {case.case: case for case in manifest.cases}
+    records = {
+        name: TrainingRecord.read(training_folder(folder, name))
+        for name in (PLAIN, *(remedy.name for remedy in study.remedies if remedy.of is None))
+    }
+    plain = records[PLAIN]
+    learned = [*plain.train, *plain.validation] if plain else []
+    return {
+        "name": study.name,
+        "title": study.title or study.name,
+        "before": study.before.label,
+        "plain": PLAIN,
+        "main": study.main,
+        "published": study.published.model_dump(),
+        "protocols": [
+            {"name": protocol.name, "label": protocol.display} for protocol in study.protocols
+        ],
+        "remedies": [
+            {
+                "name": PLAIN,
+                "label": study.finetuning.label,
+                "training": PLAIN,
+                "stages": study.stages_of(PLAIN),
+                "modalities": study.finetuning.modalities,
+            },
+            *(
+                {
+                    "name": remedy.name,
+                    "label": remedy.display,
+                    "training": remedy.of or remedy.name,
+                    "stages": study.stages_of(remedy.name),
+                    "modalities": remedy.modalities or study.finetuning.modalities,
+                }
+                for remedy in study.remedies
+            ),
+        ],
+        "methods": [
+            {**asdict(item), "remedy": PRETRAINED if item.remedy == BEFORE else item.remedy}
+            for item in evaluations
+        ],
+        "seen": _experiments([cases[name] for name in learned if name in cases]),
+        "replayed": _met_again(records, learned, cases),
+        "teams": [team.name for team in study.teams],
+        "config": study.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _met_again(
+    records: Mapping[str, TrainingRecord | None], learned: list[str], cases: Mapping[str, Case]
+) -> dict[str, list[list[str]]]:
+    """Experiments that a remedy met in its training, by replay or else, and the plain one not."""
+    own = _experiments([cases[name] for name in learned if name in cases])
+    met: dict[str, list[list[str]]] = {}
+    for name, record in records.items():
+        if name == PLAIN or record is None:
+            continue
+        used = (*record.train, *record.validation, *record.replay)
+        others = _experiments([cases[case] for case in used if case in cases])
+        again = [pair for pair in others if pair not in own]
+        if again:
+            met[name] = again
+    return met
+
+
+def _experiments(cases: list[Case]) -> list[list[str]]:
+    """Modality and experiment of some cases, each pair once."""
+    found = {(case.modality or "", case.experiment or "") for case in cases}
+    return [list(pair) for pair in sorted(found)]

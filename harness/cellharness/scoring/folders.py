@@ -1,0 +1,141 @@
+"""Score a folder of predictions against a folder of truths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cellharness.scoring.files import Job, Progress, Row, score_files
+from cellharness.scoring.score import COUNTS, RATIOS, STRICT_RATIOS
+from cellharness.scoring.validation import ScoringError, check_profile
+
+LABEL_SUFFIXES: tuple[str, ...] = (".tif", ".tiff", ".png")
+
+_TAIL = "_label"
+_NAMED_AT_MOST = 10
+
+
+def score_folders(
+    gt_dir: str | os.PathLike[str],
+    pred_dir: str | os.PathLike[str],
+    profile: str = "challenge",
+    thresholds: float | Sequence[float] = (0.5,),
+    workers: int = 1,
+    progress: Progress | None = None,
+    *,
+    ignore_extra: bool = False,
+    border: int = 2,
+    both_empty: str = "one",
+) -> pd.DataFrame:
+    """Score every truth of a folder; the truths say what must be there.
+
+    Parameters
+    ----------
+    gt_dir, pred_dir
+        Folders of label images, paired as `pair_folders` says.
+    profile
+        ``"challenge"`` or ``"strict"``, see `score_pair`.
+    thresholds
+        IoU thresholds in (0, 1].
+    workers, progress
+        As in `score_files`.
+    ignore_extra
+        Leave out predictions that have no truth, instead of raising an error.
+    border, both_empty
+        Options of profile ``strict``, as in `score_pair`.
+
+    Returns
+    -------
+    DataFrame
+        One row a case and threshold, sorted by case, with the columns `case`, `threshold`,
+        `status`, `n_true`, `n_pred`, `tp`, `fp`, `fn` (nullable integers), `precision`, `recall`,
+        `f1`, `dice`, and for ``strict`` also `sq`, `rq`, `pq`, `ap` and `aji`. `status` is
+        ``ok``, ``empty`` (the prediction has no cell), ``missing`` or ``error``; what failed cases
+        score is told at `score_files`. ``frame.attrs["messages"]`` has the reasons by case.
+
+    Raises
+    ------
+    ScoringError
+        If the folders cannot be paired or an option is not valid.
+    """
+    check_profile(profile)
+    jobs = pair_folders(gt_dir, pred_dir, ignore_extra=ignore_extra)
+    metrics = COUNTS + RATIOS + (STRICT_RATIOS if profile == "strict" else ())
+    rows: list[Row] = []
+    messages: dict[str, str] = {}
+    for scores in score_files(
+        jobs, profile, thresholds, workers, progress, border=border, both_empty=both_empty
+    ):
+        rows += scores.rows
+        if scores.message:
+            messages[scores.case] = scores.message
+    frame = pd.DataFrame(rows, columns=["case", "threshold", "status", *metrics])
+    frame = frame.astype(dict.fromkeys(COUNTS, "Int64"))
+    frame.attrs["messages"] = messages
+    return frame
+
+
+def pair_folders(
+    gt_dir: str | os.PathLike[str],
+    pred_dir: str | os.PathLike[str],
+    *,
+    ignore_extra: bool = False,
+) -> list[Job]:
+    """Pair truths and predictions by stem.
+
+    The stem of ``<stem>_label.tiff`` and of ``<stem>.tiff`` is the same; ``.tif`` and ``.png``
+    serve as well, on either side. Only the last suffix is cut off, so ``a.b`` and ``a.c`` are two
+    cases (the official script takes them for one, anchors 4.1, fact 20). Hidden files and files
+    with another suffix are passed over.
+
+    Returns
+    -------
+    list of Job
+        One a truth, sorted by stem; `pred` is None where there is no prediction.
+
+    Raises
+    ------
+    ScoringError
+        If a folder does not exist, has no truth, has two files for one stem, or there are
+        predictions without a truth and `ignore_extra` is False.
+    """
+    truths, predictions = _label_files(Path(gt_dir)), _label_files(Path(pred_dir))
+    if not truths:
+        msg = (
+            f"{gt_dir}: no label image; expected <stem>_label or <stem> with one of the suffixes "
+            f"{', '.join(LABEL_SUFFIXES)}."
+        )
+        raise ScoringError(msg)
+    extra = sorted(set(predictions) - set(truths))
+    if extra and not ignore_extra:
+        named = ", ".join(predictions[stem].name for stem in extra[:_NAMED_AT_MOST])
+        more = f" and {len(extra) - _NAMED_AT_MOST} more" if len(extra) > _NAMED_AT_MOST else ""
+        msg = (
+            f"{pred_dir}: {len(extra)} predictions have no truth in {gt_dir}: {named}{more}. "
+            "Add their truths, take them out, or have them ignored by name (ignore_extra)."
+        )
+        raise ScoringError(msg)
+    return [Job(stem, truths[stem], predictions.get(stem)) for stem in sorted(truths)]
+
+
+def _label_files(folder: Path) -> dict[str, Path]:
+    """Return the label images of a folder by stem."""
+    if not folder.is_dir():
+        msg = f"{folder}: no such folder."
+        raise ScoringError(msg)
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in LABEL_SUFFIXES or path.name.startswith("."):
+            continue
+        stem = path.stem.removesuffix(_TAIL) or path.stem
+        if stem in found:
+            msg = (
+                f"{folder}: {found[stem].name} and {path.name} are two files for the case "
+                f"{stem!r}; keep one."
+            )
+            raise ScoringError(msg)
+        found[stem] = path
+    return found

@@ -1,0 +1,405 @@
+"""The training loop: seeded, resumable to the last bit, watched by modality.
+
+Lightning Fabric gives device, mixed precision and several GPUs; the loop itself is ours,
+since what it must guarantee (an epoch is a function of its number and the state before
+it) is easier to see in forty lines than behind a trainer's hooks.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from cellharness.errors import UsageError
+from cellharness.scoring import score_pair
+from cellharness.training.checkpoints import epoch_path, load, save
+from cellharness.training.learner import Batch, Learner, Network
+from cellharness.training.log import EpochRecord, ModalityScore, TrainingLog
+from cellharness.training.samples import TrainingDataError
+from cellharness.training.trainer import TrainingParameters, Watch
+
+#: Seconds from one resumable state to the next; an epoch's end comes first.
+STATE_EVERY_S = 60.0
+
+_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+    "float16": "16-mixed",
+}
+
+
+class DivergedError(Exception):
+    """The loss or the weights are not finite numbers any more."""
+
+
+@dataclass
+class _Progress:
+    """Where a training stands after a finished epoch."""
+
+    epoch: int = 0
+    best: float = math.inf
+    stale: int = 0
+
+
+def run(
+    build: Callable[[], Learner],
+    parameters: TrainingParameters,
+    seed: int,
+    out: Path,
+    watch: Watch | None = None,
+) -> Path:
+    """Train, or go on from the last state in ``out``.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the learner; must be picklable where ``parameters.devices`` is above 1.
+    parameters : TrainingParameters
+        Epochs, precision, devices, what is kept.
+    seed : int
+        Epoch ``e`` (from 0) is seeded with ``seed + e``.
+    out : Path
+        Folder of the training.
+    watch : callable or None
+        Told of each epoch.
+
+    Returns
+    -------
+    Path
+        The checkpoint chosen by ``parameters.keep``.
+
+    Raises
+    ------
+    DivergedError
+        A loss or a weight is nan or infinite; checkpoints of earlier epochs stay.
+    TrainingDataError
+        An epoch has no crop.
+    UsageError
+        A device was asked for that is not there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    device = choose_device(parameters.device)
+    precision = choose_precision(parameters.precision, device)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(
+        accelerator=device,
+        devices=parameters.devices,
+        strategy="ddp_spawn" if parameters.devices > 1 else "auto",
+        precision=_PRECISION[precision],
+    )
+    if parameters.devices > 1:
+        fabric.launch(_train, build, parameters, seed, out, watch)  # type: ignore[arg-type]
+    else:
+        _train(fabric, build, parameters, seed, out, watch)
+    return result_path(out, parameters)
+
+
+def result_path(out: Path, parameters: TrainingParameters) -> Path:
+    """Path of the checkpoint that a finished training is known by."""
+    name = "last" if parameters.keep == "last" else "best"
+    return out / "checkpoints" / f"{name}.pt"
+
+
+def resolved(parameters: TrainingParameters) -> dict[str, str]:
+    """Say which device and precision a training would take on this machine."""
+    device = choose_device(parameters.device)
+    return {"device": device, "precision": choose_precision(parameters.precision, device)}
+
+
+def choose_device(wanted: str) -> Literal["cpu", "cuda"]:
+    """Settle what ``auto`` means here.
+
+    Raises
+    ------
+    UsageError
+        CUDA was asked for and is not there.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        msg = "device 'cuda' was asked for and there is no CUDA GPU; see `cellharness doctor`"
+        raise UsageError(msg)
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def choose_precision(wanted: str, device: str) -> str:
+    """Settle what ``auto`` means here: bfloat16 where it is computed and not emulated."""
+    if wanted != "auto":
+        return wanted
+    if device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    native = any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+    return "bfloat16" if native else "float32"
+
+
+def _train(
+    fabric: Fabric,
+    build: Callable[[], Learner],
+    parameters: TrainingParameters,
+    seed: int,
+    out: Path,
+    watch: Watch | None,
+) -> None:
+    learner = build()
+    learner.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network, optimizer = fabric.setup(learner.model, learner.optimizer)
+    # After the set-up: the optimizer's state goes to the device its parameters are on.
+    progress = _resume(learner, out)
+    log = TrainingLog(out)
+    if fabric.is_global_zero:
+        log.rewind(progress.epoch)
+    if learner.pretrained and learner.validation and progress.epoch == 0:
+        _score_start(fabric, learner, network, parameters.epochs, log, watch)
+    saved = time.monotonic()
+    good = _snapshot(learner)
+    for epoch in range(progress.epoch, parameters.epochs):
+        # What decides is the same for all processes: one that stopped alone would block them.
+        if fabric.broadcast(_exhausted(progress, parameters)):
+            break
+        begun = time.perf_counter()
+        _seed(seed + epoch)
+        learner.start_epoch(epoch)
+        last = epoch + 1 == parameters.epochs
+        validation_loss: float | None = None
+        scores: dict[str, ModalityScore] = {}
+        try:
+            train_loss = _one_epoch(fabric, learner, network, optimizer, epoch)
+            _check_weights(fabric, learner, epoch + 1)
+            if learner.validation:
+                scored = last or (epoch + 1) % parameters.validate_every == 0
+                validation_loss, scores = _validate(
+                    fabric, learner, network, epoch + 1, scored=scored
+                )
+        except DivergedError:
+            kept = epoch_path(out, epoch)
+            if fabric.is_global_zero and epoch and not kept.is_file():
+                save(kept, good)
+            # The first process to end takes the others along.
+            fabric.barrier()
+            raise
+        good = _snapshot(learner)
+        learner.after_epoch(train_loss, validation_loss)
+        progress.epoch = epoch + 1
+        better = _judge(progress, parameters, validation_loss, scores)
+        if fabric.is_global_zero:
+            _keep(learner, parameters, progress, out, better)
+            record = EpochRecord(
+                epoch=epoch + 1,
+                epochs=parameters.epochs,
+                learning_rate=float(learner.optimizer.param_groups[0]["lr"]),
+                train_loss=train_loss,
+                seconds=time.perf_counter() - begun,
+                validation_loss=validation_loss,
+                scores=scores,
+            )
+            # Before the state: a resume drops a row too many, and cannot add a missing one.
+            log.append(record)
+            stopping = _exhausted(progress, parameters)
+            if last or stopping or time.monotonic() - saved > STATE_EVERY_S:
+                _save_state(learner, progress, out)
+                saved = time.monotonic()
+            if watch is not None:
+                watch(record)
+    if fabric.is_global_zero:
+        save(out / "checkpoints" / "last.pt", dict(learner.checkpoint()))
+        result = result_path(out, parameters)
+        # Where nothing could be judged, the last weights are the best known.
+        judged = math.isfinite(progress.best) and result.is_file()
+        if parameters.keep != "last" and not judged:
+            save(result, dict(learner.checkpoint()))
+    fabric.barrier()
+
+
+def _exhausted(progress: _Progress, parameters: TrainingParameters) -> bool:
+    """Whether patience has run out."""
+    return parameters.patience is not None and progress.stale >= parameters.patience
+
+
+def _snapshot(learner: Learner) -> dict[str, Any]:
+    """Copy the weights of a good epoch: those of a broken one are of no use to anybody."""
+    return copy.deepcopy(dict(learner.checkpoint()))
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - cellpose's own augmentation draws from it
+    torch.manual_seed(seed)
+
+
+def _one_epoch(
+    fabric: Fabric,
+    learner: Learner,
+    network: Network,
+    optimizer: Any,
+    epoch: int,
+) -> float:
+    """Run the steps of one epoch; mean loss over its crops."""
+    learner.train_mode()
+    total, n = 0.0, 0
+    for step, whole in enumerate(learner.batches(epoch)):
+        batch = _share(fabric, whole)
+        loss = learner.loss(network, batch)
+        mine = len(batch[0])
+        value, crops = _summed(fabric, float(loss.detach()) * mine, mine)
+        if not math.isfinite(value):
+            msg = f"the loss became {value} in epoch {epoch + 1}, step {step + 1}"
+            raise _diverged(msg, epoch + 1)
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        total += value
+        n += int(crops)
+    if n == 0:
+        msg = (
+            f"epoch {epoch + 1} has no crop to learn from; give more training images, or check "
+            "what the training's parameters leave of them"
+        )
+        raise TrainingDataError(msg)
+    return total / n
+
+
+def _summed(fabric: Fabric, *values: float) -> list[float]:
+    """Sum over the processes; what is not finite in one is so in all."""
+    if fabric.world_size == 1:
+        return list(values)
+    mine = torch.tensor(values, dtype=torch.float64, device=fabric.device)
+    whole: torch.Tensor = fabric.all_reduce(mine, reduce_op="sum")  # type: ignore[assignment]
+    return [float(value) for value in whole]
+
+
+def _check_weights(fabric: Fabric, learner: Learner, epoch: int) -> None:
+    """Refuse weights of an epoch (from 1) that its last step broke: no loss has seen them."""
+    tensors = (*learner.model.parameters(), *learner.model.buffers())
+    broken = sum(
+        not bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point()
+    )
+    if _summed(fabric, broken) != [0]:
+        msg = f"the weights became nan or infinite in epoch {epoch}"
+        raise _diverged(msg, epoch)
+
+
+def _diverged(what: str, epoch: int) -> DivergedError:
+    kept = "; the weights of the epoch before are kept" if epoch > 1 else ""
+    return DivergedError(f"{what}{kept}. Lower learning_rate, or use float32")
+
+
+def _score_start(
+    fabric: Fabric,
+    learner: Learner,
+    network: Network,
+    epochs: int,
+    log: TrainingLog,
+    watch: Watch | None,
+) -> None:
+    """Validate the weights that a fine-tuning starts from, as epoch 0."""
+    begun = time.perf_counter()
+    _seed(0)
+    validation_loss, scores = _validate(fabric, learner, network, 0, scored=True)
+    if fabric.is_global_zero:
+        seconds = time.perf_counter() - begun
+        record = EpochRecord(0, epochs, 0.0, math.nan, seconds, validation_loss, scores)
+        log.rewind(-1)
+        log.append(record)
+        if watch is not None:
+            watch(record)
+
+
+def _share(fabric: Fabric, batch: Batch) -> Batch:
+    """Take this device's part of a batch; every process draws the same whole one."""
+    mine = slice(fabric.global_rank, None, fabric.world_size)
+    parts = (part[mine] if len(part) >= fabric.world_size else part for part in batch)
+    return tuple(fabric.to_device(part) for part in parts)
+
+
+def _validate(
+    fabric: Fabric, learner: Learner, network: Network, epoch: int, *, scored: bool
+) -> tuple[float | None, dict[str, ModalityScore]]:
+    """Loss and scores after an epoch (from 1), as the first process finds them."""
+    learner.model.eval()
+    with torch.no_grad():
+        # In every process: the network of several waits for all of them.
+        loss = fabric.broadcast(learner.validation_loss(network))
+        if loss is not None and not math.isfinite(loss):
+            msg = f"the validation loss became {loss} in epoch {epoch}"
+            raise _diverged(msg, epoch)
+        scores = _scores(learner) if scored and fabric.is_global_zero else {}
+    return loss, fabric.broadcast(scores)
+
+
+def _scores(learner: Learner) -> dict[str, ModalityScore]:
+    by_modality: dict[str, list[float]] = defaultdict(list)
+    masks = learner.segment(learner.validation)
+    for sample, labels in zip(learner.validation, masks, strict=True):
+        f1 = score_pair(sample.labels, labels, profile="strict", thresholds=(0.5,))[0].f1
+        by_modality[sample.case.modality or "unknown"].append(f1)
+        by_modality["all"].append(f1)
+    return {
+        name: ModalityScore(len(values), float(np.mean(values)), float(np.median(values)))
+        for name, values in sorted(by_modality.items())
+    }
+
+
+def _judge(
+    progress: _Progress,
+    parameters: TrainingParameters,
+    validation_loss: float | None,
+    scores: dict[str, ModalityScore],
+) -> bool:
+    """Whether an epoch is the best so far; counts those that are not."""
+    if parameters.keep == "best_f1":
+        value = -scores["all"].mean_f1 if scores else None
+    else:
+        value = validation_loss
+    if value is None:
+        return False
+    better = value < progress.best
+    # Not by min(): a nan would stay.
+    progress.best = value if better else progress.best
+    progress.stale = 0 if better else progress.stale + 1
+    return better
+
+
+def _keep(
+    learner: Learner,
+    parameters: TrainingParameters,
+    progress: _Progress,
+    out: Path,
+    better: bool,
+) -> None:
+    """Write the checkpoints that this epoch calls for."""
+    if progress.epoch % parameters.save_every == 0 or progress.epoch == parameters.epochs:
+        save(epoch_path(out, progress.epoch), dict(learner.checkpoint()))
+    if better and parameters.keep != "last":
+        save(result_path(out, parameters), dict(learner.checkpoint()))
+
+
+def _save_state(learner: Learner, progress: _Progress, out: Path) -> None:
+    state = {
+        "progress": vars(progress),
+        "model": learner.model.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
+        "learner": learner.state(),
+    }
+    save(out / "state.pt", state)
+
+
+def _resume(learner: Learner, out: Path) -> _Progress:
+    path = out / "state.pt"
+    if not path.is_file():
+        return _Progress()
+    state = load(path)
+    learner.model.load_state_dict(state["model"])
+    learner.optimizer.load_state_dict(state["optimizer"])
+    learner.load_state(state["learner"])
+    return _Progress(**state["progress"])

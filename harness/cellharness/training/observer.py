@@ -1,0 +1,34 @@
+"""Whoever watches trainings: a progress bar, a test, or nobody."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from cellharness.training.log import EpochRecord
+from cellharness.training.record import TrainingRecord
+
+
+class TrainingObserver(Protocol):
+    """Somebody who watches trainings."""
+
+    def training_started(self, label: str) -> None:
+        """A training begins or goes on."""
+
+    def epoch_finished(self, label: str, record: EpochRecord) -> None:
+        """One more epoch is done and logged."""
+
+    def training_finished(self, label: str, record: TrainingRecord, reused: bool) -> None:
+        """A training ended, well or not; ``reused`` if it was there already."""
+
+
+class SilentTraining:
+    """An observer that does nothing."""
+
+    def training_started(self, label: str) -> None:
+        """Ignore."""
+
+    def epoch_finished(self, label: str, record: EpochRecord) -> None:
+        """Ignore."""
+
+    def training_finished(self, label: str, record: TrainingRecord, reused: bool) -> None:
+        """Ignore."""

@@ -1,0 +1,32 @@
+"""The words that configuration, manifest, ledger, scores and report share, each defined once."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+#: What a study calls the weights that every training starts from.
+PRETRAINED = "pre-trained"
+
+#: Kinds of microscopy, in the paper's order.
+MODALITIES = ("Brightfield", "Fluorescent", "Phase-contrast", "DIC")
+
+#: Split of the manifest that methods may learn from.
+TRAIN_SPLIT = "train"
+
+#: Forms in which an image can be handed to a method, see :func:`cellharness.data.images.prepare`.
+InputMode = Literal["gray_max", "gray", "native"]
+INPUT_MODES: tuple[str, ...] = get_args(InputMode)
+
+#: Ways to score, see :mod:`cellharness.scoring`.
+Profile = Literal["challenge", "strict"]
+PROFILES: tuple[str, ...] = get_args(Profile)
+
+#: What can become of a case.
+Status = Literal["ok", "empty", "error", "oom", "timeout", "unsupported", "missing"]
+STATUSES: tuple[str, ...] = get_args(Status)
+
+#: A case with one of these statuses has a mask.
+SEGMENTED: tuple[str, ...] = ("ok", "empty")
+
+#: Parts of the running time of a case.
+PHASES = ("load", "warmup", "read", "preprocess", "network", "postprocess", "write")

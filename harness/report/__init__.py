@@ -1,8 +1,0 @@
-"""Tables, figures and one self-contained page, made from a run directory alone."""
-
-from __future__ import annotations
-
-from harness.report.build import build_report
-from harness.report.loading import ReportError
-
-__all__ = ["ReportError", "build_report"]

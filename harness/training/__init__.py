@@ -1,1 +1,0 @@
-"""Training: which cases, in which process, recorded and resumable. Knows no method and no torch."""
