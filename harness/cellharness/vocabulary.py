@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-#: What a study calls the weights that every training starts from.
+#: What a study calls the weights that every training starts from: in data, and in print.
 PRETRAINED = "pre-trained"
+PRETRAINED_LABEL = "Before training"
 
 #: Kinds of microscopy, in the paper's order.
 MODALITIES = ("Brightfield", "Fluorescent", "Phase-contrast", "DIC")
@@ -27,6 +28,13 @@ STATUSES: tuple[str, ...] = get_args(Status)
 
 #: A case with one of these statuses has a mask.
 SEGMENTED: tuple[str, ...] = ("ok", "empty")
+
+#: Scores of a case at one threshold, see :class:`cellharness.scoring.score.Score`.
+COUNTS: tuple[str, ...] = ("n_true", "n_pred", "tp", "fp", "fn")
+RATIOS: tuple[str, ...] = ("precision", "recall", "f1", "dice")
+#: Those that only profile ``strict`` has.
+STRICT_RATIOS: tuple[str, ...] = ("sq", "rq", "pq", "ap", "aji")
+METRICS: tuple[str, ...] = COUNTS + RATIOS + STRICT_RATIOS
 
 #: Parts of the running time of a case.
 PHASES = ("load", "warmup", "read", "preprocess", "network", "postprocess", "write")

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellharness.report.forgetting_words import in_words
+from cellharness.report.forgetting.sentences import in_words
 from cellharness.statistics.cell_curves import recall_by_property
 from cellharness.statistics.cell_properties import measure_cells
 from cellharness.statistics.change import change
@@ -28,7 +28,6 @@ from cellharness.statistics.forgetting import (
     accuracy_frame,
     backward_transfer,
     forgetting,
-    forward_transfer,
 )
 from cellharness.statistics.learning_curves import curves
 from cellharness.statistics.plasticity import compare_with_plain, stability_plasticity
@@ -47,7 +46,6 @@ MEASURES = {
     ),
     "forgetting": lambda s: forgetting(s, "fixed", "size"),
     "forgetting, median": lambda s: forgetting(s, "fixed", "size", statistic="median"),
-    "forward transfer": lambda s: forward_transfer(s, "fixed", "size"),
     "retention": lambda s: retention(s, "fixed", "size"),
     "curves": lambda s: curves(s, "fixed", "size"),
     "points": lambda s: stability_plasticity(s, "fixed", "size"),

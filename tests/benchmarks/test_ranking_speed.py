@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellharness.statistics.bootstrap import bootstrap_ranks
+from cellharness.statistics.rank_bootstrap import bootstrap_ranks
 from cellharness.statistics.ranking import compare_schemes
 from cellharness.statistics.schemes import SCHEMES
 

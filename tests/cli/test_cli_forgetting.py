@@ -97,7 +97,7 @@ def test_the_command_is_listed():
         ({"remedies": [{"name": "mix", "of": "plane", "prediction": {"interpolation": 0.5}}]},
          ("remedy 'mix'", "'plane'", "there are plain")),
         ({"remedies": [{"name": "mix", "of": "plain"}]}, ("'mix'", "give it a 'prediction'")),
-        ({"remedies": [{"name": "before"}]}, ("remedy names must differ", "before")),
+        ({"remedies": [{"name": "pre-trained"}]}, ("remedy names must differ", "pre-trained")),
         ({"finetuning": {"method": "cellpose2", "validation": 2}}, ("validation", "less than 1")),
     ],
 )  # fmt: skip

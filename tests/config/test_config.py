@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cellharness.config.paths import absolute_parameters
 from cellharness.config.reading import ConfigError
 from cellharness.config.run import load_config
 from cellharness.config.study import load_study_config
@@ -38,7 +39,8 @@ def test_paths_are_kept_as_written_and_resolved_from_the_file(tmp_path):
     config = load_config(write(tmp_path, GOOD))
     assert config.dataset.manifest == Path("data/manifest.csv")
     assert config.resolve(config.dataset.manifest) == tmp_path / "data" / "manifest.csv"
-    assert config.parameters_of(config.methods[0]) == {
+    given = config.methods[0].parameters
+    assert absolute_parameters(None, given, config.resolve) == {
         "sigma": 2,
         "folder": str(tmp_path / "masks"),
     }

@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, Field
 
-from cellharness.config.paths import resolve_paths
+from cellharness.config.paths import absolute_parameters
 
 
 class Knobs(BaseModel):
@@ -33,4 +33,4 @@ class Knobs(BaseModel):
     ],
 )
 def test_what_is_a_path_starts_at_the_base(given, expected):
-    assert resolve_paths(Knobs, given, Path("/base").joinpath) == expected
+    assert absolute_parameters(Knobs, given, Path("/base").joinpath) == expected

@@ -14,19 +14,12 @@ from PIL import Image
 
 from cellharness.data.images import write_label
 from cellharness.files import hash_file
+from cellharness.run_directory import SCORE_COLUMNS
 from cellharness.scoring import score_pair
+from cellharness.vocabulary import METRICS, MODALITIES
 
 SIDE = 200
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
-MODALITIES = ("Brightfield", "Fluorescent", "Phase-contrast", "DIC")
-METRICS = (
-    "n_true", "n_pred", "tp", "fp", "fn", "precision", "recall", "f1", "dice", "sq", "rq", "pq",
-    "ap", "aji",
-)  # fmt: skip
-COLUMNS = (
-    "method", "profile", "case", "modality", "modality_source", "experiment", "split", "seen",
-    "threshold", "status", *METRICS,
-)  # fmt: skip
 
 
 def discs(centres: Sequence[tuple[int, int]], radius: int) -> np.ndarray:
@@ -128,7 +121,7 @@ class RunMaker:
                     scores += score_rows(common, truth, mask, thresholds)
                     ledger.append(ledger_row(method, name, status, first=not (m or i)))
         run.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(scores, columns=list(COLUMNS)).to_csv(run / "scores.csv", index=False)
+        pd.DataFrame(scores, columns=list(SCORE_COLUMNS)).to_csv(run / "scores.csv", index=False)
         pd.DataFrame(ledger).to_csv(run / "ledger.csv", index=False)
         pd.DataFrame(cases).to_csv(run / "manifest.csv", index=False)
         info = run_head(methods, data, len(cases))

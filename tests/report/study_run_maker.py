@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import tifffile
 from PIL import Image
-from run_maker import COLUMNS, ledger_row, picture, run_head, score_rows
+from run_maker import ledger_row, picture, run_head, score_rows
 
 from cellharness.data.images import write_label
 from cellharness.files import hash_file
+from cellharness.run_directory import SCORE_COLUMNS
 
 SIDE = 130
 PROTOCOLS = {
@@ -86,7 +87,7 @@ class StudyRunMaker:
                     rows = score_rows(common, truth, mask, thresholds)
                     scores += [r for r in rows if r["profile"] == "strict"]
                     ledger.append(ledger_row(name, case, status, first=False))
-        pd.DataFrame(scores, columns=list(COLUMNS)).to_csv(run / "scores.csv", index=False)
+        pd.DataFrame(scores, columns=list(SCORE_COLUMNS)).to_csv(run / "scores.csv", index=False)
         pd.DataFrame(ledger).to_csv(run / "ledger.csv", index=False)
         pd.DataFrame(cases).to_csv(run / "manifest.csv", index=False)
         info = run_head({m["method"]: m["method"] for m in made}, data, len(cases))

@@ -11,10 +11,9 @@ from study_reader import page_tables, plan_of
 from study_run_maker import StudyRunMaker
 from study_sketch import sketch_study
 
-from cellharness.report import ReportError
 from cellharness.report.forgetting import build, build_forgetting_report
-from cellharness.report.forgetting.plan import read_plan
 from cellharness.report.forgetting.study import load_study
+from cellharness.run_directory import RunDirectoryError, StudyRecord
 
 LOSS, BETTER = (-0.2, 0.2), (-0.05, 0.19)
 TWO = {"plain": LOSS, "replay": BETTER}
@@ -185,7 +184,7 @@ def test_an_older_report_is_replaced_once_the_new_one_is_whole(sketch, build_qui
 def test_a_run_without_a_study_is_told_from_a_study(sketch):
     run = sketch()
     (run / "study.json").unlink()
-    with pytest.raises(ReportError, match=r"no study.json.*`cellharness report`"):
+    with pytest.raises(RunDirectoryError, match=r"no study.json.*`cellharness report`"):
         build_forgetting_report(run)
 
 
@@ -194,7 +193,7 @@ def test_a_study_without_any_mask_is_refused(tmp_path):
     scores = pd.read_csv(run / "scores.csv")
     scores.assign(status="error", f1=0.0).to_csv(run / "scores.csv", index=False)
     with pytest.raises(
-        ReportError, match=r"none of the 6 methods that study\.json names has a mask"
+        RunDirectoryError, match=r"none of the 6 methods that study\.json names has a mask"
     ):
         load_study(run)
 
@@ -223,18 +222,18 @@ def changed(run, **keys):
     ],
 )  # fmt: skip
 def test_a_plan_that_contradicts_itself_is_refused(sketch, keys, words):
-    with pytest.raises(ReportError, match=words):
-        read_plan(changed(sketch(), **keys) / "study.json")
+    with pytest.raises(RunDirectoryError, match=words):
+        StudyRecord.read(changed(sketch(), **keys) / "study.json")
 
 
 def test_a_plan_that_is_no_json_is_refused(sketch):
     run = sketch()
     (run / "study.json").write_text("{")
-    with pytest.raises(ReportError, match="cannot read"):
+    with pytest.raises(RunDirectoryError, match="cannot read"):
         load_study(run)
 
 
 def test_a_team_that_is_a_method_of_the_study_is_refused(sketch):
     run = changed(sketch(), teams=["before.truth"])
-    with pytest.raises(ReportError, match=r"before\.truth under both methods and teams"):
+    with pytest.raises(RunDirectoryError, match=r"before\.truth under both methods and teams"):
         load_study(run)

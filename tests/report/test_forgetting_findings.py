@@ -8,7 +8,6 @@ from scipy.stats import wilcoxon
 from study_reader import f1_by_case, staged
 from study_sketch import sketch_study
 
-from cellharness.report import ReportError
 from cellharness.report.forgetting.captions import captions
 from cellharness.report.forgetting.caveats import caveats
 from cellharness.report.forgetting.cells import CellFindings
@@ -19,6 +18,7 @@ from cellharness.report.forgetting.findings import measure
 from cellharness.report.forgetting.look import remedy_styles
 from cellharness.report.forgetting.study import load_study
 from cellharness.report.forgetting.words import result_in_words
+from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import ALL
 from cellharness.statistics.plasticity import compare_with_plain
 
@@ -354,6 +354,6 @@ def test_other_thresholds_are_those_of_the_scores(told):
     ],
 )  # fmt: skip
 def test_scores_before_and_after_are_needed(told, unscored, words):
-    with pytest.raises(ReportError, match=words) as error:
+    with pytest.raises(RunDirectoryError, match=words) as error:
         told({"plain": LOSS}, unscored=unscored)
     assert "not in the score table" in str(error.value)

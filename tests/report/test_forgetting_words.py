@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellharness.report.forgetting_words import in_words
+from cellharness.report.forgetting.sentences import in_words
 from cellharness.statistics.change import change
 from cellharness.statistics.decomposition import BEST, decompose
 from cellharness.statistics.plasticity import compare_with_plain

@@ -12,7 +12,8 @@ from page_reader import Page
 from PIL import Image
 from run_maker import RunMaker
 
-from cellharness.report import ReportError, build_report
+from cellharness.report import build_report
+from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import summarise
 
 
@@ -329,7 +330,7 @@ def test_older_report_stays_when_the_new_one_fails(make_run):
     )
     (path / "report").mkdir()
     (path / "report/index.html").write_text("old")
-    with pytest.raises(ReportError, match="not a regular expression"):
+    with pytest.raises(RunDirectoryError, match="not a regular expression"):
         build_report(path)
     assert (path / "report/index.html").read_text() == "old"
     assert not list(path.glob(".report-*"))
@@ -339,7 +340,7 @@ def test_older_report_stays_when_the_new_one_fails(make_run):
 def test_directory_that_is_no_finished_run(make_run, name):
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
     (path / name).unlink()
-    with pytest.raises(ReportError, match=re.escape(name)):
+    with pytest.raises(RunDirectoryError, match=re.escape(name)):
         build_report(path)
 
 
@@ -347,10 +348,10 @@ def test_broken_tables_are_refused(make_run):
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
     scores = pd.read_csv(path / "scores.csv")
     scores.iloc[1:].to_csv(path / "scores.csv", index=False)
-    with pytest.raises(ReportError, match="no row for method"):
+    with pytest.raises(RunDirectoryError, match="no row for method"):
         build_report(path)
     (path / "run.json").write_text("{")
-    with pytest.raises(ReportError, match="cannot read"):
+    with pytest.raises(RunDirectoryError, match="cannot read"):
         build_report(path)
 
 

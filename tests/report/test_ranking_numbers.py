@@ -17,8 +17,8 @@ from cellharness.report.rankings.tau_violins import tau_series
 from cellharness.report.rankings.words import ranking_captions, ranking_sentences
 from cellharness.report.rendering import to_markdown
 from cellharness.statistics import ALL, summarise
-from cellharness.statistics.bootstrap import bootstrap_challenge, bootstrap_ranks
 from cellharness.statistics.efficiency import running_times
+from cellharness.statistics.rank_bootstrap import bootstrap_challenge, bootstrap_ranks
 from cellharness.statistics.ranking import compare_schemes, rank
 from cellharness.statistics.side_by_side import rank_side_by_side
 from cellharness.statistics.significance import signed_rank_tests

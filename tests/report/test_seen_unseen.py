@@ -161,7 +161,7 @@ def test_page_says_what_seen_means_beside_the_table(make_run):
 def test_note_names_trainings_on_a_part_of_the_split(make_run):
     path = make_run(thresholds=(0.5,), per_modality=2, modalities=("DIC",))
     run = load_run(path)
-    run.info["config"]["training"] = [
+    run.record.config["training"] = [
         {"name": "x", "label": "Part", "experiments": ["e"]}, {"name": "whole"},
         {"name": "y", "modalities": ["DIC"]},
     ]  # fmt: skip

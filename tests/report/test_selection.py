@@ -5,8 +5,9 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from cellharness.report.loading import ReportError, load_run
+from cellharness.report.loading import load_run
 from cellharness.report.selection import example_case, extremes, first_methods, showable
+from cellharness.run_directory import RunDirectoryError, RunRecord
 
 
 def scores(values: dict[str, tuple[float, ...]]) -> pd.DataFrame:
@@ -60,13 +61,17 @@ def test_methods_beyond_the_limit_are_those_with_lower_medians():
     assert first_methods(["a", "b"], medians, 2) == ["a", "b"]
 
 
+def licensed(patterns):
+    return RunRecord(config={"report": {"panel_licences": patterns}})
+
+
 @pytest.mark.parametrize(
     ("patterns", "n"),
     [(None, 2), ([], 0), (["^cc0$"], 1), (["MIT", "nc-nd"], 1), (["gpl"], 0)],
 )
 def test_licences_restrict_what_is_shown(make_run, patterns, n):
     run = load_run(make_run(modalities=("DIC",), per_modality=2, thresholds=(0.5,)))
-    run = dataclasses.replace(run, info={"config": {"report": {"panel_licences": patterns}}})
+    run = dataclasses.replace(run, record=licensed(patterns))
     allowed, rule = showable(run)
     assert len(allowed) == n
     assert (f"{n} of 2" in rule) is (patterns is not None)
@@ -74,6 +79,6 @@ def test_licences_restrict_what_is_shown(make_run, patterns, n):
 
 def test_broken_pattern_is_named(make_run):
     run = load_run(make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,)))
-    run = dataclasses.replace(run, info={"config": {"report": {"panel_licences": ["(MIT"]}}})
-    with pytest.raises(ReportError, match=r"'\(MIT'.*not a regular expression"):
+    run = dataclasses.replace(run, record=licensed(["(MIT"]))
+    with pytest.raises(RunDirectoryError, match=r"'\(MIT'.*not a regular expression"):
         showable(run)

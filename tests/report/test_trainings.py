@@ -10,7 +10,7 @@ from figure_reader import texts_outside
 from page_reader import Page
 from training_maker import USUAL, add_training, epoch
 
-from cellharness.report import ReportError, build_report
+from cellharness.report import build_report
 from cellharness.report.loading import load_run
 from cellharness.report.style import (
     ONE_COLUMN_MM,
@@ -22,6 +22,7 @@ from cellharness.report.style import (
 from cellharness.report.training_figure import drawable, training_figure
 from cellharness.report.training_table import training_table
 from cellharness.report.trainings import load_trainings
+from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import ALL
 
 
@@ -245,7 +246,7 @@ def test_broken_log_is_named(run, name, content):
     record = add_training(run)
     path = run / "training" / record.name / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ReportError, match=re.escape(f"{record.name}/{name}")):
+    with pytest.raises(RunDirectoryError, match=re.escape(f"{record.name}/{name}")):
         trainings_of(run)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cellharness.run_directory import TrainingRecord
 from cellharness.training.log import EpochRecord, ModalityScore, TrainingLog
-from cellharness.training.record import TrainingRecord
 
 WEIGHTS = {"name": "cyto", "sha256": {"size": "ef" * 32, "network": "cd" * 32}, "source": "x"}
 N_VALIDATION = {"Brightfield": 2, "DIC": 1}
@@ -67,11 +66,11 @@ def add_training(
     record = TrainingRecord(name=name, **{**known, **fields})
     folder = run / "training" / name
     if log:
-        record.write(folder)
+        record.write(folder / "training.json")
         writer = TrainingLog(folder)
         for line in log:
             writer.append(line)
     info = json.loads((run / "run.json").read_text())
-    info["trainings"] = [*info.get("trainings", []), asdict(record)]
+    info["trainings"] = [*info.get("trainings", []), record.model_dump(mode="json")]
     (run / "run.json").write_text(json.dumps(info))
     return record

@@ -5,7 +5,8 @@ import sqlite3
 
 import pytest
 
-from cellharness.running.ledger import COLUMNS, Ledger, Outcome
+from cellharness.run_directory import LEDGER_COLUMNS
+from cellharness.running.ledger import Ledger, Outcome
 
 
 def test_rows_are_on_disk_at_once_and_replaced_by_later_ones(tmp_path):
@@ -18,7 +19,7 @@ def test_rows_are_on_disk_at_once_and_replaced_by_later_ones(tmp_path):
     assert again.known("m") == {"a": ("id3", "ok", "ff"), "b": ("id2", "ok", "")}
     assert again.known("other") == {}
     rows = again.frame()
-    assert list(rows.columns) == list(COLUMNS)
+    assert list(rows.columns) == list(LEDGER_COLUMNS)
     row = rows.set_index("case").loc["a"]
     assert (row["seconds_network"], row["seconds_read"], row["peak_host_mb"]) == (2.0, 0.0, 100.0)
     assert json.loads(rows.set_index("case").loc["b", "details"]) == {"diameter": 30.5}
@@ -43,7 +44,7 @@ def test_a_row_that_a_full_disk_refused_is_kept_and_written_later(tmp_path, monk
 
 def test_a_ledger_of_an_earlier_version_goes_on(tmp_path):
     path = tmp_path / "ledger.sqlite"
-    old = COLUMNS[: COLUMNS.index("finished") + 1]
+    old = LEDGER_COLUMNS[: LEDGER_COLUMNS.index("finished") + 1]
     with sqlite3.connect(path) as connection:
         columns = ", ".join(f'"{name}"' for name in old)
         connection.execute(f'CREATE TABLE cases ({columns}, PRIMARY KEY (method, "case"))')

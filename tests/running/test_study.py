@@ -102,8 +102,8 @@ def test_a_study_becomes_one_training_a_remedy_and_one_method_a_stage(small_mani
     assert config.training[2].parameters["pull"] == 0.5
     assert config.training[1].replay is not None
     assert [(e.method, e.remedy, e.stage, e.protocol) for e in evaluations] == [
-        ("before.as-is", "before", 0, "as-is"),
-        ("before.darker", "before", 0, "darker"),
+        ("pre-trained.as-is", "pre-trained", 0, "as-is"),
+        ("pre-trained.darker", "pre-trained", 0, "darker"),
         ("plain-2.as-is", "plain", 2, "as-is"),
         ("plain-4.as-is", "plain", 4, "as-is"),
         ("plain-4.darker", "plain", 4, "darker"),
@@ -121,7 +121,7 @@ def test_a_study_becomes_one_training_a_remedy_and_one_method_a_stage(small_mani
 def test_what_has_no_curve_is_evaluated_at_the_end_only(small_manifest):
     _, evaluations = expand(study(small_manifest, curves=["replay"]))
     assert [(e.remedy, e.stage) for e in evaluations if e.protocol == "as-is"] == [
-        ("before", 0),
+        ("pre-trained", 0),
         ("plain", 4),
         ("replay", 2),
         ("replay", 4),

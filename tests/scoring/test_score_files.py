@@ -9,8 +9,9 @@ import pytest
 import tifffile
 
 from cellharness.data.images import write_label
-from cellharness.scoring import METRICS, STATUSES, Job, ScoringError, score_files
+from cellharness.scoring import STATUSES, Job, ScoringError, score_files
 from cellharness.scoring import files as files_module
+from cellharness.vocabulary import METRICS
 
 RATIOS = ("precision", "recall", "f1", "dice", "sq", "rq", "pq", "ap", "aji")
 FAILED = ("error", "oom", "timeout", "unsupported", "missing")

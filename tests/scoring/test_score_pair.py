@@ -8,8 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from cellharness.scoring import METRICS, ScoringError, score_pair
+from cellharness.scoring import ScoringError, score_pair
 from cellharness.scoring.challenge import score_challenge
+from cellharness.vocabulary import METRICS
 
 PROFILES = ("challenge", "strict")
 RATIOS = ("precision", "recall", "f1", "dice", "sq", "rq", "pq", "ap", "aji")

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellharness.statistics.bootstrap import CHALLENGE, bootstrap_challenge
 from cellharness.statistics.case_table import RankingError
 from cellharness.statistics.challenge_rank import adjusted_seconds, challenge_rank, time_tolerance
+from cellharness.statistics.rank_bootstrap import CHALLENGE, bootstrap_challenge
 
 # Case: pixels, then F1 and real seconds of teams A, B and C.
 HAND_WORKED = {

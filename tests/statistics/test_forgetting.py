@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from study_maker import CASES, one, simulated, study, unseen
 
-from cellharness.statistics.forgetting import backward_transfer, forgetting, forward_transfer
+from cellharness.statistics.forgetting import backward_transfer, forgetting
 from cellharness.statistics.resampling import Resampling
 from cellharness.statistics.staged_scores import ForgettingError
 from cellharness.vocabulary import PRETRAINED
@@ -140,45 +140,6 @@ def test_equal_to_the_published_formulas(statistic):
     assert moved.loc["All", "backward_transfer"] == pytest.approx(-average["initial_minus_last"])
 
 
-def test_forward_transfer_equals_the_published_formula():
-    scores = simulated(cases=60, stages=(0, 4), remedies=("plain",))
-    baseline = {case: 0.01 * number for number, case in enumerate(sorted(set(scores["case"])))}
-    frame = forward_transfer(scores, baseline=baseline, resampling=Resampling(10))
-    for row in frame[frame["experiment"] != "All"].to_dict("records"):
-        cases = scores[
-            (scores["experiment"] == row["experiment"]) & ~scores["seen"] & (scores["stage"] == 4)
-        ]
-        b = np.mean([baseline[case] for case in cases["case"]])
-        # Task 1 is the training, task 2 the experiment that it does not have.
-        r = [[math.nan, cases["f1"].mean()], [math.nan, math.nan]]
-        expected = lopez_paz_fwt(r, [math.nan, b])
-        assert row["forward_transfer"] == pytest.approx(expected, rel=1e-12)
-    assert set(frame["before_protocol"]) == {"baseline"}
-
-
-def test_forward_transfer_by_hand_and_by_kind_of_modality(scores):
-    frame = forward_transfer(scores)
-    tasks = frame[frame["experiment"] != "All"]
-    assert tasks["experiment"].tolist() == ["tissue", "nuclei", "neurons"]
-    assert tasks["modality_seen"].tolist() == [True, False, False]
-    np.testing.assert_allclose(tasks["forward_transfer"], [-0.2, -0.45, -0.9])
-    averages = frame[frame["experiment"] == "All"].set_index("modality_seen")
-    assert averages.loc["All", "forward_transfer"] == pytest.approx(-1.55 / 3)
-    assert averages.loc[True, "forward_transfer"] == pytest.approx(-0.2)
-    assert averages.loc[False, "forward_transfer"] == pytest.approx(-1.35 / 2)
-    assert averages["tasks"].to_dict() == {"All": 3, True: 1, False: 2}
-    assert (tasks["before_protocol"] == "plain").all()
-
-
-def test_a_baseline_of_other_cases_is_refused(scores):
-    with pytest.raises(ForgettingError, match="none of the cases; it knows x, the scores b1"):
-        forward_transfer(scores, baseline={"x": 0.0})
-    partly = forward_transfer(scores, baseline={"f1": 0.0, "f2": 0.1, "f3": 0.2})
-    row = one(partly, experiment="tissue")
-    assert (row["n"], row["n_missing"]) == (0, 1)
-    assert one(partly, experiment="All", modality_seen="All")["tasks"] == 2
-
-
 def test_missing_cases_are_counted_and_only_complete_ones_used(scores):
     scores.loc[(scores["case"] == "f3") & (scores["stage"] == 5), "f1"] = np.nan
     # The transfer needs the first and the last stage only, forgetting every one.
@@ -203,7 +164,6 @@ def test_no_unseen_case_leaves_an_average_of_nothing():
         assert frame["modality"].tolist() == ["All"]
         assert frame["n"].tolist() == [0]
         assert frame[["last", "tasks"]].isna().to_numpy().tolist() == [[True, False]]
-    assert forward_transfer(scores)["forward_transfer"].isna().all()
 
 
 def test_ties_name_the_first_of_the_best_stages():

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from cellharness.statistics.bootstrap import bootstrap_ranks, kendall_taus
 from cellharness.statistics.case_table import RankingError
+from cellharness.statistics.rank_bootstrap import bootstrap_ranks, kendall_taus
 from cellharness.statistics.ranking import compare_schemes, rank
 from cellharness.statistics.schemes import SCHEMES
 

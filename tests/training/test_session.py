@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import time
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,8 +18,8 @@ from cellharness.config.reading import ConfigError
 from cellharness.config.run import load_config
 from cellharness.data.manifest import Manifest
 from cellharness.errors import UsageError
+from cellharness.run_directory import TrainingRecord
 from cellharness.running.run import read_cases, run_comparison
-from cellharness.training.record import TrainingRecord
 from cellharness.training.session import run_trainings
 
 
@@ -103,7 +102,7 @@ def test_a_finished_training_is_used_again_and_another_one_is_set_aside(
     assert third.identity != first.identity
     assert third.epochs == 3
     (old,) = (run / "training").glob("mine.replaced-*")
-    assert TrainingRecord.read(old) == first
+    assert TrainingRecord.read(old / "training.json") == first
 
 
 @pytest.mark.parametrize(
@@ -127,7 +126,7 @@ def test_a_failed_training_fails_its_methods_and_nothing_else(
     assert result.statuses == {"m": {"error": 5}, "truth": {"ok": 5}}
     assert f"training 'mine' ended with {status}" in result.messages["m"]
     assert message in result.messages["m"]
-    record = TrainingRecord.read(run / "training" / "mine")
+    record = TrainingRecord.read(run / "training" / "mine" / "training.json")
     assert record.status == status
     assert message in record.message
 
@@ -201,7 +200,8 @@ def test_the_time_and_epochs_of_a_killed_session_count(learned, small_manifest, 
     manifest = Manifest.read(small_manifest)
     first = run_trainings(config, manifest, run)["mine"]
     # What a kill after the last epoch leaves: the record of the start, and the log.
-    replace(first, status="running", epochs=0, seconds=0.0, checkpoint="").write(folder)
+    cut = {"status": "running", "epochs": 0, "seconds": 0.0, "checkpoint": ""}
+    first.model_copy(update=cut).write(folder / "training.json")
     log = pd.read_csv(folder / "epochs.csv").assign(seconds=1000.0)
     log.to_csv(folder / "epochs.csv", index=False)
     record = run_trainings(config, manifest, run)["mine"]

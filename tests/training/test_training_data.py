@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from cellharness.config.references import referenced, resolve_references
 from cellharness.data.manifest import Manifest
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
-from cellharness.training.references import referenced, resolve_references
+from cellharness.run_directory import RunDirectory
 from cellharness.training.samples import TrainingDataError, read_labelled
 from cellharness.training.sets import hold_back
 
@@ -85,7 +86,9 @@ def test_trained_weights_are_named_by_training_and_epoch(tmp_path):
     results = {"a": "checkpoints/best.pt"}
 
     def path(value):
-        replaced = resolve_references({"weights": value, "n": 3}, tmp_path, ["a", "b"], results)
+        replaced = resolve_references(
+            {"weights": value, "n": 3}, RunDirectory(tmp_path), ["a", "b"], results
+        )
         assert replaced["n"] == 3
         return replaced["weights"]
 

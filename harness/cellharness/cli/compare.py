@@ -44,7 +44,7 @@ def compare(
     """Set runs or score tables side by side, with paired statistics on common cases."""
     from cellharness.cli.tables import print_table
     from cellharness.report.comparing import (
-        Selection,
+        ScoreChoice,
         SourceError,
         combine,
         comparison_tables,
@@ -53,10 +53,10 @@ def compare(
     from cellharness.report.rendering import write_table
     from cellharness.statistics.resampling import Resampling
 
-    selection = Selection(metric, threshold, profile)
-    combined = combine({path: read_source(path, selection) for path in sources})
+    choice = ScoreChoice(metric, threshold, profile)
+    combined = combine({path: read_source(path, choice) for path in sources})
     try:
-        tables = comparison_tables(combined, selection, baseline, Resampling(samples, seed))
+        tables = comparison_tables(combined, choice, baseline, Resampling(samples, seed))
     except ValueError as error:
         raise SourceError(str(error)) from error
     for warning in combined.warnings:

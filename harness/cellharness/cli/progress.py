@@ -16,9 +16,9 @@ from rich.progress import (
 )
 
 from cellharness.cli.console import err, plain
+from cellharness.run_directory import TrainingRecord
 from cellharness.running.ledger import Outcome
 from cellharness.training.log import EpochRecord
-from cellharness.training.record import TrainingRecord
 from cellharness.vocabulary import SEGMENTED
 
 

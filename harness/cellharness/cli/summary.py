@@ -23,7 +23,10 @@ def print_medians(folder: Path) -> None:
     """Median F1 at the lowest threshold by modality, profile strict: the answer in one look."""
     import pandas as pd
 
-    scores = pd.read_csv(folder / "scores.csv")
+    from cellharness.run_directory import SCORE_TEXT, RunDirectory
+    from cellharness.tables import read_table
+
+    scores = read_table(RunDirectory(folder).scores, (*SCORE_TEXT, "status"))
     profiles = set(scores["profile"])
     chosen = scores[scores["profile"] == ("strict" if "strict" in profiles else profiles.pop())]
     chosen = chosen[chosen["threshold"] == chosen["threshold"].min()]

@@ -1,4 +1,4 @@
-"""Paths among a method's parameters start at the configuration file, as all its paths do."""
+"""The one rule for paths among a method's parameters: relative ones start at the configuration."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 
 
-def resolve_paths(
-    model: type[BaseModel], parameters: Mapping[str, Any], resolve: Callable[[Path], Path]
+def absolute_parameters(
+    model: type[BaseModel] | None,
+    parameters: Mapping[str, Any],
+    resolve: Callable[[Path], Path],
 ) -> dict[str, Any]:
-    """Make the values of path parameters absolute.
+    """Make those values absolute that are paths.
 
     Parameters
     ----------
-    model : type of BaseModel
-        The method's ``Parameters``. A field holds paths if it is annotated with ``Path``,
-        ``Path | None``, or a tuple or list of paths. One that may also be something else,
-        such as ``Path | str`` for a name or a path, is left as it is.
+    model : type of BaseModel or None
+        The method's ``Parameters``; None where it cannot be imported. A field holds paths if it
+        is annotated with ``Path``, ``Path | None``, or a tuple or list of paths. In one that may
+        also be something else, such as ``Path | str`` for a name or a path, a value is a path if
+        it begins with ``./`` or ``../``.
     parameters : mapping
         As given; not checked yet, so a wrong value is left for the model to refuse.
     resolve : callable
@@ -33,17 +36,25 @@ def resolve_paths(
 
     Examples
     --------
-    >>> class Knobs(BaseModel):
+    >>> class Example(BaseModel):
     ...     folder: Path | None = None
     ...     weights: str = ""
-    >>> resolve_paths(Knobs, {"folder": "masks", "weights": "cyto"}, Path("/data").joinpath)
+    >>> resolve = Path("/data").joinpath
+    >>> absolute_parameters(Example, {"folder": "masks", "weights": "cyto"}, resolve)
     {'folder': '/data/masks', 'weights': 'cyto'}
+    >>> absolute_parameters(Example, {"weights": "./mine.pt"}, resolve)
+    {'weights': '/data/mine.pt'}
     """
-    fields = {name for name, field in model.model_fields.items() if _holds_paths(field.annotation)}
+    fields = model.model_fields if model is not None else {}
+    paths = {name for name, field in fields.items() if _holds_paths(field.annotation)}
     return {
-        name: _resolved(value, resolve) if name in fields else value
+        name: _absolute(value, resolve) if name in paths or _is_dotted(value) else value
         for name, value in parameters.items()
     }
+
+
+def _is_dotted(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("./", "../"))
 
 
 def _holds_paths(annotation: Any) -> bool:
@@ -61,9 +72,9 @@ def _leaves(annotation: Any) -> set[Any]:
     return set().union(*map(_leaves, inside)) if inside else {annotation}
 
 
-def _resolved(value: Any, resolve: Callable[[Path], Path]) -> Any:
+def _absolute(value: Any, resolve: Callable[[Path], Path]) -> Any:
     if isinstance(value, str | Path):
         return str(resolve(Path(value)))
     if isinstance(value, list | tuple):
-        return [_resolved(item, resolve) for item in value]
+        return [_absolute(item, resolve) for item in value]
     return value

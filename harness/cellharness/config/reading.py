@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -47,15 +46,6 @@ class BasedConfig(Strict):
     def resolve(self, path: Path) -> Path:
         """Make a path of the configuration absolute: relative ones start at its file."""
         return (self.base / path).resolve()
-
-    def absolute(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Make values that begin with ``./`` or ``../`` absolute."""
-        return {
-            key: str(self.resolve(Path(value)))
-            if isinstance(value, str) and value.startswith(("./", "../"))
-            else value
-            for key, value in parameters.items()
-        }
 
 
 _Config = TypeVar("_Config", bound=BasedConfig)

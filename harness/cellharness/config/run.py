@@ -166,10 +166,6 @@ class RunConfig(BasedConfig):
     )
     out: Path | None = Field(None, description="Run directory; default: runs/<name>.")
 
-    def parameters_of(self, method: MethodConfig) -> dict[str, Any]:
-        """Give a method's parameters, those that begin with ``./`` or ``../`` made absolute."""
-        return self.absolute(method.parameters)
-
     @model_validator(mode="after")
     def _names_differ(self) -> RunConfig:
         for kind, named in (("method", self.methods), ("training", self.training)):

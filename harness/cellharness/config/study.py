@@ -19,18 +19,16 @@ from cellharness.config.run import (
     ScoringConfig,
 )
 from cellharness.config.selection import Selection
-from cellharness.vocabulary import InputMode
+from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL, InputMode
 
 #: Name of the fine-tuning that does nothing against forgetting.
 PLAIN = "plain"
-#: Name of the weights before any fine-tuning.
-BEFORE = "before"
 
 
 class BeforeConfig(Strict):
     """The weights that every training starts from, and the method that predicts with them."""
 
-    label: str = Field("Before", description="How the report spells them.")
+    label: str = Field(PRETRAINED_LABEL, description="How the report spells them.")
     method: str = Field(description="Registered method, see `cellharness methods`.")
     parameters: dict[str, Any] = Field(
         default_factory=dict, description="The method's knobs, its weights among them."
@@ -112,7 +110,7 @@ class PublishedConfig(Strict):
     after: str = Field(description="Name of a protocol.")
 
 
-class ForgettingConfig(BasedConfig):
+class StudyConfig(BasedConfig):
     """A whole forgetting study."""
 
     name: Name = Field(description="Short name; names the output folder by default.")
@@ -150,10 +148,10 @@ class ForgettingConfig(BasedConfig):
         return value
 
     @model_validator(mode="after")
-    def _names_fit(self) -> ForgettingConfig:
+    def _names_fit(self) -> StudyConfig:
         protocols = [protocol.name for protocol in self.protocols]
         remedies = [PLAIN, *(remedy.name for remedy in self.remedies)]
-        for kind, names in (("protocol", protocols), ("remedy", [BEFORE, *remedies])):
+        for kind, names in (("protocol", protocols), ("remedy", [PRETRAINED, *remedies])):
             twice = [name for name, n in Counter(names).items() if n > 1]
             if twice:
                 msg = f"{kind} names must differ; given twice or reserved: {', '.join(twice)}"
@@ -191,7 +189,7 @@ class ForgettingConfig(BasedConfig):
         return self.stages if self.curves is None or name in self.curves else self.stages[-1:]
 
 
-def load_study_config(path: Path) -> ForgettingConfig:
+def load_study_config(path: Path) -> StudyConfig:
     """Read the configuration of a forgetting study.
 
     Parameters
@@ -204,4 +202,4 @@ def load_study_config(path: Path) -> ForgettingConfig:
     ConfigError
         File missing, not YAML, or a key or value that is not valid.
     """
-    return read_config(path, ForgettingConfig)
+    return read_config(path, StudyConfig)

@@ -20,10 +20,9 @@ import pandas as pd
 
 from cellharness.errors import UsageError
 from cellharness.files import whole_file
+from cellharness.run_directory import OPTIONAL_MANIFEST_COLUMNS, REQUIRED_MANIFEST_COLUMNS
 from cellharness.vocabulary import MODALITIES, TRAIN_SPLIT
 
-REQUIRED_COLUMNS = ("case", "image", "label", "modality", "experiment", "split", "sha256")
-OPTIONAL_COLUMNS = ("modality_source", "licence", "source")
 MODALITY_SOURCES = ("given", "guessed")
 
 _CASE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
@@ -149,9 +148,10 @@ class Manifest:
         Parameters
         ----------
         path
-            The CSV. Columns `REQUIRED_COLUMNS` must be there; ``label``, ``modality`` and
-            ``sha256`` may be empty in a row. `OPTIONAL_COLUMNS` may be there; all others are kept
-            in `Case.extra`. Without a ``modality_source`` column every modality counts as given.
+            The CSV. Columns `REQUIRED_MANIFEST_COLUMNS` must be there; ``label``, ``modality`` and
+            ``sha256`` may be empty in a row. `OPTIONAL_MANIFEST_COLUMNS` may be there; all others
+            are kept in `Case.extra`. Without a ``modality_source`` column every modality counts as
+            given.
         root
             Folder that image and label paths are relative to; the CSV's own folder by default.
 
@@ -193,7 +193,7 @@ class Manifest:
         """
         path = Path(path)
         extra = dict.fromkeys(name for c in self.cases for name, _ in c.extra if name != "seen")
-        columns = [*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, "seen", *extra]
+        columns = [*REQUIRED_MANIFEST_COLUMNS, *OPTIONAL_MANIFEST_COLUMNS, "seen", *extra]
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
@@ -326,11 +326,11 @@ def resolve_inside(root: Path, relative: str) -> Path:
 
 
 def _check_columns(names: Sequence[str] | None, path: Path) -> None:
-    missing = [name for name in REQUIRED_COLUMNS if name not in (names or ())]
+    missing = [name for name in REQUIRED_MANIFEST_COLUMNS if name not in (names or ())]
     if missing:
         msg = (
             f"{path}: missing columns {', '.join(missing)}; a manifest needs "
-            f"{', '.join(REQUIRED_COLUMNS)} and has {', '.join(names or ()) or 'none'}."
+            f"{', '.join(REQUIRED_MANIFEST_COLUMNS)} and has {', '.join(names or ()) or 'none'}."
         )
         raise ManifestError(msg)
     twice = [name for name, n in Counter(names).items() if n > 1]
@@ -347,7 +347,7 @@ def _case_from_row(row: dict[str, str], root: Path, where: str) -> Case:
     if not row["image"]:
         msg = f"{where}: column 'image' is empty; every case needs an image."
         raise ManifestError(msg)
-    known = {*REQUIRED_COLUMNS, *OPTIONAL_COLUMNS, "seen"}
+    known = {*REQUIRED_MANIFEST_COLUMNS, *OPTIONAL_MANIFEST_COLUMNS, "seen"}
     modality = row["modality"] or None
     given = "given" if modality else ""
     try:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from cellharness.report.build import build_report
-from cellharness.report.loading import ReportError
+from cellharness.run_directory import RunDirectoryError
 
-__all__ = ["ReportError", "build_report"]
+__all__ = ["RunDirectoryError", "build_report"]

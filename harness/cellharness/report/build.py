@@ -73,7 +73,7 @@ def build_report(run_dir: Path) -> Path:
 
     Raises
     ------
-    ReportError
+    RunDirectoryError
         If the directory is not that of a finished run.
     """
     run = load_run(Path(run_dir))

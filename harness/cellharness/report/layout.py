@@ -137,7 +137,7 @@ class Grid:
     left_mm: float = _LEFT_MM
 
 
-def plan(n_panels: int, width_mm: float, needed_mm: float, left_mm: float = _LEFT_MM) -> Grid:
+def panel_grid(n_panels: int, width_mm: float, needed_mm: float, left_mm: float = _LEFT_MM) -> Grid:
     """Choose as many columns as have room for panels of the width they need.
 
     Parameters
@@ -176,14 +176,14 @@ def plan_named(
     names : sequence of str
         At least one; each takes an equal part of the axis.
     width_mm, needed_mm : float
-        See `plan`.
+        See `panel_grid`.
 
     Returns
     -------
     grid, labels
         With as much room to the left as turned names need that reach beyond their panel.
     """
-    grid = plan(n_panels, width_mm, needed_mm)
+    grid = panel_grid(n_panels, width_mm, needed_mm)
     labels = fit_labels(names, grid.panel_mm / len(names) - 0.5)
     if labels.angle:
         slot = grid.panel_mm / len(names)
@@ -191,7 +191,7 @@ def plan_named(
             len(text) * _CHAR_MM * math.cos(math.pi / 4) - (i + 0.5) * slot
             for i, text in enumerate(labels.texts)
         )
-        grid = plan(n_panels, width_mm, needed_mm, max(_LEFT_MM, beyond + 0.5))
+        grid = panel_grid(n_panels, width_mm, needed_mm, max(_LEFT_MM, beyond + 0.5))
         labels = fit_labels(names, grid.panel_mm / len(names) - 0.5)
     return grid, labels
 
@@ -211,7 +211,7 @@ def panels(
     Parameters
     ----------
     grid : Grid
-        From `plan`.
+        From `panel_grid`.
     n_panels : int
         How many there are; a short row comes first, so that every column ends in the last row.
     width_mm, height_mm : float

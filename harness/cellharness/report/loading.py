@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +9,19 @@ from typing import Any
 
 import pandas as pd
 
-from cellharness.errors import UsageError
+from cellharness.run_directory import (
+    LEDGER_TEXT,
+    SCORE_TEXT,
+    RunDirectory,
+    RunDirectoryError,
+    RunRecord,
+)
 from cellharness.statistics import ALL, UNKNOWN_MODALITY, check_scores
+from cellharness.tables import TableError, read_table
 from cellharness.vocabulary import MODALITIES
 
 #: The threshold at which the paper reports, and this report where it was scored.
 PAPER_THRESHOLD = 0.5
-
-_SCORE_TEXT = (
-    "method", "profile", "case", "modality", "modality_source", "experiment", "split", "status",
-)  # fmt: skip
-_LEDGER_TEXT = ("method", "case", "identity", "status", "message", "details", "finished")
-
-
-class ReportError(UsageError):
-    """The run directory cannot be reported on; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class RunData:
     ----------
     path
         The run directory.
-    info
+    record
         Contents of ``run.json``.
     scores
         The checked long score table.
@@ -58,7 +55,7 @@ class RunData:
     """
 
     path: Path
-    info: Mapping[str, Any]
+    record: RunRecord
     scores: pd.DataFrame
     ledger: pd.DataFrame
     manifest: pd.DataFrame
@@ -79,11 +76,11 @@ class RunData:
     @property
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration of the run."""
-        return self.info.get("config") or {}
+        return self.record.config
 
     def prediction(self, method: str, case: str) -> Path:
         """Where the mask of a method for a case lies, if there is one."""
-        return self.path / "predictions" / method / f"{case}_label.tiff"
+        return RunDirectory(self.path).prediction(method, case)
 
 
 def load_run(run_dir: Path) -> RunData:
@@ -101,35 +98,32 @@ def load_run(run_dir: Path) -> RunData:
 
     Raises
     ------
-    ReportError
+    RunDirectoryError
         If a file is absent or cannot be read, or the score table is not whole.
     """
     run_dir = Path(run_dir)
-    for name in ("run.json", "scores.csv", "ledger.csv", "manifest.csv"):
-        if not (run_dir / name).is_file():
+    files = RunDirectory(run_dir)
+    record = RunRecord.read(files.record)
+    for path in (files.scores, files.ledger, files.manifest):
+        if not path.is_file():
             msg = (
-                f"'{run_dir}' has no {name}; give the folder that `cellharness run` wrote, "
+                f"'{run_dir}' has no {path.name}; give the folder that `cellharness run` wrote, "
                 "after the run has finished"
             )
-            raise ReportError(msg)
-    try:
-        info = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        msg = f"cannot read '{run_dir / 'run.json'}': {error}"
-        raise ReportError(msg) from error
-    scores = _read_scores(run_dir / "scores.csv")
-    manifest = _read_text_table(run_dir / "manifest.csv")
-    ledger = _read_csv(run_dir / "ledger.csv", _LEDGER_TEXT)
-    methods, labels = _methods(info, scores)
+            raise RunDirectoryError(msg)
+    scores = _read_scores(files.scores)
+    manifest = _read_manifest(files.manifest)
+    ledger = _read(files.ledger, LEDGER_TEXT)
+    methods, labels = _methods(record, scores)
     thresholds = sorted(scores["threshold"].unique())
     profiles = list(scores["profile"].unique())
     return RunData(
         path=run_dir,
-        info=info,
+        record=record,
         scores=scores,
         ledger=ledger,
         manifest=manifest,
-        root=_root(run_dir, info),
+        root=_root(run_dir, record),
         methods=methods,
         labels=labels,
         profile="strict" if "strict" in profiles else profiles[0],
@@ -138,8 +132,8 @@ def load_run(run_dir: Path) -> RunData:
     )
 
 
-def _root(run_dir: Path, info: Mapping[str, Any]) -> Path:
-    root = Path(str((info.get("dataset") or {}).get("root") or "."))
+def _root(run_dir: Path, record: RunRecord) -> Path:
+    root = Path(record.dataset.root or ".")
     if not root.is_absolute():
         return run_dir / root
     # A run directory that was moved may carry its data along.
@@ -147,47 +141,37 @@ def _root(run_dir: Path, info: Mapping[str, Any]) -> Path:
 
 
 def _read_scores(path: Path) -> pd.DataFrame:
-    scores = _read_csv(path, _SCORE_TEXT)
+    scores = _read(path, (*SCORE_TEXT, "status"))
     try:
         scores = check_scores(scores)
     except ValueError as error:
         msg = f"cannot report on '{path}': {error}"
-        raise ReportError(msg) from error
+        raise RunDirectoryError(msg) from error
     scores["threshold"] = scores["threshold"].astype(float).round(6)
     if "modality_source" in scores:
         scores["modality_source"] = scores["modality_source"].fillna("")
     return scores
 
 
-def _read_text_table(path: Path) -> pd.DataFrame:
+def _read_manifest(path: Path) -> pd.DataFrame:
     """Read a table of text; the columns that the report asks for are there even if empty."""
-    table = _read_csv(path, None)
+    table = _read(path, None)
     for name in ("case", "image", "label", "licence", "source", "experiment", "sha256"):
         if name not in table:
             table[name] = ""
     return table.fillna("")
 
 
-def _read_csv(path: Path, text: Collection[str] | None) -> pd.DataFrame:
-    """Read a CSV with the given columns (None: all) as text, the others as pandas sees them."""
+def _read(path: Path, text: Collection[str] | None) -> pd.DataFrame:
     try:
-        header = [str(name) for name in pd.read_csv(path, nrows=0).columns]
-        text = [name for name in header if text is None or name in text]
-        # Only an empty field is missing text: "NA" and "None" may be names of experiments.
-        missing = {name: [""] if name in text else ["", "nan", "NaN"] for name in header}
-        return pd.read_csv(
-            path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=missing
-        )
-    except (OSError, ValueError) as error:
-        msg = f"cannot read '{path}' as a CSV table: {error}"
-        raise ReportError(msg) from error
+        return read_table(path, text)
+    except TableError as error:
+        raise RunDirectoryError(str(error)) from error
 
 
-def _methods(
-    info: Mapping[str, Any], scores: pd.DataFrame
-) -> tuple[tuple[str, ...], dict[str, str]]:
+def _methods(record: RunRecord, scores: pd.DataFrame) -> tuple[tuple[str, ...], dict[str, str]]:
     scored = list(scores["method"].unique())
-    listed = {str(m.get("name")): str(m.get("label") or m.get("name")) for m in _listed(info)}
+    listed = {method.name: method.label or method.name for method in record.methods}
     order = [name for name in listed if name in scored]
     order += [name for name in scored if name not in listed]
     return tuple(order), unique_labels({name: listed.get(name, name) for name in order})
@@ -206,10 +190,6 @@ def unique_labels(labels: Mapping[str, str]) -> dict[str, str]:
         name: f"{label} ({name})" if spelled.count(label) > 1 and label != name else label
         for name, label in labels.items()
     }
-
-
-def _listed(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [m for m in info.get("methods") or [] if isinstance(m, dict)]
 
 
 def ordered_groups(modalities: Iterable[str]) -> tuple[str, ...]:

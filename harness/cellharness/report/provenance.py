@@ -12,9 +12,8 @@ import yaml
 
 from cellharness.report.loading import RunData
 from cellharness.report.wording import count, listing
+from cellharness.run_directory import MethodRecord
 from cellharness.statistics import UNKNOWN_MODALITY
-
-_INFO = ("summary", "citation", "licence", "url", "needs_truth")
 
 CONTAMINATION_RULE = (
     "A word of four or more letters and digits from a method's list of training data, common "
@@ -72,26 +71,25 @@ def methods_of(run: RunData) -> list[dict[str, Any]]:
         Keys ``name, label, adapter, input, parameters, weights, info, training_data, problem``;
         weights have ``hashes``, a list of (role, SHA256), instead of ``sha256``.
     """
-    recorded = {str(m.get("name")): m for m in run.info.get("methods") or [] if isinstance(m, dict)}
+    recorded = {method.name: method for method in run.record.methods}
     methods = []
     for name in run.methods:
-        record = recorded.get(name, {})
-        info = record.get("info") or {}
-        weights = [_weights(w) for w in record.get("weights") or []]
-        training = [*_texts(info.get("training_data"))]
+        record = recorded.get(name, MethodRecord(name=name))
+        weights = [_weights(entry) for entry in record.weights]
+        training = [*record.info.training_data]
         for entry in weights:
             training += [text for text in entry["training_data"] if text not in training]
         methods.append(
             {
                 "name": name,
                 "label": run.labels[name],
-                "adapter": record.get("adapter") or "",
-                "input": record.get("input") or "",
-                "parameters": shorten_paths(record.get("parameters") or {}),
+                "adapter": record.adapter,
+                "input": record.input,
+                "parameters": shorten_paths(record.parameters),
                 "weights": weights,
-                "info": {key: info.get(key) or "" for key in _INFO},
+                "info": record.info,
                 "training_data": training,
-                "problem": str(record.get("problem") or ""),
+                "problem": record.problem,
             }
         )
     return methods
@@ -124,9 +122,9 @@ def banners(run: RunData) -> list[tuple[str, str]]:
         A short head and a sentence.
     """
     found = []
-    limit = run.info.get("limit")
+    limit = run.record.limit
     n = run.scores["case"].nunique()
-    if limit is not None or run.info.get("status") not in ("complete", None):
+    if limit is not None or run.record.status not in ("complete", None):
         reason = f"limited to {limit} cases" if limit is not None else "not finished"
         found.append(
             ("Partial run", f"The run was {reason}; these numbers are no result, only a trial.")
@@ -233,7 +231,7 @@ def _words(text: str) -> set[str]:
 
 def _is_oracle(method: Mapping[str, Any]) -> bool:
     truth_knobs = [v for v in method["parameters"].values() if isinstance(v, str)]
-    return bool(method["info"].get("needs_truth")) or "truth_median" in truth_knobs
+    return method["info"].needs_truth or "truth_median" in truth_knobs
 
 
 def _are(n: int) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from cellharness.report.loading import ReportError, RunData
+from cellharness.report.loading import RunData
 from cellharness.report.records import records
+from cellharness.run_directory import RunDirectoryError
 from cellharness.vocabulary import SEGMENTED
 
 EXAMPLE_RULE = (
@@ -36,7 +37,7 @@ def showable(run: RunData) -> tuple[set[str], str]:
 
     Raises
     ------
-    ReportError
+    RunDirectoryError
         If a pattern is not a regular expression.
     """
     cases = set(run.manifest["case"])
@@ -50,7 +51,7 @@ def showable(run: RunData) -> tuple[set[str], str]:
             f"report.panel_licences holds {error.pattern!r}, which is not a regular expression "
             f"({error}); mend it in the configuration"
         )
-        raise ReportError(msg) from error
+        raise RunDirectoryError(msg) from error
     rows = records(run.manifest[["case", "licence"]])
     allowed = {row["case"] for row in rows if any(search(row["licence"]) for search in searches)}
     named = ", ".join(f"“{pattern}”" for pattern in patterns) or "no pattern at all"

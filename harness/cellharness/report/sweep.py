@@ -13,9 +13,9 @@ from cellharness.report.layout import (
     f1_axis,
     keys_per_row,
     letter,
+    panel_grid,
     panels,
     place,
-    plan,
 )
 from cellharness.report.loading import RunData
 from cellharness.report.records import group_title
@@ -50,7 +50,7 @@ def sweep_figure(
         msg = f"a sweep needs at least two thresholds; scored were {thresholds}"
         raise ValueError(msg)
     groups = groups_of(run)
-    grid = plan(len(groups), width_mm, 33.0)
+    grid = panel_grid(len(groups), width_mm, 33.0)
     samples = _samples(run, styles)
     per_row = keys_per_row([str(sample.get_label()) for sample in samples], width_mm - 10)
     key_rows = -(-len(samples) // per_row)

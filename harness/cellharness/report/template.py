@@ -23,8 +23,7 @@ from cellharness.report.provenance import (
 from cellharness.report.rendering import Table
 from cellharness.report.trainings import Training
 from cellharness.report.wording import count, number
-
-_HEAD = ("name", "title", "created", "finished", "status", "seed", "versions")
+from cellharness.run_directory import RunRecord
 
 
 def render(name: str, context: Mapping[str, Any], package: str = "cellharness.report") -> str:
@@ -81,7 +80,7 @@ def shared_context(
     """
     return {
         "run": run,
-        "info": {key: run.info.get(key) for key in _HEAD},
+        "info": run.record,
         "css": Markup(_read("cellharness.report", "page.css")),
         "banners": banners(run),
         "figures": {name: tuple(map(Markup, pair)) for name, pair in figures.items()},
@@ -93,9 +92,9 @@ def shared_context(
         "trainings": [(t.label, shorten_paths(t.parameters), t.versions) for t in trainings],
         "contamination_rule": CONTAMINATION_RULE,
         "config_yaml": config_text(run),
-        "dataset": shorten_paths(run.info.get("dataset") or {}),
-        "machine": _machine(run.info),
-        "git": {"commit": None, "dirty": False, **(run.info.get("git") or {})},
+        "dataset": shorten_paths(run.record.dataset.model_dump()),
+        "machine": _machine(run.record),
+        "git": {"commit": None, "dirty": False, **run.record.git},
         "n_images": count(run.scores["case"].nunique(), "image"),
         "number": number,
         "colours": dict(colours),
@@ -107,14 +106,14 @@ def _read(package: str, name: str) -> str | None:
     return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
-def _machine(info: Mapping[str, Any]) -> list[tuple[str, str]]:
-    machine = info.get("machine") or {}
+def _machine(record: RunRecord) -> list[tuple[str, str]]:
+    machine = record.machine
     gpus = machine.get("gpus") or []
     names = [str(g.get("name", g)) if isinstance(g, Mapping) else str(g) for g in gpus]
     memory = machine.get("memory_gb")
     facts = [
-        ("Platform", info.get("platform")),
-        ("Python", info.get("python")),
+        ("Platform", record.platform),
+        ("Python", record.python),
         ("Processor", machine.get("cpu")),
         ("Cores", machine.get("cores")),
         ("Memory", f"{memory} GB" if memory else None),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellharness.report.loading import ReportError, RunData, ordered_groups, unique_labels
+from cellharness.report.loading import RunData, ordered_groups, unique_labels
 from cellharness.report.records import Record, records
+from cellharness.run_directory import (
+    EPOCH_COLUMNS,
+    VALIDATION_COLUMNS,
+    RunDirectory,
+    RunDirectoryError,
+    TrainingRecord,
+)
 from cellharness.statistics import ALL, UNKNOWN_MODALITY
-from cellharness.training.log import EPOCH_COLUMNS, VALIDATION_COLUMNS
-from cellharness.training.record import FILE_NAME
-from cellharness.training.references import training_folder
 
 #: How the log spells groups that have another name in a report.
 _GROUPS = {"all": ALL, "unknown": UNKNOWN_MODALITY}
@@ -53,9 +56,9 @@ class Training:
     versions
         Of packages.
     epochs
-        Columns of `cellharness.training.log.EPOCH_COLUMNS`; epoch 0 is before the training.
+        Columns of `cellharness.run_directory.EPOCH_COLUMNS`; epoch 0 is before the training.
     validation
-        Columns of `cellharness.training.log.VALIDATION_COLUMNS`; modalities as the report spells
+        Columns of `cellharness.run_directory.VALIDATION_COLUMNS`; modalities as the report spells
         them.
     problem
         Why there is no log although epochs were finished, or "".
@@ -132,67 +135,57 @@ def load_trainings(run: RunData) -> list[Training]:
 
     Raises
     ------
-    ReportError
+    RunDirectoryError
         If a log cannot be read as what it should be.
     """
-    found = [record for record in run.info.get("trainings") or [] if isinstance(record, Mapping)]
-    labels = unique_labels({_name(r): str(r.get("label") or _name(r)) for r in found})
-    return [_load(run.path, record, labels[_name(record)]) for record in found]
+    found = run.record.trainings
+    labels = unique_labels({record.name: record.label or record.name for record in found})
+    return [_load(run.path, record, labels[record.name]) for record in found]
 
 
-def _name(record: Mapping[str, Any]) -> str:
-    return str(record.get("name") or "unnamed")
-
-
-def _load(run: Path, record: Mapping[str, Any], label: str) -> Training:
-    folder = training_folder(run, _name(record))
-    finished = int(record.get("epochs") or 0)
-    problem = _other_training(folder, record)
-    if not (problem or (folder / "epochs.csv").is_file()):
+def _load(run: Path, record: TrainingRecord, label: str) -> Training:
+    files = RunDirectory(run).training(record.name)
+    problem = _other_training(files.record, record)
+    if not (problem or files.epochs.is_file()):
         problem = "its log is not in the run directory"
-    none: Path | None = None if problem else folder
-    validation = _read_log(none, "validation.csv", VALIDATION_COLUMNS)
+    validation = _read_log(None if problem else files.validation, VALIDATION_COLUMNS)
     validation["modality"] = validation["modality"].replace(_GROUPS)
     return Training(
-        name=_name(record),
+        name=record.name,
         label=label,
-        method=str(record.get("method") or ""),
-        status=str(record.get("status") or ""),
-        message=str(record.get("message") or ""),
-        checkpoint=str(record.get("checkpoint") or ""),
-        parameters=record.get("parameters") or {},
-        resolved=record.get("resolved") or {},
-        weights=list(record.get("weights") or []),
-        n_train=len(set(record.get("train") or []) - set(record.get("left_out") or [])),
-        n_validation=len(record.get("validation") or []),
-        finished=finished,
-        seconds=float(record.get("seconds") or 0.0),
-        versions=record.get("versions") or {},
-        epochs=_read_log(none, "epochs.csv", EPOCH_COLUMNS),
+        method=record.method,
+        status=record.status,
+        message=record.message,
+        checkpoint=record.checkpoint,
+        parameters=record.parameters,
+        resolved=record.resolved,
+        weights=record.weights,
+        n_train=len(set(record.train) - set(record.left_out)),
+        n_validation=len(record.validation),
+        finished=record.epochs,
+        seconds=record.seconds,
+        versions=record.versions,
+        epochs=_read_log(None if problem else files.epochs, EPOCH_COLUMNS),
         validation=validation,
-        problem=problem if finished else "",
-        n_left_out=len(record.get("left_out") or []),
+        problem=problem if record.epochs else "",
+        n_left_out=len(record.left_out),
     )
 
 
-def _other_training(folder: Path, record: Mapping[str, Any]) -> str:
+def _other_training(path: Path, record: TrainingRecord) -> str:
     """Say so where the folder meanwhile holds a training of other parameters or data."""
-    path = folder / FILE_NAME
-    try:
-        there = json.loads(path.read_text(encoding="utf-8")).get("identity")
-    except (OSError, ValueError, AttributeError):
-        return ""
-    if there == record.get("identity"):
+    there = TrainingRecord.find(path)
+    if there is None or there.identity == record.identity:
         return ""
     return "its folder holds another training now, which this run did not use"
 
 
-def _read_log(folder: Path | None, name: str, columns: Sequence[str]) -> pd.DataFrame:
+def _read_log(path: Path | None, columns: Sequence[str]) -> pd.DataFrame:
     """Read a log; an empty table where there is none."""
     table = pd.DataFrame(columns=list(columns))
-    if folder is not None and (folder / name).is_file():
+    if path is not None and path.is_file():
         try:
-            with (folder / name).open(newline="", encoding="utf-8") as file:
+            with path.open(newline="", encoding="utf-8") as file:
                 header, *rows = list(csv.reader(file)) or [list(columns)]
             # A kill can leave the last line cut off.
             whole = [row for row in rows if len(row) == len(header)]
@@ -200,8 +193,8 @@ def _read_log(folder: Path | None, name: str, columns: Sequence[str]) -> pd.Data
             for column in table.columns.drop("modality", errors="ignore"):
                 table[column] = [float(text) if text else np.nan for text in table[column]]
         except (OSError, ValueError, KeyError, csv.Error) as error:
-            msg = f"cannot read the log '{folder / name}' of a training: {error}"
-            raise ReportError(msg) from error
+            msg = f"cannot read the log '{path}' of a training: {error}"
+            raise RunDirectoryError(msg) from error
     return table
 
 

@@ -1,9 +1,15 @@
-"""How numbers are written: the same way in every sentence, table and figure."""
+"""How numbers, intervals and p values are written, in every sentence, table and figure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
+from string import ascii_letters
+
+from cellharness.report.records import Record
+
+_SHORTEST_RANGE = 4
 
 #: Stands where there is no value.
 NOTHING = "–"
@@ -115,3 +121,91 @@ def f1_at(threshold: float) -> str:
 def absent(value: object) -> bool:
     """Whether there is no number: None or NaN."""
     return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def share_words(share: float) -> str:
+    """Write a share in per cent.
+
+    Examples
+    --------
+    >>> share_words(1.0), share_words(0.998), share_words(0.914), share_words(0.001)
+    ('100 %', '> 99 %', '91 %', '< 1 %')
+    """
+    percent = round(100 * share)
+    if percent == 100 and share < 1:
+        return "> 99 %"
+    return "< 1 %" if percent == 0 and share > 0 else f"{percent} %"
+
+
+def short_letters(letters: str) -> str:
+    """Write four or more neighbouring letters as a range.
+
+    Examples
+    --------
+    >>> short_letters("abc"), short_letters("abcdfghijk"), short_letters("abcdm"), short_letters("")
+    ('abc', 'a–d, f–k', 'a–d, m', '')
+    """
+    # Letters beyond the two alphabets have a prime, and are too rare to be shortened.
+    if "′" in letters:
+        return letters
+    places = [ascii_letters.index(letter) for letter in letters]
+    runs = [
+        [place for _, place in run]
+        for _, run in groupby(enumerate(places), key=lambda pair: pair[1] - pair[0])
+    ]
+    if all(len(run) < _SHORTEST_RANGE for run in runs):
+        return letters
+    return ", ".join(_write_run(run) for run in runs)
+
+
+def _write_run(run: list[int]) -> str:
+    text = "".join(ascii_letters[place] for place in run)
+    return text if len(run) < _SHORTEST_RANGE else f"{text[0]}–{text[-1]}"
+
+
+def change_with_ends(row: Record, value: str, stem: str) -> str:
+    """Write a change with the ends of its interval.
+
+    Examples
+    --------
+    >>> change_with_ends({"x": -0.2, "x_low": -0.3, "x_high": -0.1}, "x", "x")
+    '−0.200 (−0.300 to −0.100)'
+    """
+    if absent(row[value]):
+        return NOTHING
+    low, high = row[f"{stem}_low"], row[f"{stem}_high"]
+    if absent(low) or absent(high):
+        return signed(row[value])
+    return f"{signed(row[value])} ({signed(low)} to {signed(high)})"
+
+
+def loss_with_ends(row: Record, value: str, stem: str) -> str:
+    """Write a loss, whose sign needs no plus, with the ends of its interval."""
+    return change_with_ends(row, value, stem).replace("+", "")
+
+
+def share_with_ends(row: Record, value: str, low: str, high: str, digits: int = 0) -> str:
+    """Write a share in per cent with the ends of its interval.
+
+    Examples
+    --------
+    >>> share_with_ends({"s": 0.5, "l": 0.25, "h": float("nan")}, "s", "l", "h")
+    '50 %'
+    """
+    if absent(row[value]):
+        return NOTHING
+    text = f"{100 * row[value]:.{digits}f} %"
+    if not (absent(row[low]) or absent(row[high])):
+        text += f" ({100 * row[low]:.{digits}f} to {100 * row[high]:.{digits}f})"
+    return text.replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """Write a p value.
+
+    Examples
+    --------
+    >>> p_value(0.03125), p_value(1e-9), p_value(float("nan"))
+    ('0.031', '< 0.001', '–')
+    """
+    return "< 0.001" if not absent(p) and p < 0.001 else number(p)

@@ -6,12 +6,12 @@ import hashlib
 import json
 from pathlib import Path
 
+from cellharness.config.references import references_in
 from cellharness.data.manifest import Case
 from cellharness.files import hash_file
 from cellharness.provenance import IMAGE_PACKAGES, package_versions
 from cellharness.running.ledger import Known
 from cellharness.running.plan import Plan
-from cellharness.training.references import references_in
 from cellharness.vocabulary import SEGMENTED
 
 

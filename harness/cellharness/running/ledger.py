@@ -13,28 +13,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from cellharness.run_directory import LEDGER_COLUMNS, SECONDS_COLUMNS
 from cellharness.vocabulary import PHASES
 
-_SECONDS = tuple(f"seconds_{phase}" for phase in (*PHASES, "total"))
-COLUMNS = (
-    "method",
-    "case",
-    "identity",
-    "status",
-    "message",
-    *_SECONDS,
-    "peak_host_mb",
-    "peak_gpu_mb",
-    "prediction_sha256",
-    "details",
-    "finished",
-    "seconds_first",
-    "seconds_overhead",
-    "repeats",
-    "pixels",
-    "peak_gpu_driver_mb",
-)
-_NUMBERS = {name for name in COLUMNS if name.startswith(("seconds_", "peak_"))}
+_NUMBERS = {name for name in LEDGER_COLUMNS if name.startswith(("seconds_", "peak_"))}
 _COUNTS = {"repeats", "pixels"}
 
 
@@ -108,14 +90,14 @@ class Ledger:
         self.path = path
         self._waiting: dict[tuple[str, str], tuple[Any, ...]] = {}
         # "case" is a word of SQL and must be quoted.
-        columns = ", ".join(f'"{name}" {_sql_type(name)}' for name in COLUMNS)
+        columns = ", ".join(f'"{name}" {_sql_type(name)}' for name in LEDGER_COLUMNS)
         with closing(self._connect()) as connection, connection:
             connection.execute(
                 f'CREATE TABLE IF NOT EXISTS cases ({columns}, PRIMARY KEY (method, "case"))'
             )
             # A run of an earlier version goes on; what it did not measure stays empty.
             there = {row[1] for row in connection.execute("PRAGMA table_info(cases)")}
-            for name in COLUMNS:
+            for name in LEDGER_COLUMNS:
                 if name not in there:
                     connection.execute(f'ALTER TABLE cases ADD COLUMN "{name}" {_sql_type(name)}')
 
@@ -141,7 +123,7 @@ class Ledger:
             identity,
             outcome.status,
             outcome.message,
-            *(float(seconds[name.removeprefix("seconds_")]) for name in _SECONDS),
+            *(float(seconds[name.removeprefix("seconds_")]) for name in SECONDS_COLUMNS),
             outcome.peak_host_mb,
             outcome.peak_gpu_mb,
             outcome.prediction_sha256,
@@ -166,8 +148,8 @@ class Ledger:
         sqlite3.OperationalError
             The disk is still full, or the file is not writable.
         """
-        columns = ", ".join(f'"{name}"' for name in COLUMNS)
-        marks = ", ".join("?" * len(COLUMNS))
+        columns = ", ".join(f'"{name}"' for name in LEDGER_COLUMNS)
+        marks = ", ".join("?" * len(LEDGER_COLUMNS))
         with closing(self._connect()) as connection, connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO cases ({columns}) VALUES ({marks})",
@@ -185,14 +167,14 @@ class Ledger:
         return {case: Known(*facts) for case, *facts in rows}
 
     def frame(self) -> pd.DataFrame:
-        """Return all rows, columns :data:`COLUMNS`, in the order of their last writing."""
+        """Return all rows, columns `LEDGER_COLUMNS`, in the order of their last writing."""
         with closing(self._connect()) as connection:
             # By name: columns added to an older file need not stand in this order.
-            columns = ", ".join(f'"{name}"' for name in COLUMNS)
+            columns = ", ".join(f'"{name}"' for name in LEDGER_COLUMNS)
             rows = connection.execute(f"SELECT {columns} FROM cases ORDER BY rowid").fetchall()
         written = {(row[0], row[1]): row for row in rows}
         written.update(self._waiting)
-        return pd.DataFrame(list(written.values()), columns=list(COLUMNS))
+        return pd.DataFrame(list(written.values()), columns=list(LEDGER_COLUMNS))
 
 
 def _sql_type(name: str) -> str:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cellharness.config.paths import resolve_paths
+from cellharness.config.paths import absolute_parameters
+from cellharness.config.references import referenced, resolve_references
 from cellharness.config.run import MethodConfig, RunConfig
 from cellharness.errors import MissingDependencyError, UsageError
 from cellharness.methods.base import BaseSegmenter, MethodInfo
 from cellharness.methods.child_process import describe
 from cellharness.methods.registry import build, method_class
+from cellharness.run_directory import MethodFacts, MethodRecord, RunDirectory, TrainingRecord
 from cellharness.running.worker import MethodSpec
-from cellharness.training.record import TrainingRecord
-from cellharness.training.references import referenced, resolve_references
 from cellharness.weights import WeightsError
 
 _UNKNOWN = MethodInfo(summary="", licence="")
@@ -60,28 +60,28 @@ class Plan:
             return dict(self.spec.parameters)
         return self.segmenter.parameters.model_dump(mode="json")
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> MethodRecord:
         """What ``run.json`` keeps of it."""
         info = self.info
-        return {
-            "name": self.config.name,
-            "label": self.config.display,
-            "adapter": self.spec.method,
-            "input": self.spec.input or info.input,
+        return MethodRecord(
+            name=self.config.name,
+            label=self.config.display,
+            adapter=self.spec.method,
+            input=self.spec.input or info.input,
             # As written where given, so that no machine's path ends up in a report.
-            "parameters": {**self.parameters, **self.config.parameters},
-            "resolved": dict(self.resolved),
-            "weights": self.weights,
-            "problem": self.problem,
-            "info": {
-                "summary": info.summary,
-                "citation": info.citation,
-                "licence": info.licence,
-                "training_data": list(info.training_data),
-                "url": info.url,
-                "needs_truth": info.needs_truth,
-            },
-        }
+            parameters={**self.parameters, **self.config.parameters},
+            resolved=dict(self.resolved),
+            weights=self.weights,
+            problem=self.problem,
+            info=MethodFacts(
+                summary=info.summary,
+                citation=info.citation,
+                licence=info.licence,
+                training_data=info.training_data,
+                url=info.url,
+                needs_truth=info.needs_truth,
+            ),
+        )
 
 
 def check_methods(config: RunConfig, folder: Path) -> None:
@@ -133,7 +133,7 @@ def make_plan(
     except MissingDependencyError as error:
         spec = MethodSpec(
             method.method,
-            config.parameters_of(method),
+            absolute_parameters(None, method.parameters, config.resolve),
             method.input,
             config.seed,
             config.timing.repeats,
@@ -164,11 +164,13 @@ def _spec(
 ) -> MethodSpec:
     results = {name: record.checkpoint for name, record in trainings.items() if record.checkpoint}
     known = [training.name for training in config.training]
-    parameters = resolve_references(config.parameters_of(method), folder.resolve(), known, results)
     model = method_class(method.method).Parameters
+    parameters = resolve_references(
+        method.parameters, RunDirectory(folder.resolve()), known, results
+    )
     return MethodSpec(
         method.method,
-        resolve_paths(model, parameters, config.resolve),
+        absolute_parameters(model, parameters, config.resolve),
         method.input,
         config.seed,
         config.timing.repeats,

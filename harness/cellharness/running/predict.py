@@ -17,6 +17,7 @@ from cellharness.files import remove_leftovers, write_atomic
 from cellharness.methods.base import BaseSegmenter
 from cellharness.methods.registry import build
 from cellharness.provenance import environment
+from cellharness.run_directory import prediction_name
 from cellharness.running.ledger import Outcome
 from cellharness.running.observer import Observer, Silent
 from cellharness.running.process import MethodProcess, WorkerStartError
@@ -42,7 +43,7 @@ def images_in(folder: Path) -> dict[str, Path]:
         if path.stem in found:
             msg = (
                 f"'{found[path.stem].name}' and '{path.name}' would both become "
-                f"'{path.stem}_label.tiff'; rename one"
+                f"'{prediction_name(path.stem)}'; rename one"
             )
             raise UsageError(msg)
         found[path.stem] = path
@@ -153,7 +154,7 @@ def _write_note(
 
 
 def _mask(out: Path, stem: str) -> Path:
-    return out / f"{stem}_label.tiff"
+    return out / prediction_name(stem)
 
 
 def _case(stem: str, path: Path, number: int) -> Case:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from cellharness.data.modality_guess import with_guessed_modalities
 from cellharness.errors import UsageError
 from cellharness.files import hash_file, remove_leftovers, write_atomic
 from cellharness.provenance import environment
+from cellharness.run_directory import DatasetRecord, RunDirectory, RunRecord, TrainingRecord
 from cellharness.running.identity import is_done, prediction_identity
 from cellharness.running.ledger import Ledger, Outcome
 from cellharness.running.observer import Observer, Silent
@@ -31,7 +31,6 @@ from cellharness.running.result import RunResult
 from cellharness.running.score_table import score_run
 from cellharness.running.worker import Task
 from cellharness.training.observer import TrainingObserver
-from cellharness.training.record import TrainingRecord
 from cellharness.training.session import run_trainings
 from cellharness.vocabulary import SEGMENTED
 
@@ -78,25 +77,26 @@ def run_comparison(
     """
     observer = observer or Silent()
     check_methods(config, folder)
+    run = RunDirectory(folder)
     with locked(folder):
         _refuse_old_run(folder, resume)
-        for place in (folder, *folder.glob("predictions/*")):
+        for place in (folder, *run.predictions("").glob("*")):
             remove_leftovers(place)
         everything = read_cases(config, folder)
         manifest = _selected(config, everything, limit)
         trainings = run_trainings(config, everything, folder, observer=training_observer)
         plans = [make_plan(config, method, folder, trainings) for method in config.methods]
-        ledger = Ledger(folder / "ledger.sqlite")
-        _write_head(config, folder, manifest, plans, trainings, limit, "running")
+        ledger = Ledger(run.database)
+        _write_head(config, run, manifest, plans, trainings, limit, "running")
         for plan in plans:
-            _run_method(config, plan, manifest, folder, ledger, retry_failed, observer)
+            _run_method(config, plan, manifest, run, ledger, retry_failed, observer)
         _flush(ledger)
         names = [plan.config.name for plan in plans]
         rows = _in_order(ledger.frame(), names, manifest)
-        unscored = score_run(folder, manifest, rows, names, config.scoring, observer)
-        _export(rows, unscored, folder / "ledger.csv")
+        unscored = score_run(run, manifest, rows, names, config.scoring, observer)
+        _export(rows, unscored, run.ledger)
         status = "partial" if limit else "complete"
-        _write_head(config, folder, manifest, plans, trainings, limit, status)
+        _write_head(config, run, manifest, plans, trainings, limit, status)
     return _result(folder, rows, unscored)
 
 
@@ -110,7 +110,7 @@ def locked(folder: Path) -> Iterator[None]:
         Another run is busy in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(RunDirectory(folder).lock)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -123,7 +123,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _refuse_old_run(folder: Path, resume: bool) -> None:
-    if (folder / "ledger.sqlite").is_file() and not resume:
+    if RunDirectory(folder).database.is_file() and not resume:
         msg = f"'{folder}' holds a run; go on with --resume, or choose another --out"
         raise UsageError(msg)
 
@@ -144,7 +144,7 @@ def read_cases(config: RunConfig, folder: Path) -> Manifest:
         from cellharness.data.phantom import generate
 
         options = dataset.phantom.model_dump(exclude_none=True)
-        return generate(folder / "data", **options)
+        return generate(RunDirectory(folder).data, **options)
     assert dataset.manifest is not None
     root = config.resolve(dataset.root) if dataset.root is not None else None
     manifest = Manifest.read(config.resolve(dataset.manifest), root)
@@ -177,7 +177,7 @@ def _run_method(
     config: RunConfig,
     plan: Plan,
     manifest: Manifest,
-    folder: Path,
+    run: RunDirectory,
     ledger: Ledger,
     retry_failed: bool,
     observer: Observer,
@@ -189,7 +189,9 @@ def _run_method(
     for case in manifest.cases:
         sha256, problem = _image_hash(case)
         identity = prediction_identity(plan, case, sha256)
-        if not is_done(known.get(case.case), identity, _mask(folder, name, case), retry_failed):
+        if not is_done(
+            known.get(case.case), identity, run.prediction(name, case.case), retry_failed
+        ):
             todo.append((case, identity, problem or plan.problem))
     observer.method_started(label, len(manifest.cases), len(manifest.cases) - len(todo))
     process = MethodProcess(
@@ -201,7 +203,7 @@ def _run_method(
     try:
         begun = time.perf_counter()
         for case, identity, problem in todo:
-            mask = _mask(folder, name, case)
+            mask = run.prediction(name, case.case)
             # A mask of other weights or parameters must not outlive its row.
             mask.unlink(missing_ok=True)
             outcome = Outcome("error", problem) if problem else process.segment(Task(case, mask))
@@ -226,10 +228,6 @@ def _image_hash(case: Case) -> tuple[str, str]:
             "it is not the image that was listed; see `cellharness data validate`"
         )
     return found, ""
-
-
-def _mask(folder: Path, method: str, case: Case) -> Path:
-    return folder / "predictions" / method / f"{case.case}_label.tiff"
 
 
 def _in_order(rows: pd.DataFrame, methods: list[str], manifest: Manifest) -> pd.DataFrame:
@@ -262,7 +260,7 @@ def _flush(ledger: Ledger) -> None:
 
 def _write_head(
     config: RunConfig,
-    folder: Path,
+    run: RunDirectory,
     manifest: Manifest,
     plans: list[Plan],
     trainings: Mapping[str, TrainingRecord],
@@ -271,31 +269,30 @@ def _write_head(
 ) -> None:
     """Write what describes the run: ``config.yaml``, ``manifest.csv``, ``run.json``."""
     written = config.model_dump(mode="json", exclude_none=True)
-    write_atomic(folder / "config.yaml", yaml.safe_dump(written, sort_keys=False).encode())
-    manifest.write(folder / "manifest.csv")
-    head_path = folder / "run.json"
+    write_atomic(run.config, yaml.safe_dump(written, sort_keys=False).encode())
+    manifest.write(run.manifest)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    created = json.loads(head_path.read_text())["created"] if head_path.is_file() else now
-    head = {
-        "name": config.name,
-        "title": config.title or config.name,
-        "created": created,
-        "finished": None if status == "running" else now,
-        "status": status,
-        "limit": limit,
-        "seed": config.seed,
-        "config": written,
+    created = RunRecord.read(run.record).created if run.record.is_file() else now
+    record = RunRecord(
+        name=config.name,
+        title=config.title or config.name,
+        created=created,
+        finished=None if status == "running" else now,
+        status=status,
+        limit=limit,
+        seed=config.seed,
+        config=written,
         **environment(name for plan in plans for name in plan.info.packages),
-        "dataset": {
-            "manifest": str(config.dataset.manifest or "phantom"),
-            "sha256": hash_file(manifest.path) if manifest.path else "",
-            "root": str(manifest.root),
-            "n_cases": len(manifest.cases),
-        },
-        "trainings": [asdict(record) for record in trainings.values()],
-        "methods": [plan.record() for plan in plans],
-    }
-    write_atomic(head_path, json.dumps(head, indent=1).encode())
+        dataset=DatasetRecord(
+            manifest=str(config.dataset.manifest or "phantom"),
+            sha256=hash_file(manifest.path) if manifest.path else "",
+            root=str(manifest.root),
+            n_cases=len(manifest.cases),
+        ),
+        trainings=list(trainings.values()),
+        methods=[plan.record() for plan in plans],
+    )
+    record.write(run.record)
 
 
 def _result(folder: Path, rows: pd.DataFrame, unscored: dict[tuple[str, str], str]) -> RunResult:

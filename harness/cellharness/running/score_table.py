@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cellharness.config.run import ScoringConfig
 from cellharness.data.manifest import Manifest
+from cellharness.run_directory import SCORE_COLUMNS, RunDirectory
 from cellharness.running.observer import Observer
-from cellharness.scoring import METRICS
 from cellharness.scoring.files import Job, score_files
 from cellharness.vocabulary import SEGMENTED
 
-COLUMNS = (
-    "method",
-    "profile",
-    "case",
-    "modality",
-    "modality_source",
-    "experiment",
-    "split",
-    "seen",
-    "threshold",
-    "status",
-    *METRICS,
-)
-
 
 def score_run(
-    folder: Path,
+    run: RunDirectory,
     manifest: Manifest,
     ledger: pd.DataFrame,
     methods: list[str],
     scoring: ScoringConfig,
     observer: Observer,
 ) -> dict[tuple[str, str], str]:
-    """Score all masks of a run and write ``scores.csv``, columns :data:`COLUMNS`.
+    """Score all masks of a run and write ``scores.csv``, columns `SCORE_COLUMNS`.
 
     Parameters
     ----------
-    folder : Path
-        Run directory, with ``predictions/<method>/<case>_label.tiff``.
+    run : RunDirectory
+        With predictions.
     manifest : Manifest
         Every case of it gets its rows, whatever became of it.
     ledger : DataFrame
@@ -65,7 +50,7 @@ def score_run(
     rows: list[dict[str, Any]] = []
     unscored: dict[tuple[str, str], str] = {}
     for method in methods:
-        jobs = list(_jobs(folder / "predictions" / method, method, manifest, statuses))
+        jobs = list(_jobs(run, method, manifest, statuses))
         scored = score_files(
             jobs,
             scoring.profiles,
@@ -86,12 +71,14 @@ def score_run(
             rows += [{**about, **row} for row in result.rows]
             if result.message and statuses.get((method, case.case)) in SEGMENTED:
                 unscored[method, case.case] = result.message
-    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(folder / "scores.csv", index=False)
+    pd.DataFrame(rows, columns=list(SCORE_COLUMNS)).to_csv(run.scores, index=False)
     return unscored
 
 
-def _jobs(masks: Path, method: str, manifest: Manifest, statuses: dict[Any, str]) -> Iterator[Job]:
+def _jobs(
+    run: RunDirectory, method: str, manifest: Manifest, statuses: dict[Any, str]
+) -> Iterator[Job]:
     for case in manifest.cases:
-        mask = masks / f"{case.case}_label.tiff"
+        mask = run.prediction(method, case.case)
         status = statuses.get((method, case.case), "missing")
         yield Job(case.case, case.label, mask if mask.is_file() else None, status)

@@ -5,10 +5,8 @@ Each remedy is a training, each stage of it a method of the run.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -16,48 +14,28 @@ from typing import Any
 from cellharness.config.reading import ConfigError
 from cellharness.config.run import MethodConfig, RunConfig, TrainingConfig
 from cellharness.config.study import (
-    BEFORE,
     PLAIN,
-    ForgettingConfig,
     ProtocolConfig,
     RemedyConfig,
+    StudyConfig,
 )
 from cellharness.data.manifest import Case, Manifest
-from cellharness.files import write_atomic
+from cellharness.run_directory import (
+    ProtocolRecord,
+    RemedyRecord,
+    RunDirectory,
+    StudyMethod,
+    StudyRecord,
+    TrainingRecord,
+)
 from cellharness.running.observer import Observer
 from cellharness.running.result import RunResult
 from cellharness.running.run import read_cases, run_comparison
 from cellharness.training.observer import TrainingObserver
-from cellharness.training.record import TrainingRecord
-from cellharness.training.references import training_folder
 from cellharness.vocabulary import PRETRAINED
 
-FILE_NAME = "study.json"
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What one method of the run stands for.
-
-    Attributes
-    ----------
-    method : str
-        Its name in the run.
-    remedy : str
-        Name of a remedy, ``plain`` or ``before``.
-    stage : int
-        Epochs trained; 0 before any training.
-    protocol : str
-        Name of the protocol it predicts under.
-    """
-
-    method: str
-    remedy: str
-    stage: int
-    protocol: str
-
-
-def expand(study: ForgettingConfig) -> tuple[RunConfig, list[Evaluation]]:
+def expand(study: StudyConfig) -> tuple[RunConfig, list[StudyMethod]]:
     """Lay out the trainings and predictions of a study.
 
     Before and the end of the plain fine-tuning are evaluated under every protocol, all else
@@ -66,13 +44,13 @@ def expand(study: ForgettingConfig) -> tuple[RunConfig, list[Evaluation]]:
 
     Parameters
     ----------
-    study : ForgettingConfig
+    study : StudyConfig
 
     Returns
     -------
     config : RunConfig
         What `cellharness run` would be given.
-    evaluations : list of Evaluation
+    evaluations : list of StudyMethod
         What its methods stand for; teams are not among them.
 
     Raises
@@ -105,10 +83,10 @@ def expand(study: ForgettingConfig) -> tuple[RunConfig, list[Evaluation]]:
     return config, evaluations
 
 
-def _evaluations(study: ForgettingConfig) -> Iterator[tuple[Evaluation, MethodConfig]]:
+def _evaluations(study: StudyConfig) -> Iterator[tuple[StudyMethod, MethodConfig]]:
     main = next(protocol for protocol in study.protocols if protocol.name == study.main)
     for protocol in study.protocols:
-        yield _method(study, BEFORE, 0, protocol, None)
+        yield _method(study, PRETRAINED, 0, protocol, None)
     for stage in study.stages_of(PLAIN):
         last = stage == study.stages[-1]
         for protocol in study.protocols if last else [main]:
@@ -119,14 +97,14 @@ def _evaluations(study: ForgettingConfig) -> Iterator[tuple[Evaluation, MethodCo
 
 
 def _method(
-    study: ForgettingConfig,
+    study: StudyConfig,
     name: str,
     stage: int,
     protocol: ProtocolConfig,
     remedy: RemedyConfig | None,
-) -> tuple[Evaluation, MethodConfig]:
-    if name == BEFORE:
-        title, label = f"{BEFORE}.{protocol.name}", study.before.label
+) -> tuple[StudyMethod, MethodConfig]:
+    if name == PRETRAINED:
+        title, label = f"{PRETRAINED}.{protocol.name}", study.before.label
         used, parameters = study.before.method, {**study.before.parameters, **protocol.parameters}
     else:
         title = f"{name}-{stage}.{protocol.name}"
@@ -145,11 +123,12 @@ def _method(
         input=protocol.input,
         parameters=parameters,
     )
-    return Evaluation(title, name, stage, protocol.name), method
+    meaning = StudyMethod(method=title, remedy=name, stage=stage, protocol=protocol.name)
+    return meaning, method
 
 
 def _training(
-    study: ForgettingConfig, name: str, label: str, remedy: RemedyConfig | None
+    study: StudyConfig, name: str, label: str, remedy: RemedyConfig | None
 ) -> TrainingConfig:
     plain = study.finetuning
     own = {**plain.parameters, **(remedy.parameters if remedy else {})}
@@ -181,7 +160,7 @@ def _checkpoints(stages: list[int], name: str, given: dict[str, Any]) -> dict[st
 
 
 def run_study(
-    study: ForgettingConfig,
+    study: StudyConfig,
     folder: Path,
     *,
     limit: int | None = None,
@@ -194,7 +173,7 @@ def run_study(
 
     Parameters
     ----------
-    study : ForgettingConfig
+    study : StudyConfig
     folder : Path
         Run directory; ``study.json`` says what its methods stand for.
     limit, resume, retry_failed, observer, training_observer
@@ -219,60 +198,58 @@ def run_study(
         observer=observer,
         training_observer=training_observer,
     )
-    content = describe(study, evaluations, folder, read_cases(config, folder))
-    write_atomic(folder / FILE_NAME, json.dumps(content, indent=1).encode())
+    record = describe(study, evaluations, folder, read_cases(config, folder))
+    record.write(RunDirectory(folder).study)
     return result
 
 
 def describe(
-    study: ForgettingConfig, evaluations: list[Evaluation], folder: Path, manifest: Manifest
-) -> Mapping[str, Any]:
+    study: StudyConfig, evaluations: list[StudyMethod], folder: Path, manifest: Manifest
+) -> StudyRecord:
     """Say what the methods of a run stand for, and what was trained on what."""
     cases = {case.case: case for case in manifest.cases}
+    run = RunDirectory(folder)
     records = {
-        name: TrainingRecord.read(training_folder(folder, name))
+        name: TrainingRecord.find(run.training(name).record)
         for name in (PLAIN, *(remedy.name for remedy in study.remedies if remedy.of is None))
     }
     plain = records[PLAIN]
     learned = [*plain.train, *plain.validation] if plain else []
-    return {
-        "name": study.name,
-        "title": study.title or study.name,
-        "before": study.before.label,
-        "plain": PLAIN,
-        "main": study.main,
-        "published": study.published.model_dump(),
-        "protocols": [
-            {"name": protocol.name, "label": protocol.display} for protocol in study.protocols
+    own = RemedyRecord(
+        name=PLAIN,
+        label=study.finetuning.label,
+        training=PLAIN,
+        stages=study.stages_of(PLAIN),
+        modalities=study.finetuning.modalities,
+    )
+    others = [
+        RemedyRecord(
+            name=remedy.name,
+            label=remedy.display,
+            training=remedy.of or remedy.name,
+            stages=study.stages_of(remedy.name),
+            modalities=remedy.modalities or study.finetuning.modalities,
+            mixing=remedy.prediction.get("interpolation") if remedy.of else None,
+        )
+        for remedy in study.remedies
+    ]
+    return StudyRecord(
+        name=study.name,
+        title=study.title or study.name,
+        plain=PLAIN,
+        main=study.main,
+        published=study.published.model_dump(),
+        protocols=[
+            ProtocolRecord(name=protocol.name, label=protocol.display)
+            for protocol in study.protocols
         ],
-        "remedies": [
-            {
-                "name": PLAIN,
-                "label": study.finetuning.label,
-                "training": PLAIN,
-                "stages": study.stages_of(PLAIN),
-                "modalities": study.finetuning.modalities,
-            },
-            *(
-                {
-                    "name": remedy.name,
-                    "label": remedy.display,
-                    "training": remedy.of or remedy.name,
-                    "stages": study.stages_of(remedy.name),
-                    "modalities": remedy.modalities or study.finetuning.modalities,
-                }
-                for remedy in study.remedies
-            ),
-        ],
-        "methods": [
-            {**asdict(item), "remedy": PRETRAINED if item.remedy == BEFORE else item.remedy}
-            for item in evaluations
-        ],
-        "seen": _experiments([cases[name] for name in learned if name in cases]),
-        "replayed": _met_again(records, learned, cases),
-        "teams": [team.name for team in study.teams],
-        "config": study.model_dump(mode="json", exclude_none=True),
-    }
+        remedies=[own, *others],
+        methods=evaluations,
+        seen=_experiments([cases[name] for name in learned if name in cases]),
+        replayed=_met_again(records, learned, cases),
+        teams=[team.name for team in study.teams],
+        config=study.model_dump(mode="json", exclude_none=True),
+    )
 
 
 def _met_again(

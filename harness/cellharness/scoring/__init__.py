@@ -9,8 +9,9 @@ from __future__ import annotations
 from cellharness.scoring.files import STATUSES, CaseScores, Job, score_files
 from cellharness.scoring.folders import pair_folders, score_folders
 from cellharness.scoring.pair import score_pair
-from cellharness.scoring.score import METRICS, Match, Score
+from cellharness.scoring.score import Match, Score
 from cellharness.scoring.validation import BOTH_EMPTY, PROFILES, ScoringError
+from cellharness.vocabulary import METRICS
 
 __all__ = [
     "BOTH_EMPTY",

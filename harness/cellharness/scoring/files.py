@@ -14,7 +14,6 @@ import numpy as np
 from cellharness.data.images import ImageError, read_label
 from cellharness.scoring.pair import score_pair
 from cellharness.scoring.processes import run_in_processes
-from cellharness.scoring.score import COUNTS, METRICS
 from cellharness.scoring.strict import count_cells
 from cellharness.scoring.validation import (
     ScoringError,
@@ -23,7 +22,7 @@ from cellharness.scoring.validation import (
     check_strict_options,
     check_thresholds,
 )
-from cellharness.vocabulary import SEGMENTED, STATUSES
+from cellharness.vocabulary import COUNTS, METRICS, SEGMENTED, STATUSES
 
 _UNKNOWN: dict[str, Any] = dict.fromkeys(METRICS, math.nan)
 

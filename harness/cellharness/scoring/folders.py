@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from cellharness.scoring.files import Job, Progress, Row, score_files
-from cellharness.scoring.score import COUNTS, RATIOS, STRICT_RATIOS
 from cellharness.scoring.validation import ScoringError, check_profile
+from cellharness.vocabulary import COUNTS, RATIOS, STRICT_RATIOS
 
 LABEL_SUFFIXES: tuple[str, ...] = (".tif", ".tiff", ".png")
 

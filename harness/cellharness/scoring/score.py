@@ -10,11 +10,7 @@ import numpy as np
 
 from cellharness.scoring.contingency import Contingency
 from cellharness.scoring.overlaps import Overlaps
-
-COUNTS: tuple[str, ...] = ("n_true", "n_pred", "tp", "fp", "fn")
-RATIOS: tuple[str, ...] = ("precision", "recall", "f1", "dice")
-STRICT_RATIOS: tuple[str, ...] = ("sq", "rq", "pq", "ap", "aji")
-METRICS: tuple[str, ...] = COUNTS + RATIOS + STRICT_RATIOS
+from cellharness.vocabulary import METRICS
 
 
 class Match(NamedTuple):

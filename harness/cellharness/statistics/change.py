@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.paired import (
+from cellharness.statistics.paired_change import (
     ALPHA,
     PairedChange,
     adjust_families,
@@ -32,10 +32,10 @@ def change(
 
     Scores are paired by case. Of the paired differences (after minus before, so a loss is negative)
     stand there the median and the mean with percentile bootstrap intervals, and p of Wilcoxon's
-    signed-rank test (see `cellharness.statistics.paired`), one-sided for a loss and two-sided.
-    Holm's correction runs over a family: the groups of one level and part of one training, such as
-    all modalities of its unseen experiments. What is proven of a training so does not hang on how
-    many others are looked at beside it.
+    signed-rank test (see `cellharness.statistics.paired_change`), one-sided for a loss and
+    two-sided. Holm's correction runs over a family: the groups of one level and part of one
+    training, such as all modalities of its unseen experiments. What is proven of a training so does
+    not hang on how many others are looked at beside it.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def change(
         mean_change, mean_low, mean_high, p_loss, p_gain, p_two_sided``; ``family, family_size``
         (tests that were done), ``p_loss_holm, p_two_sided_holm``; ``verdict`` (``"loss"``,
         ``"gain"``, ``"not proven"`` or ``"no pairs"``, see
-        `cellharness.statistics.paired.verdict`); ``confidence, samples, seed``. Groups without a
-        case of their part have n 0; with one case there are no intervals.
+        `cellharness.statistics.paired_change.verdict`); ``confidence, samples, seed``. Groups
+        without a case of their part have n 0; with one case there are no intervals.
 
     Raises
     ------

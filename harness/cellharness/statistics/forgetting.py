@@ -25,11 +25,9 @@ from cellharness.statistics.resampling import RESAMPLING, Resampling, center
 from cellharness.statistics.staged_scores import (
     UNSEEN,
     Floats,
-    ForgettingError,
     StagedScores,
     read_scores,
 )
-from cellharness.statistics.summary import ALL
 from cellharness.statistics.tasks import Tasks
 from cellharness.vocabulary import PRETRAINED
 
@@ -237,83 +235,6 @@ def forgetting(
     return pd.DataFrame(rows).assign(**resampling.settings())
 
 
-def forward_transfer(
-    scores: pd.DataFrame | StagedScores,
-    protocol: str | None = None,
-    before_protocol: str | None = None,
-    stages: int | Mapping[str, int] | None = None,
-    *,
-    baseline: Mapping[str, float] | None = None,
-    task: str = "experiment",
-    statistic: str = "mean",
-    resampling: Resampling = RESAMPLING,
-) -> pd.DataFrame:
-    """Forward transfer: what the training did for tasks that it never had, R - b.
-
-    FWT of Lopez-Paz & Ranzato 2017 (*Gradient Episodic Memory*, NeurIPS, eq. 4),
-    ``1 / (T - 1) * sum over i > 1 of (R[i - 1, i] - b[i])``: the accuracy on a task before it is
-    learned, less a baseline b. Tasks are the unseen experiments. In the paper b is a network with
-    random weights; give the F1 of one, or of any other method without learning, as `baseline`. By
-    default b is R_0, so what the pre-training could do already does not count.
-
-    The table does not say which unseen experiments the pre-training had met. With the default
-    baseline the difference is that of `backward_transfer` on the same tasks; it is transfer
-    forwards on those that nobody has trained on and backwards on those of the pre-training. Where
-    this is known, give each function the rows of its own.
-
-    Parameters
-    ----------
-    scores, protocol, before_protocol, stages, resampling
-        See `change`. `before_protocol` is of no account where there is a `baseline`.
-    baseline : mapping of str to float, optional
-        F1 of the baseline by case.
-    task, statistic
-        See `backward_transfer`.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``remedy, stage, protocol, before_protocol, statistic, seen, modality, experiment,
-        tasks, n, n_missing`` (as in `backward_transfer`), ``modality_seen`` (whether the training
-        had other experiments of the modality: ``True``, ``False``, or `ALL` for the average over
-        all tasks; the averages over either kind follow), ``baseline, last, forward_transfer, low,
-        high, confidence, samples, seed``.
-
-    Raises
-    ------
-    ForgettingError
-        The scores or a choice are not valid, or the baseline knows none of the cases.
-    """
-    table = read_scores(scores)
-    given = None if baseline is None else _by_case(table, baseline)
-    trained = {m for m in table.modalities if table.seen[table.modality == m].any()}
-    rows = []
-    for pair in table.pairs(protocol, before_protocol if baseline is None else None, stages):
-        start = pair.before if given is None else given
-        name = pair.before_protocol if given is None else "baseline"
-        tasks = Tasks(table, task, UNSEEN, statistic, resampling, (start, pair.after))
-        averages = {
-            ALL: tasks.entries(),
-            True: tasks.entries(trained, only_average=True),
-            False: tasks.entries(set(table.modalities) - trained, only_average=True),
-        }
-        for kind, entries in averages.items():
-            for entry in entries:
-                low, high = resampling.interval(entry.samples[1] - entry.samples[0])
-                base, last = entry.accuracy
-                own = entry.about["modality"] in trained
-                rows.append(
-                    {
-                        "remedy": pair.remedy, "stage": pair.stage, "protocol": pair.protocol,
-                        "before_protocol": name, **entry.about,
-                        "modality_seen": kind if entry.is_average else own,
-                        "baseline": base, "last": last, "forward_transfer": last - base,
-                        "low": float(low), "high": float(high),
-                    }
-                )  # fmt: skip
-    return pd.DataFrame(rows).assign(**resampling.settings())
-
-
 def _measures(accuracy: Floats) -> Floats:
     """From R of all stages, shape (stages, k): initial, best, last and the three differences."""
     initial, last = accuracy[0], accuracy[-1]
@@ -341,15 +262,3 @@ def _pooled(counts: Floats) -> dict[str, Floats]:
             "pooled_recall": np.where(n_true > 0, tp / n_true, np.nan),
             "pooled_f1": np.where(n_true + n_pred > 0, 2 * tp / (n_true + n_pred), np.nan),
         }
-
-
-def _by_case(table: StagedScores, baseline: Mapping[str, float]) -> Floats:
-    named = {str(case): float(value) for case, value in baseline.items()}
-    values = np.array([named.get(case, np.nan) for case in table.cases])
-    if np.isnan(values).all():
-        msg = (
-            f"the baseline has a value for none of the cases; it knows {', '.join(named) or 'none'}"
-            f", the scores {', '.join(table.cases[:5])}"
-        )
-        raise ForgettingError(msg)
-    return values

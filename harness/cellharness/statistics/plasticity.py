@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.paired import ALPHA, adjust_families, check_alpha, paired_changes
+from cellharness.statistics.paired_change import ALPHA, adjust_families, check_alpha, paired_changes
 from cellharness.statistics.resampling import (
     RESAMPLING,
     Resampling,

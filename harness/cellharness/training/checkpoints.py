@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from cellharness.files import whole_file
+from cellharness.run_directory import TrainingDirectory
 
 
 def save(path: Path, content: Any) -> None:
@@ -25,4 +26,4 @@ def load(path: Path) -> Any:
 
 def epoch_path(folder: Path, epoch: int) -> Path:
     """Path of the kept checkpoint of an epoch (from 1)."""
-    return folder / "checkpoints" / f"epoch-{epoch:04d}.pt"
+    return TrainingDirectory(folder).checkpoint(epoch)

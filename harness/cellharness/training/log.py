@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cellharness.files import write_atomic
-
-EPOCH_COLUMNS = ("epoch", "learning_rate", "train_loss", "validation_loss", "seconds")
-VALIDATION_COLUMNS = ("epoch", "modality", "n", "mean_f1", "median_f1")
+from cellharness.run_directory import EPOCH_COLUMNS, VALIDATION_COLUMNS, TrainingDirectory
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ class TrainingLog:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.epochs = folder / "epochs.csv"
-        self.validation = folder / "validation.csv"
+        training = TrainingDirectory(folder)
+        self.epochs, self.validation = training.epochs, training.validation
 
     def rewind(self, epoch: int) -> None:
         """Drop rows after ``epoch``: they will be written again after a resume."""

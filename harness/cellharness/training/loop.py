@@ -23,6 +23,7 @@ import torch
 from lightning_fabric import Fabric
 
 from cellharness.errors import UsageError
+from cellharness.run_directory import TrainingDirectory
 from cellharness.scoring import score_pair
 from cellharness.training.checkpoints import epoch_path, load, save
 from cellharness.training.learner import Batch, Learner, Network
@@ -109,7 +110,7 @@ def run(
 def result_path(out: Path, parameters: TrainingParameters) -> Path:
     """Path of the checkpoint that a finished training is known by."""
     name = "last" if parameters.keep == "last" else "best"
-    return out / "checkpoints" / f"{name}.pt"
+    return TrainingDirectory(out).checkpoint(name)
 
 
 def resolved(parameters: TrainingParameters) -> dict[str, str]:
@@ -212,7 +213,7 @@ def _train(
             if watch is not None:
                 watch(record)
     if fabric.is_global_zero:
-        save(out / "checkpoints" / "last.pt", dict(learner.checkpoint()))
+        save(TrainingDirectory(out).checkpoint("last"), dict(learner.checkpoint()))
         result = result_path(out, parameters)
         # Where nothing could be judged, the last weights are the best known.
         judged = math.isfinite(progress.best) and result.is_file()

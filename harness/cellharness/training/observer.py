@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from cellharness.run_directory import TrainingRecord
 from cellharness.training.log import EpochRecord
-from cellharness.training.record import TrainingRecord
 
 
 class TrainingObserver(Protocol):

@@ -6,20 +6,20 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cellharness.config.paths import absolute_parameters
 from cellharness.config.run import RunConfig, TrainingConfig
 from cellharness.data.manifest import Case, Manifest
 from cellharness.errors import MissingDependencyError, UsageError
 from cellharness.files import hash_file, remove_leftovers
 from cellharness.provenance import package_versions
+from cellharness.run_directory import RunDirectory, TrainingDirectory, TrainingRecord
 from cellharness.training.log import EpochRecord, TrainingLog
 from cellharness.training.observer import SilentTraining, TrainingObserver
 from cellharness.training.process import TrainingTask, train_in_process
-from cellharness.training.record import TrainingRecord
-from cellharness.training.references import training_folder
 from cellharness.training.sets import hold_back
 from cellharness.training.trainer import build_trainer, trainer_class
 from cellharness.weights import WeightsError
@@ -72,11 +72,11 @@ def run_trainings(
     for pattern in ("training/*", "training/*/checkpoints"):
         for place in folder.glob(pattern):
             remove_leftovers(place)
-    jobs = [_plan(config, training, manifest, folder) for training in chosen]
+    jobs = [_prepare(config, training, manifest, folder) for training in chosen]
     return {job.config.name: _run(job, observer) for job in jobs}
 
 
-def _plan(config: RunConfig, training: TrainingConfig, manifest: Manifest, folder: Path) -> _Job:
+def _prepare(config: RunConfig, training: TrainingConfig, manifest: Manifest, folder: Path) -> _Job:
     """Choose cases, check parameters, find the weights to start from."""
     cases = manifest.select(training.splits, training.modalities, training.experiments).cases
     unlabelled = [case.case for case in cases if case.label is None]
@@ -88,7 +88,8 @@ def _plan(config: RunConfig, training: TrainingConfig, manifest: Manifest, folde
         raise UsageError(msg)
     train, validation = hold_back(cases, training.validation, config.seed)
     replay = _replayed(training, manifest, cases)
-    parameters = config.absolute(training.parameters)
+    model = trainer_class(training.method).Parameters
+    parameters = absolute_parameters(model, training.parameters, config.resolve)
     trainer = build_trainer(
         training.method, parameters, input=training.input, seed=config.seed, watch=None
     )
@@ -99,7 +100,7 @@ def _plan(config: RunConfig, training: TrainingConfig, manifest: Manifest, folde
     except (WeightsError, MissingDependencyError) as error:
         message = str(error)
     versions = package_versions(("cellharness", *trainer.packages))
-    out = training_folder(folder, training.name)
+    out = RunDirectory(folder).training(training.name).path
     facts = {
         "method": training.method,
         "parameters": trainer.parameters.model_dump(mode="json"),
@@ -160,7 +161,8 @@ def _hashes(case: Case) -> list[str]:
 def _run(job: _Job, observer: TrainingObserver) -> TrainingRecord:
     folder, record = job.task.out, job.record
     label = record.label
-    old = TrainingRecord.read(folder)
+    written = TrainingDirectory(folder).record
+    old = TrainingRecord.find(written)
     if record.message:
         observer.training_finished(label, record, reused=False)
         return record
@@ -170,24 +172,26 @@ def _run(job: _Job, observer: TrainingObserver) -> TrainingRecord:
             return old
         # A session that was killed has left its time in the log only.
         epochs, seconds = TrainingLog(folder).finished()
-        record = replace(record, epochs=epochs, seconds=max(seconds, old.seconds))
+        record = record.model_copy(update={"epochs": epochs, "seconds": max(seconds, old.seconds)})
     elif folder.is_dir():
         _set_aside(folder)
     observer.training_started(label)
-    record.write(folder)
+    record.write(written)
     begun = time.perf_counter()
     finished = [record.epochs]
     end = train_in_process(job.task, _relay(observer, label, finished))
-    record = replace(
-        record,
-        status=end.status,
-        message=end.message,
-        checkpoint=end.checkpoint.relative_to(folder).as_posix() if end.checkpoint else "",
-        left_out=list(end.left_out),
-        epochs=finished[0],
-        seconds=record.seconds + time.perf_counter() - begun,
+    checkpoint = end.checkpoint.relative_to(folder).as_posix() if end.checkpoint else ""
+    record = record.model_copy(
+        update={
+            "status": end.status,
+            "message": end.message,
+            "checkpoint": checkpoint,
+            "left_out": list(end.left_out),
+            "epochs": finished[0],
+            "seconds": record.seconds + time.perf_counter() - begun,
+        }
     )
-    record.write(folder)
+    record.write(written)
     observer.training_finished(label, record, reused=False)
     return record
 

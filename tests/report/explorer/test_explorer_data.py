@@ -12,7 +12,7 @@ from run_maker import RunMaker
 
 from cellharness.report import build_report
 from cellharness.report.explorer.pair_tests import pair_tests
-from cellharness.statistics.paired import signed_rank
+from cellharness.statistics.paired_change import signed_rank
 
 STATUSES = {("beta", "m1_01"): "timeout", ("beta", "m3_02"): "error", ("alpha", "m2_01"): "empty"}
 METHODS = {"alpha": "Alpha <net> & co", "beta": "Beta_100% {watershed}", "gamma": "Gamma"}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from cellharness.report.comparing.combine import Combined, combine
-from cellharness.report.comparing.sources import Selection, SourceError, read_source
+from cellharness.report.comparing.sources import ScoreChoice, SourceError, read_source
 from cellharness.report.comparing.tables import comparison_tables
 
 __all__ = [
     "Combined",
-    "Selection",
+    "ScoreChoice",
     "SourceError",
     "combine",
     "comparison_tables",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from cellharness.errors import UsageError
+from cellharness.run_directory import SCORE_TEXT, RunDirectory, RunDirectoryError, RunRecord
 from cellharness.statistics.side_by_side import LARGER_IS_BETTER
+from cellharness.tables import TableError, read_table
 
 #: Columns of what `read_source` returns.
 COLUMNS = ("method", "case", "modality", "status", "value", "n_true")
@@ -34,7 +35,7 @@ class SourceError(UsageError):
 
 
 @dataclass(frozen=True)
-class Selection:
+class ScoreChoice:
     """Which scores of a table are compared.
 
     Attributes
@@ -57,14 +58,14 @@ class Selection:
             raise SourceError(msg)
 
 
-def read_source(path: Path, selection: Selection) -> pd.DataFrame:
+def read_source(path: Path, choice: ScoreChoice) -> pd.DataFrame:
     """Read scores of one or more methods.
 
     Parameters
     ----------
     path : Path
         A run directory, or a CSV in one of the forms that the error message lists.
-    selection : Selection
+    choice : ScoreChoice
         What to take from it.
 
     Returns
@@ -81,16 +82,17 @@ def read_source(path: Path, selection: Selection) -> pd.DataFrame:
     """
     file, labels = path, {}
     if path.is_dir():
-        file = path / "scores.csv"
+        run = RunDirectory(path)
+        file = run.scores
         if not file.is_file():
             msg = f"'{path}' holds no scores.csv; give a finished run directory, or a CSV of scores"
             raise SourceError(msg)
-        labels = _labels(path / "run.json")
-    table = _read_csv(file)
+        labels = _labels(run.record)
+    table = _read(file)
     if "names" in table.columns and "F1" in table.columns:
-        found = _official(table, file, selection)
-    elif "case" in table.columns and selection.metric in table.columns:
-        found = _own(table, file, selection)
+        found = _official(table, file, choice)
+    elif "case" in table.columns and choice.metric in table.columns:
+        found = _own(table, file, choice)
     else:
         msg = f"'{file}' has the columns {', '.join(map(str, table.columns))}; read are {_FORMS}"
         raise SourceError(msg)
@@ -102,50 +104,49 @@ def read_source(path: Path, selection: Selection) -> pd.DataFrame:
     return found.assign(method=found["method"].map(lambda name: labels.get(name, name)))
 
 
-def _read_csv(file: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(file, dtype={"case": str, "names": str, "method": str})
-    except FileNotFoundError:
+def _read(file: Path) -> pd.DataFrame:
+    if not file.is_file():
         msg = f"no file or run directory '{file}'; read are {_FORMS}"
-        raise SourceError(msg) from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        msg = f"cannot read '{file}' as CSV: {error}"
-        raise SourceError(msg) from error
+        raise SourceError(msg)
+    try:
+        table = read_table(file, (*SCORE_TEXT, "status", "names"))
+    except TableError as error:
+        raise SourceError(str(error)) from error
     if table.empty:
         msg = f"'{file}' has no rows"
         raise SourceError(msg)
     return table
 
 
-def _labels(head: Path) -> dict[str, str]:
+def _labels(path: Path) -> dict[str, str]:
     """How a run spells its methods; names that two methods share are not used."""
     try:
-        methods = json.loads(head.read_text(encoding="utf-8"))["methods"]
-        labels = {str(each["name"]): str(each["label"]) for each in methods}
-    except (OSError, ValueError, KeyError, TypeError):
+        methods = RunRecord.read(path).methods
+    except RunDirectoryError:
         return {}
+    labels = {method.name: method.label or method.name for method in methods}
     return labels if len(set(labels.values())) == len(labels) else {}
 
 
-def _official(table: pd.DataFrame, file: Path, selection: Selection) -> pd.DataFrame:
+def _official(table: pd.DataFrame, file: Path, choice: ScoreChoice) -> pd.DataFrame:
     """Columns of the challenge's ``compute_metric.py``, one file a threshold."""
     named = _OFFICIAL_NAME.fullmatch(file.stem)
-    if named and float(named["threshold"]) != selection.threshold:
+    if named and float(named["threshold"]) != choice.threshold:
         msg = (
             f"'{file}' holds scores at IoU {named['threshold']} by its name, and "
-            f"{selection.threshold:g} is asked for; choose with --threshold, or give the other file"
+            f"{choice.threshold:g} is asked for; choose with --threshold, or give the other file"
         )
         raise SourceError(msg)
     table = table.rename(columns=_OFFICIAL)
-    if selection.metric not in table.columns:
-        msg = f"'{file}' has no {selection.metric}; it has {', '.join(_OFFICIAL.values())}"
+    if choice.metric not in table.columns:
+        msg = f"'{file}' has no {choice.metric}; it has {', '.join(_OFFICIAL.values())}"
         raise SourceError(msg)
     table["case"] = table["names"].map(_case_of, na_action="ignore")
-    return _formed(table, named["name"] if named else file.stem, file, selection)
+    return _formed(table, named["name"] if named else file.stem, file, choice)
 
 
-def _own(table: pd.DataFrame, file: Path, selection: Selection) -> pd.DataFrame:
-    for column, wanted in (("profile", selection.profile), ("threshold", selection.threshold)):
+def _own(table: pd.DataFrame, file: Path, choice: ScoreChoice) -> pd.DataFrame:
+    for column, wanted in (("profile", choice.profile), ("threshold", choice.threshold)):
         if column not in table.columns:
             continue
         kept = table[table[column] == wanted]
@@ -154,22 +155,22 @@ def _own(table: pd.DataFrame, file: Path, selection: Selection) -> pd.DataFrame:
             msg = f"'{file}' has no scores of {column} {wanted}; it has {there}"
             raise SourceError(msg)
         table = kept
-    return _formed(table, file.stem, file, selection)
+    return _formed(table, file.stem, file, choice)
 
 
-def _formed(table: pd.DataFrame, name: str, file: Path, selection: Selection) -> pd.DataFrame:
+def _formed(table: pd.DataFrame, name: str, file: Path, choice: ScoreChoice) -> pd.DataFrame:
     nameless = int(table["case"].isna().sum())
     if nameless:
         msg = f"'{file}' has no name of a case in {nameless} of {len(table)} rows; fill them in"
         raise SourceError(msg)
-    given = table[selection.metric]
+    given = table[choice.metric]
     values = pd.to_numeric(given, errors="coerce")
     # A case without a score is an empty field; anything else that is no score is a mistake.
     wrong = (values.isna() & given.notna()) | (values < 0) | (values > 1)
     if wrong.any():
         first = table[wrong].iloc[0]
         msg = (
-            f"'{file}' has {selection.metric} '{first[selection.metric]}' for case "
+            f"'{file}' has {choice.metric} '{first[choice.metric]}' for case "
             f"'{first['case']}'; valid are numbers from 0 to 1, or nothing where there is no score"
         )
         raise SourceError(msg)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from cellharness.report.comparing.combine import Combined
-from cellharness.report.comparing.sources import Selection
-from cellharness.report.records import Record
+from cellharness.report.comparing.sources import ScoreChoice
+from cellharness.report.records import Record, records
 from cellharness.report.rendering import Row, Table
-from cellharness.report.wording import absent, number, signed
-from cellharness.statistics.pairs import BETTER, WORSE, compare_pairs
+from cellharness.report.wording import change_with_ends, number, p_value
+from cellharness.statistics.method_pairs import BETTER, WORSE, compare_pairs
 from cellharness.statistics.ranking import compare_schemes
 from cellharness.statistics.resampling import RESAMPLING, Resampling
 from cellharness.statistics.summary import ALL
@@ -17,7 +17,7 @@ from cellharness.statistics.summary import ALL
 
 def comparison_tables(
     combined: Combined,
-    selection: Selection,
+    choice: ScoreChoice,
     baseline: str | None = None,
     resampling: Resampling = RESAMPLING,
 ) -> list[Table]:
@@ -27,7 +27,7 @@ def comparison_tables(
     ----------
     combined : Combined
         Scores of all sources.
-    selection : Selection
+    choice : ScoreChoice
         Says what the scores are.
     baseline : str or None
         Compare the others with this one only.
@@ -44,8 +44,8 @@ def comparison_tables(
     ValueError
         If the baseline is no method.
     """
-    what = selection.metric.upper() if len(selection.metric) < 4 else selection.metric
-    title = f"{what} (IoU ≥ {selection.threshold:g})"
+    what = choice.metric.upper() if len(choice.metric) < 4 else choice.metric
+    title = f"{what} (IoU ≥ {choice.threshold:g})"
     pairs = compare_pairs(combined.scores, baseline, resampling=resampling)
     return [
         _methods(combined.scores, title),
@@ -64,7 +64,7 @@ def _blocks(scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 def _methods(scores: pd.DataFrame, title: str) -> Table:
     methods = list(dict.fromkeys(scores["method"]))
-    records, rows = [], []
+    found, rows = [], []
     for modality, block in _blocks(scores):
         whole = block.pivot_table("value", "case", "method", "first")
         common = whole.reindex(columns=methods).dropna()
@@ -82,7 +82,7 @@ def _methods(scores: pd.DataFrame, title: str) -> Table:
                 "median_common": float(common[method].median()),
                 "mean_common": float(common[method].mean()),
             }
-            records.append(record)
+            found.append(record)
             numbers = (number(record["median_common"]), number(record["mean_common"]))
             rows.append(Row((method, str(record["n"]), str(record["n_scored"]), *numbers)))
     return Table(
@@ -90,7 +90,7 @@ def _methods(scores: pd.DataFrame, title: str) -> Table:
         title=f"{title} of each method",
         header=("Method", "n", "Scored", "Median", "Mean"),
         rows=tuple(rows),
-        frame=pd.DataFrame(records),
+        frame=pd.DataFrame(found),
         notes=(
             "n, cases of the method, and those with a score. Median and mean over the common "
             "cases, which have a score of every method; those of all its cases are in the CSV.",
@@ -101,7 +101,7 @@ def _methods(scores: pd.DataFrame, title: str) -> Table:
 def _pairs(pairs: pd.DataFrame, title: str, resampling: Resampling) -> Table:
     rows: list[Row] = []
     last = None
-    for row in pairs.to_dict("records"):
+    for row in records(pairs):
         if row["modality"] != last:
             rows.append(Row((row["modality"],), heading=True))
             last = row["modality"]
@@ -113,9 +113,9 @@ def _pairs(pairs: pd.DataFrame, title: str, resampling: Resampling) -> Table:
                     row["method"],
                     row["other"],
                     str(row["n"]),
-                    _interval(row["mean_change"], row["mean_low"], row["mean_high"]),
-                    _interval(row["median_change"], row["median_low"], row["median_high"]),
-                    _p(row["p_holm"]),
+                    change_with_ends(row, "mean_change", "mean"),
+                    change_with_ends(row, "median_change", "median"),
+                    p_value(row["p_holm"]),
                     row["verdict"],
                 ),
                 strong=frozenset({0} if better else {1} if worse else ()),
@@ -151,13 +151,3 @@ def _ranks(scores: pd.DataFrame, title: str) -> Table:
         frame=table,
         notes=("Over all cases of all sources; a case without a score counts as 0.",),
     )
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    if absent(value):
-        return "–"
-    return signed(value) if absent(low) else f"{signed(value)} ({signed(low)} to {signed(high)})"
-
-
-def _p(value: float) -> str:
-    return "–" if absent(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"

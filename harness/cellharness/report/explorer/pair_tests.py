@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cellharness.statistics.paired import adjust_families, signed_rank
+from cellharness.statistics.paired_change import adjust_families, signed_rank
 
 
 def pair_tests(f1: np.ndarray, groups: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -23,9 +23,9 @@ def pair_tests(f1: np.ndarray, groups: Mapping[str, np.ndarray]) -> np.ndarray:
     Returns
     -------
     ndarray of float64, (groups, 2, pairs)
-        Two-sided p (see `cellharness.statistics.paired.signed_rank`), and the same adjusted by Holm
-        over the pairs of the group. Pairs are in the order of `itertools.combinations`. NaN where
-        no case differs.
+        Two-sided p (see `cellharness.statistics.paired_change.signed_rank`), and the same adjusted
+        by Holm over the pairs of the group. Pairs are in the order of `itertools.combinations`. NaN
+        where no case differs.
     """
     pairs = list(combinations(range(len(f1)), 2))
     found = np.full((len(groups), 2, len(pairs)), np.nan)

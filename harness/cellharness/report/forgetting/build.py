@@ -88,7 +88,7 @@ def build_forgetting_report(run_dir: Path) -> Path:
 
     Raises
     ------
-    ReportError
+    RunDirectoryError
         If the directory is not that of a finished study.
     """
     study = load_study(Path(run_dir))
@@ -137,7 +137,7 @@ def build_forgetting_report(run_dir: Path) -> Path:
 
 def _method_styles(study: Study, styles: Mapping[str, LineStyle]) -> dict[str, LineStyle]:
     """Give every method of the run the look of its weights; masks of teams have none here."""
-    remedies = {entry.method: entry.remedy for entry in study.plan.methods}
+    remedies = {entry.method: entry.remedy for entry in study.record.methods}
     return {name: styles.get(remedies.get(name, ""), BEFORE_STYLE) for name in study.run.methods}
 
 

@@ -24,7 +24,7 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
     """
     made: Captions = {}
     score = f1_at(study.run.threshold)
-    under = f"main protocol “{study.protocol_labels[study.plan.main]}”"
+    under = f"main protocol “{study.protocol_labels[study.record.main]}”"
     interval = _interval(findings)
     n = listing([f"{findings.cases(ALL, part):,} {part}" for part in (UNSEEN, SEEN)])
     subject = stage_label(study, findings, findings.subject)
@@ -80,7 +80,7 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
     made["forest"] = (
         "Forest plot of each remedy against plain fine-tuning, unseen and seen experiments; the "
         "numbers stand in the table below",
-        f"Mean difference of the change of {score} to {study.labels[study.plan.plain]}, the same "
+        f"Mean difference of the change of {score} to {study.labels[study.record.plain]}, the same "
         f"cases ({n}). Bars, {interval}. Left, filled: loses less, one-sided Wilcoxon test, "
         "Holm-corrected over the remedies, p < 0.05. Right, filled: comparable, the interval does "
         "not reach the dotted margin."
@@ -90,7 +90,7 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
             else ""
         ),
     )
-    published = study.plan.published
+    published = study.record.published
     if published is not None and findings.causes.split is not None:
         used = (published.before, published.after, findings.causes.protocol)
         before, after, fair = (f"“{study.protocol_labels[name]}”" for name in used)

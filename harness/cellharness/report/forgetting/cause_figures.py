@@ -22,9 +22,9 @@ from cellharness.report.layout import (
     draw_key,
     keys_per_row,
     letter,
+    panel_grid,
     panels,
     place,
-    plan,
 )
 from cellharness.report.records import Record, by_key, records
 from cellharness.report.style import GREY, INK, TWO_COLUMNS_MM
@@ -68,7 +68,7 @@ def split_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
     samples = _part_samples()
     per_row = keys_per_row([str(s.get_label()) for s in samples], width_mm - _LEFT_MM)
     above = -(-len(samples) // per_row) * KEY_ROW_MM + 1
-    grid = plan(len(groups), width_mm, 27.0, _LEFT_MM)
+    grid = panel_grid(len(groups), width_mm, 27.0, _LEFT_MM)
     figure, axes = panels(grid, len(groups), width_mm, 32.0, 3.0, above)
     values = rows[rows["modality"].isin(groups)].copy()
     # Where the bar of the explained part ends, and where its interval does.
@@ -152,7 +152,7 @@ def protocol_figure(study: Study, findings: Findings, width_mm: float) -> Figure
     accuracy = findings.causes.accuracy
     rows = accuracy[accuracy["seen"] == UNSEEN]
     found = {(r["modality"], r["protocol"], r["stage"] > 0): r for r in records(rows)}
-    protocols = [p.name for p in study.plan.protocols if p.name in set(rows["protocol"])]
+    protocols = [p.name for p in study.record.protocols if p.name in set(rows["protocol"])]
     groups = [g for g in worth_showing(study.modalities) if findings.cases(g, UNSEEN)]
     names = [study.protocol_labels[name] for name in protocols]
     left = left_room(names, 12.0, 0.4 * width_mm)

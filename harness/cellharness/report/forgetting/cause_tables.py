@@ -7,10 +7,17 @@ import pandas as pd
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.look import worth_showing
 from cellharness.report.forgetting.study import Study
-from cellharness.report.forgetting.writing import loss_with_ends, share_with_ends
 from cellharness.report.records import Record, by_key, group_title, records
 from cellharness.report.rendering import Row, Table
-from cellharness.report.wording import NOTHING, absent, count, number, spread
+from cellharness.report.wording import (
+    NOTHING,
+    absent,
+    count,
+    loss_with_ends,
+    number,
+    share_with_ends,
+    spread,
+)
 from cellharness.statistics.decomposition import BEST, DEFINED
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
@@ -80,7 +87,7 @@ def protocol_table(study: Study, findings: Findings) -> Table:
     """Give mean F1 before and after under every protocol, unseen and seen experiments."""
     accuracy = findings.causes.accuracy.assign(after=lambda rows: rows["stage"] > 0)
     found = by_key(accuracy, "modality", "seen", "protocol", "after")
-    protocols = [p.name for p in study.plan.protocols if p.name in set(accuracy["protocol"])]
+    protocols = [p.name for p in study.record.protocols if p.name in set(accuracy["protocol"])]
     rows = []
     for group in worth_showing(study.modalities):
         rows.append(Row((group_title(group),), heading=True))

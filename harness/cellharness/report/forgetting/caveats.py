@@ -14,13 +14,13 @@ from cellharness.vocabulary import SEGMENTED
 def caveats(study: Study, findings: Findings) -> list[str]:
     """List what takes from the numbers: what is missing, small or failed."""
     said = [f"Without scores, and in no comparison: {_absent(study)}."] if study.absent else []
-    plain = study.plan.plain
+    plain = study.record.plain
     if findings.subject != plain:
         said.append(
             f"{study.labels[plain]} has no scores after training; figures of one training show "
             f"{study.labels[findings.subject]} instead."
         )
-    if not study.plan.seen:
+    if not study.record.seen:
         said.append("The study names no experiment that was trained on, so every case is unseen.")
     said += _too_few(study, findings)
     said += _judged_early(study, findings)
@@ -70,7 +70,7 @@ def _judged_early(study: Study, findings: Findings) -> list[str]:
 def _without_masks(study: Study) -> list[str]:
     """Count single failures; methods without any mask are left out and named elsewhere."""
     rows = study.run.main
-    rows = rows[rows["method"].isin({entry.method for entry in study.plan.methods})]
+    rows = rows[rows["method"].isin({entry.method for entry in study.record.methods})]
     masked = rows["status"].isin(SEGMENTED)
     failed = rows[~masked & rows["method"].isin(rows.loc[masked, "method"])]
     if failed.empty:

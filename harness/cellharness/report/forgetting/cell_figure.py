@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from cellharness.report.forgetting.cells import CellFindings
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.look import say_nothing, style_sample
-from cellharness.report.forgetting.study import BEFORE, Study
+from cellharness.report.forgetting.study import Study
 from cellharness.report.layout import (
     KEY_ROW_MM,
     Grid,
@@ -27,7 +27,7 @@ from cellharness.report.layout import (
 from cellharness.report.style import LineStyle
 from cellharness.report.wording import count
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
-from cellharness.vocabulary import PRETRAINED
+from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL
 
 #: Property to title and axis.
 _PROPERTIES = {
@@ -67,7 +67,7 @@ def cell_figure(
         msg = "there is no cell to draw"
         raise ValueError(msg)
     names = [PRETRAINED, *remedies]
-    labels = [BEFORE, *(study.labels[name] for name in remedies)]
+    labels = [PRETRAINED_LABEL, *(study.labels[name] for name in remedies)]
     samples: list[Artist] = [
         style_sample(label, styles[name]) for label, name in zip(labels, names, strict=True)
     ]

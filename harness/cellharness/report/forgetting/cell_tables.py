@@ -9,10 +9,9 @@ from cellharness.report.forgetting.change_tables import Colours, labelled
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.look import worth_showing
 from cellharness.report.forgetting.study import Study
-from cellharness.report.forgetting.writing import change_with_ends, share_with_ends
 from cellharness.report.records import by_key, group_title, records
 from cellharness.report.rendering import Row, Table
-from cellharness.report.wording import number, significant
+from cellharness.report.wording import change_with_ends, number, share_with_ends, significant
 from cellharness.statistics.cell_properties import PROPERTIES
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 

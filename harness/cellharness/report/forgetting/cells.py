@@ -111,7 +111,7 @@ def shown_methods(study: Study, findings: Findings) -> dict[str, str]:
     dict of str to str
         By remedy; `PRETRAINED` stands for the weights that the subject started from.
     """
-    main = study.plan.main
+    main = study.record.main
     # As the statistics do: a training's own start, or else that of all.
     own = (findings.subject, main, 0) in findings.table.runs
     found = {PRETRAINED: study.method(findings.subject if own else PRETRAINED, 0, main)}

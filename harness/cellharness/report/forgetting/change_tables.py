@@ -9,17 +9,19 @@ import pandas as pd
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.look import worth_showing
 from cellharness.report.forgetting.study import Study
-from cellharness.report.forgetting.writing import (
-    change_with_ends,
-    loss_with_ends,
-    p_value,
-    share_with_ends,
-)
 from cellharness.report.records import Record, by_key, group_title, records
 from cellharness.report.rendering import Row, Table
-from cellharness.report.wording import NOTHING, number, signed
+from cellharness.report.wording import (
+    NOTHING,
+    change_with_ends,
+    loss_with_ends,
+    number,
+    p_value,
+    share_with_ends,
+    signed,
+)
 from cellharness.statistics import ALL
-from cellharness.statistics.paired import NO_PAIRS
+from cellharness.statistics.paired_change import NO_PAIRS
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
 _PARTS = (UNSEEN, SEEN)

@@ -10,11 +10,19 @@ from cellharness.report.forgetting.change_tables import Colours, labelled
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.study import Study
 from cellharness.report.forgetting.teams import OTHER_DATA, Standing, shown_groups
-from cellharness.report.forgetting.writing import change_with_ends, loss_with_ends, p_value
 from cellharness.report.records import Record, by_key, group_title, records
 from cellharness.report.rendering import Row, Table
 from cellharness.report.style import INK
-from cellharness.report.wording import NOTHING, absent, number, signed, spread
+from cellharness.report.wording import (
+    NOTHING,
+    absent,
+    change_with_ends,
+    loss_with_ends,
+    number,
+    p_value,
+    signed,
+    spread,
+)
 from cellharness.statistics import ALL
 
 
@@ -63,7 +71,7 @@ def remedy_table(study: Study, findings: Findings, colours: Colours) -> Table | 
     margin = records(comparison)[0]["margin"]
     return Table(
         name="remedies",
-        title=f"Each remedy against {study.labels[study.plan.plain]}",
+        title=f"Each remedy against {study.labels[study.record.plain]}",
         header=("Remedy", "n", "Kept more (95 % interval)", "p", "Loses less", "n",
                 "Gained more (95 % interval)", "Gain"),
         rows=tuple(rows),

@@ -21,9 +21,9 @@ from cellharness.report.layout import (
     draw_key,
     keys_per_row,
     letter,
+    panel_grid,
     panels,
     place,
-    plan,
 )
 from cellharness.report.records import group_title
 from cellharness.report.style import GREY, LineStyle
@@ -78,7 +78,7 @@ def curve_figure(
     samples: list[Artist] = [style_sample(study.labels[name], styles[name]) for name in names]
     per_row = keys_per_row([study.labels[name] for name in names], width_mm - 12)
     above = -(-len(names) // per_row) * KEY_ROW_MM + 1
-    grid = plan(len(groups), width_mm, 31.0, 12.0)
+    grid = panel_grid(len(groups), width_mm, 31.0, 12.0)
     figure, axes = panels(grid, len(groups), width_mm, 27.0, 9.5, above)
     limits = span(rows, ("change_low", "change_high", "change"))
     for i, ((part, group), ax) in enumerate(zip(groups, axes, strict=True)):
@@ -108,7 +108,7 @@ def remedy_curves_figure(
     names = [name for name in followed(study, findings) if name != findings.subject]
     rows = findings.curves[findings.curves["modality"] == ALL]
     parts = [part for part in (UNSEEN, SEEN) if findings.has(part)]
-    grid = plan(len(names), width_mm, 36.0, 12.0)
+    grid = panel_grid(len(names), width_mm, 36.0, 12.0)
     samples: list[Artist] = [
         Line2D([], [], color=GREY, marker="o", ms=3.4, mec=GREY, label=part.capitalize(),
                **({"mfc": GREY} | _LOOKS[part]))

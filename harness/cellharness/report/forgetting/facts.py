@@ -34,17 +34,17 @@ def fact_table(
     trainings : list of Training
         Of the run.
     """
-    plan = study.plan
+    record = study.record
     facts = [
         ("Weights before", _weights(study, before)),
         ("Trained on", _trained_on(study, findings, trainings)),
         ("Weights compared", listing([study.labels[name] for name in findings.trained])),
-        ("Main protocol", study.protocol_labels[plan.main]),
-        ("Other protocols", listing([p.label for p in plan.protocols if p.name != plan.main])),
+        ("Main protocol", study.protocol_labels[record.main]),
+        ("Other protocols", listing([p.label for p in record.protocols if p.name != record.main])),
         ("Score", f"{f1_at(study.run.threshold)}, profile {study.run.profile}"),
     ]
     who: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for name, pairs in plan.replayed.items():
+    for name, pairs in record.replayed.items():
         if pairs:
             who.setdefault(pairs, []).append(study.labels[name])
     facts += [
@@ -55,7 +55,7 @@ def fact_table(
     return Table(
         name="facts",
         title="The study",
-        header=("", plan.title or plan.name or "This study"),
+        header=("", record.title or record.name or "This study"),
         rows=tuple(Row(pair) for pair in shown),
         frame=pd.DataFrame(shown, columns=["fact", "value"]),
         text=frozenset({0, 1}),
@@ -110,7 +110,7 @@ def _short_hash(hashes: list[tuple[str, str]]) -> str:
 def _trained_on(study: Study, findings: Findings, trainings: list[Training]) -> str:
     wanted = study.remedies[findings.subject].training
     images = [count(t.n_train, "image") for t in trainings if t.name == wanted and t.n_train]
-    places = study.plan.seen
+    places = study.record.seen
     parts = [*images, _experiments(places) if places else "no named experiment"]
     return ": ".join(parts)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cellharness.report.forgetting.study import BEFORE, Study, placed
-from cellharness.report.loading import ReportError
+from cellharness.report.forgetting.study import Study, placed
 from cellharness.report.records import Record, by_key, records
+from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import ALL
 from cellharness.statistics.change import change
 from cellharness.statistics.decomposition import decompose
@@ -24,7 +24,7 @@ from cellharness.statistics.plasticity import (
 )
 from cellharness.statistics.retention import retention
 from cellharness.statistics.staged_scores import SEEN, UNSEEN, StagedScores
-from cellharness.vocabulary import PRETRAINED
+from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL
 
 #: How the remedy beside plain fine-tuning is chosen, in words.
 BEST_RULE = (
@@ -145,15 +145,15 @@ def measure(study: Study) -> Findings:
 
     Raises
     ------
-    ReportError
+    RunDirectoryError
         Under the main protocol there are no scores before, or none after, any training.
     """
-    table, main = study.staged(), study.plan.main
+    table, main = study.staged(), study.record.main
     stages = {name: table.stages(name, main) for name in study.remedies}
     trained = {name: found[-1] for name, found in stages.items() if found}
     _check_whole(study, table, trained)
     notes: dict[str, str] = {}
-    plain = study.plan.plain
+    plain = study.record.plain
     comparison = own = None
     if plain not in trained:
         notes["comparison"] = (
@@ -187,7 +187,7 @@ def measure(study: Study) -> Findings:
 
 
 def _check_whole(study: Study, table: StagedScores, trained: Mapping[str, int]) -> None:
-    main, why = study.plan.main, "; ".join(f"{what}: {reason}" for what, reason in study.absent)
+    main, why = study.record.main, "; ".join(f"{what}: {reason}" for what, reason in study.absent)
     lacking = next((name for name in trained if table.before(name, main) is None), None)
     if trained and lacking is None:
         return
@@ -196,13 +196,13 @@ def _check_whole(study: Study, table: StagedScores, trained: Mapping[str, int]) 
         f"no weights {what} have scores under the main protocol {main!r}; a forgetting report "
         f"needs scores before and after. {f'Without scores are: {why}' if why else ''}".rstrip()
     )
-    raise ReportError(msg)
+    raise RunDirectoryError(msg)
 
 
 def _without_replayed(study: Study, plain: str) -> pd.DataFrame | None:
     """Compare once more without the unseen cases of experiments that a remedy met again."""
     scores = study.scores
-    met = {name: set(map(placed, pairs)) for name, pairs in study.plan.replayed.items()}
+    met = {name: set(map(placed, pairs)) for name, pairs in study.record.replayed.items()}
     places = zip(scores["modality"], scores["experiment"], strict=True)
     again = [
         place in met.get(remedy, ()) for remedy, place in zip(scores["remedy"], places, strict=True)
@@ -211,7 +211,7 @@ def _without_replayed(study: Study, plain: str) -> pd.DataFrame | None:
     if not gone.any():
         return None
     left = scores.assign(f1=scores["f1"].mask(gone))
-    return compare_with_plain(study.staged(left), plain, study.plan.main)
+    return compare_with_plain(study.staged(left), plain, study.record.main)
 
 
 def _best(comparison: pd.DataFrame) -> str | None:
@@ -224,7 +224,7 @@ def _best(comparison: pd.DataFrame) -> str | None:
 
 
 def _causes(study: Study, table: StagedScores, subject: str, notes: dict[str, str]) -> Causes:
-    published, stage = study.plan.published, table.stages(subject, study.plan.main)[-1]
+    published, stage = study.record.published, table.stages(subject, study.record.main)[-1]
     label, protocols = study.labels[subject], study.protocol_labels
     scored = [p for p in table.protocols if (subject, p, stage) in table.runs]
     accuracy = pd.concat([_accuracy(study, subject, stage, p) for p in scored], ignore_index=True)
@@ -245,7 +245,7 @@ def _causes(study: Study, table: StagedScores, subject: str, notes: dict[str, st
     elif not others:
         notes["causes"] = f"{label} was scored at epoch {stage} under one protocol only"
     else:
-        chosen = study.plan.main if study.plan.main in others else others[0]
+        chosen = study.record.main if study.record.main in others else others[0]
         scores = study.scores
         only = scores[scores["remedy"].isin([subject, PRETRAINED])]
         pair = (published.after, published.before, None, {subject: stage})
@@ -282,7 +282,7 @@ def _thresholds(study: Study, remedies: list[str]) -> pd.DataFrame:
     for threshold in sorted(study.run.scores["threshold"].unique()):
         scores = study.at_threshold(threshold)
         kept = scores[scores["remedy"].isin([*remedies, PRETRAINED])]
-        rows = change(kept, study.plan.main)
+        rows = change(kept, study.record.main)
         rows = rows[(rows["level"] == "overall") & rows["seen"].isin([SEEN, UNSEEN])]
         blocks.append(rows.assign(threshold=threshold))
     return pd.concat(blocks, ignore_index=True)
@@ -291,5 +291,5 @@ def _thresholds(study: Study, remedies: list[str]) -> pd.DataFrame:
 def stage_label(study: Study, findings: Findings, remedy: str) -> str:
     """Name weights in a sentence or a figure: the remedy and its epoch."""
     if remedy == PRETRAINED:
-        return BEFORE
+        return PRETRAINED_LABEL
     return f"{study.labels[remedy]}, epoch {findings.stages[remedy]}"

@@ -88,7 +88,7 @@ def forest_figure(
         ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
         ax.set_yticks(range(len(names)), [""] * len(names))
-        ax.set_xlabel(_axis_label(study.labels[study.plan.plain], panel), labelpad=2)
+        ax.set_xlabel(_axis_label(study.labels[study.record.plain], panel), labelpad=2)
     kept.set_yticklabels([cut(label, left - 2) for label in labels])
     for y, name in enumerate(names):
         row, colour = rows[name,], styles[name].colour

@@ -87,7 +87,7 @@ def render_page(
         HTML without any reference to another file or to the network.
     """
     gallery = Gallery()
-    remedies = {entry.method: entry.remedy for entry in study.plan.methods}
+    remedies = {entry.method: entry.remedy for entry in study.record.methods}
     colours = {
         method: styles[remedies[method]].colour if method in remedies else GREY
         for method in study.run.methods
@@ -102,14 +102,14 @@ def render_page(
     ]
     run = study.run
     shared = shared_context(run, made.figures, made.tables, trainings, gallery, colours)
-    title = study.plan.title or study.plan.name or run.info.get("title") or "Forgetting study"
+    title = study.record.title or study.record.name or run.record.title or "Forgetting study"
     slopes = [("slopes", stage_label(study, findings, findings.subject))]
     if findings.best is not None:
         slopes.append(("slopes_best", stage_label(study, findings, findings.best)))
     kept = [s for s in _SECTIONS if s[0] != "training" or "trainings" in made.tables]
     own = {
         "title": title,
-        "study_name": study.plan.name,
+        "study_name": study.record.name,
         "n_weights": count(len(findings.trained), "set") + " of trained weights",
         "sections": kept,
         "words": result_in_words(study, findings),
@@ -126,7 +126,7 @@ def render_page(
         "panel_rows": rows,
         "panes_shown": any(row.panes for _, group, _ in rows for row in group),
     }
-    info = {**shared["info"], "title": title}
+    info = shared["info"].model_copy(update={"title": title})
     return render("page.html", shared | own | {"info": info}, "cellharness.report.forgetting")
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from cellharness.report.forgetting.cells import shown_methods
 from cellharness.report.forgetting.findings import Findings, stage_label
-from cellharness.report.forgetting.study import BEFORE, Study
+from cellharness.report.forgetting.study import Study
 from cellharness.report.loading import RunData
 from cellharness.report.selection import showable
 from cellharness.report.tiles import CaseTiles, case_tiles
-from cellharness.vocabulary import PRETRAINED, SEGMENTED
+from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL, SEGMENTED
 
 CHOICE_RULE = (
     "the cases with the largest fall and the largest rise of F1 under the main protocol, of those "
@@ -83,7 +83,7 @@ def choose_pictures(study: Study, findings: Findings) -> Pictures:
     """
     shown = shown_methods(study, findings)
     methods = {
-        method: BEFORE if remedy == PRETRAINED else stage_label(study, findings, remedy)
+        method: PRETRAINED_LABEL if remedy == PRETRAINED else stage_label(study, findings, remedy)
         for remedy, method in shown.items()
     }
     allowed, rule = showable(study.run)
@@ -103,7 +103,7 @@ def choose_pictures(study: Study, findings: Findings) -> Pictures:
 def _choose(
     study: Study, findings: Findings, run: RunData, shown: dict[str, str], allowed: set[str]
 ) -> list[tuple[str, str, float, bool]]:
-    pairs = findings.table.pairs(study.plan.main)
+    pairs = findings.table.pairs(study.record.main)
     pair = next(pair for pair in pairs if pair.remedy == findings.subject)
     two = [shown[name] for name in (PRETRAINED, findings.subject)]
     masks = run.main[run.main["status"].isin(SEGMENTED) & run.main["method"].isin(two)]

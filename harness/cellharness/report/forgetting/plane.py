@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.look import SIGNED, span
-from cellharness.report.forgetting.study import BEFORE, Study
+from cellharness.report.forgetting.study import Study
 from cellharness.report.label_places import Box, place_labels
 from cellharness.report.layout import text_mm
 from cellharness.report.records import Record, by_key
@@ -22,7 +22,7 @@ from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, HAIRLINE, LineStyle
 from cellharness.report.wording import absent
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
-from cellharness.vocabulary import PRETRAINED
+from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL
 
 _LEFT_MM, _RIGHT_MM, _TOP_MM, _BELOW_MM = 12.0, 3.0, 4.0, 9.5
 _LARGEST_MM = 165.0
@@ -137,7 +137,7 @@ def _names(
         return (x - x0) / (x1 - x0) * size[0], (y - y0) / (y1 - y0) * size[1]
 
     names = [PRETRAINED, *shown]
-    texts = [BEFORE, *(study.labels[name] for name in shown)]
+    texts = [PRETRAINED_LABEL, *(study.labels[name] for name in shown)]
     places = [mm(0.0, 0.0), *(mm(*_at(points[name,])) for name in shown)]
     lines = [_line(mm, points[name,], upright=u) for name in shown for u in (False, True)]
     lines += [*_along([mm(*place) for place in path])]

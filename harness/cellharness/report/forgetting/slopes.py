@@ -22,9 +22,9 @@ from cellharness.report.layout import (
     f1_axis,
     keys_per_row,
     letter,
+    panel_grid,
     panels,
     place,
-    plan,
 )
 from cellharness.report.records import by_key
 from cellharness.report.style import GREY, INK
@@ -51,7 +51,7 @@ def slope_figure(study: Study, findings: Findings, remedy: str, width_mm: float)
     width_mm : float
         Printed width.
     """
-    table, main = findings.table, study.plan.main
+    table, main = findings.table, study.record.main
     pair = next(pair for pair in table.pairs(main) if pair.remedy == remedy)
     medians = by_key(
         findings.changes[findings.changes["level"] == "modality"], "remedy", "modality", "seen"
@@ -62,7 +62,7 @@ def slope_figure(study: Study, findings: Findings, remedy: str, width_mm: float)
         if group.seen in _PLACES
     }
     samples = _samples()
-    grid = plan(len(study.modalities), width_mm, 37.0)
+    grid = panel_grid(len(study.modalities), width_mm, 37.0)
     per_row = keys_per_row([str(s.get_label()) for s in samples], width_mm - 10)
     above = -(-len(samples) // per_row) * KEY_ROW_MM + 1
     figure, axes = panels(grid, len(study.modalities), width_mm, _HEIGHT_MM, 9.5, above)

@@ -9,29 +9,31 @@ from typing import Any
 
 import pandas as pd
 
-from cellharness.report.forgetting.plan import FILE_NAME, Plan, Remedy, StudyMethod, read_plan
-from cellharness.report.loading import ReportError, RunData, load_run, unique_labels
+from cellharness.report.loading import RunData, load_run, unique_labels
 from cellharness.report.records import records
-from cellharness.report.wording import listing
+from cellharness.run_directory import (
+    RemedyRecord,
+    RunDirectory,
+    RunDirectoryError,
+    StudyMethod,
+    StudyRecord,
+)
 from cellharness.statistics import UNKNOWN_MODALITY
 from cellharness.statistics.staged_scores import COUNTS, StagedScores, read_scores
-from cellharness.vocabulary import PRETRAINED, SEGMENTED
-
-#: How the weights before any training are called in print.
-BEFORE = "Before training"
+from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL, SEGMENTED
 
 _KEPT = ("case", "modality", "experiment", "f1", *COUNTS)
 
 
 @dataclass(frozen=True)
 class Study:
-    """A run and its plan.
+    """A run and its record.
 
     Attributes
     ----------
     run
         The run; its methods carry the names that the study gives them.
-    plan
+    record
         Contents of ``study.json``.
     scores
         One row a remedy, stage, protocol and case of the main profile and threshold: ``remedy,
@@ -39,31 +41,31 @@ class Study:
     absent
         Label of what has no scores, and why.
     teams
-        Those of the plan that are in the score table.
+        Those of the study that are in the score table.
     """
 
     run: RunData
-    plan: Plan
+    record: StudyRecord
     scores: pd.DataFrame
     absent: tuple[tuple[str, str], ...]
     teams: tuple[str, ...]
 
     @property
-    def remedies(self) -> Mapping[str, Remedy]:
+    def remedies(self) -> Mapping[str, RemedyRecord]:
         """Remedies by name, plain fine-tuning first."""
-        named = {remedy.name: remedy for remedy in self.plan.remedies}
-        return {self.plan.plain: named.pop(self.plan.plain), **named}
+        named = {remedy.name: remedy for remedy in self.record.remedies}
+        return {self.record.plain: named.pop(self.record.plain), **named}
 
     @property
     def labels(self) -> Mapping[str, str]:
         """How remedies, and the weights before any, are called in print."""
         named = {name: remedy.label for name, remedy in self.remedies.items()}
-        return unique_labels({**named, PRETRAINED: BEFORE})
+        return unique_labels({**named, PRETRAINED: PRETRAINED_LABEL})
 
     @property
     def protocol_labels(self) -> Mapping[str, str]:
         """How protocols are called in print."""
-        return unique_labels({protocol.name: protocol.label for protocol in self.plan.protocols})
+        return unique_labels({protocol.name: protocol.label for protocol in self.record.protocols})
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -73,7 +75,7 @@ class Study:
     def method(self, remedy: str, stage: int, protocol: str) -> str | None:
         """Name the method of the run that scored some weights under a protocol."""
         wanted = (remedy, stage, protocol)
-        for entry in self.plan.methods:
+        for entry in self.record.methods:
             if (entry.remedy, entry.stage, entry.protocol) == wanted:
                 return entry.method
         return None
@@ -86,8 +88,8 @@ class Study:
         """Return the rows of `scores` at another IoU threshold."""
         chosen = self.run.scores["profile"] == self.run.profile
         chosen &= self.run.scores["threshold"] == threshold
-        methods = [entry for entry in self.plan.methods if _key(entry) in self._scored]
-        return _stage(self.run.scores[chosen], methods, self.plan.seen)
+        methods = [entry for entry in self.record.methods if _key(entry) in self._scored]
+        return _stage(self.run.scores[chosen], methods, self.record.seen)
 
     @property
     def _scored(self) -> set[tuple[Any, ...]]:
@@ -96,7 +98,7 @@ class Study:
 
 
 def placed(pair: tuple[str, str]) -> tuple[str, str]:
-    """Spell a modality and experiment of the plan as the scores do."""
+    """Spell a modality and experiment of the study as the scores do."""
     modality, experiment = pair
     return modality or UNKNOWN_MODALITY, experiment
 
@@ -118,31 +120,27 @@ def load_study(run_dir: Path) -> Study:
 
     Raises
     ------
-    ReportError
+    RunDirectoryError
         A file is absent, cannot be read or contradicts itself, or no weights have scores.
     """
     run = load_run(run_dir)
-    plan = read_plan(Path(run_dir) / FILE_NAME)
-    unknown = sorted(set(plan.teams) & {entry.method for entry in plan.methods})
-    if unknown:
-        msg = f"{FILE_NAME} lists {listing(unknown)} under both methods and teams; keep one"
-        raise ReportError(msg)
+    record = StudyRecord.read(RunDirectory(Path(run_dir)).study)
     main = run.main
     usable = set(main.loc[main["status"].isin(SEGMENTED), "method"])
-    kept = [entry for entry in plan.methods if entry.method in usable]
+    kept = [entry for entry in record.methods if entry.method in usable]
     if not kept:
         msg = (
-            f"none of the {len(plan.methods)} methods that {FILE_NAME} names has a mask in "
+            f"none of the {len(record.methods)} methods that study.json names has a mask in "
             f"'{run_dir}'; run the study again, or see why they failed in its ledger.csv"
         )
-        raise ReportError(msg)
-    run = replace(run, labels=unique_labels({**run.labels, **_spelled(plan, run.methods)}))
+        raise RunDirectoryError(msg)
+    run = replace(run, labels=unique_labels({**run.labels, **_spelled(record, run.methods)}))
     return Study(
         run=run,
-        plan=plan,
-        scores=_stage(main, kept, plan.seen),
-        absent=tuple(_absences(run, plan, {entry.method for entry in kept})),
-        teams=tuple(team for team in plan.teams if team in usable),
+        record=record,
+        scores=_stage(main, kept, record.seen),
+        absent=tuple(_absences(run, record, {entry.method for entry in kept})),
+        teams=tuple(team for team in record.teams if team in usable),
     )
 
 
@@ -162,60 +160,57 @@ def _key(entry: StudyMethod) -> tuple[str, int, str]:
     return entry.remedy, entry.stage, entry.protocol
 
 
-def _spelled(plan: Plan, scored: Iterable[str]) -> dict[str, str]:
+def _spelled(record: StudyRecord, scored: Iterable[str]) -> dict[str, str]:
     """Name the methods of the run by what they are."""
-    remedies = {remedy.name: remedy.label for remedy in plan.remedies}
-    protocols = {protocol.name: protocol.label for protocol in plan.protocols}
+    remedies = {remedy.name: remedy.label for remedy in record.remedies}
+    protocols = {protocol.name: protocol.label for protocol in record.protocols}
     known = set(scored)
     return {
         entry.method: ", ".join(
             [
-                BEFORE if entry.remedy == PRETRAINED else remedies[entry.remedy],
+                PRETRAINED_LABEL if entry.remedy == PRETRAINED else remedies[entry.remedy],
                 *([f"epoch {entry.stage}"] if entry.stage else []),
                 protocols[entry.protocol],
             ]
         )
-        for entry in plan.methods
+        for entry in record.methods
         if entry.method in known
     }
 
 
-def _absences(run: RunData, plan: Plan, kept: set[str]) -> Iterable[tuple[str, str]]:
+def _absences(run: RunData, record: StudyRecord, kept: set[str]) -> Iterable[tuple[str, str]]:
     """Say what has no scores: whole remedies first, then single methods of others."""
-    protocols = {protocol.name: protocol.label for protocol in plan.protocols}
+    protocols = {protocol.name: protocol.label for protocol in record.protocols}
     gone = []
-    for remedy in plan.remedies:
-        trained = [e for e in plan.methods if e.remedy == remedy.name and e.stage > 0]
-        mine = [e.method for e in trained if e.protocol == plan.main]
+    for remedy in record.remedies:
+        trained = [e for e in record.methods if e.remedy == remedy.name and e.stage > 0]
+        mine = [e.method for e in trained if e.protocol == record.main]
         if not kept.intersection(mine):
             gone.append(remedy.name)
             yield remedy.label, _reason(run, remedy, mine)
-    for entry in plan.methods:
+    for entry in record.methods:
         if entry.method not in kept and entry.remedy not in gone:
-            name = BEFORE if entry.remedy == PRETRAINED else _label(plan, entry.remedy)
+            name = PRETRAINED_LABEL if entry.remedy == PRETRAINED else _label(record, entry.remedy)
             stage = f", epoch {entry.stage}" if entry.stage else ""
             why = _failure(run, entry.method)
             yield f"{name}{stage}, {protocols[entry.protocol]}", why
-    for team in plan.teams:
+    for team in record.teams:
         if team not in set(run.main.loc[run.main["status"].isin(SEGMENTED), "method"]):
             yield run.labels.get(team, team), _failure(run, team)
 
 
-def _label(plan: Plan, name: str) -> str:
-    return next(remedy.label for remedy in plan.remedies if remedy.name == name)
+def _label(record: StudyRecord, name: str) -> str:
+    return next(remedy.label for remedy in record.remedies if remedy.name == name)
 
 
-def _reason(run: RunData, remedy: Remedy, methods: list[str]) -> str:
+def _reason(run: RunData, remedy: RemedyRecord, methods: list[str]) -> str:
     """Why a remedy has no scores after training: its training, or else its methods."""
-    for training in run.info.get("trainings") or []:
-        named = isinstance(training, Mapping) and training.get("name") == remedy.training
-        if named and training.get("status") not in ("ok", None):
-            message = str(training.get("message") or "")
-            return f"its training ended with status {training['status']}" + (
-                f" ({message})" if message else ""
-            )
+    for training in run.record.trainings:
+        if training.name == remedy.training and training.status not in ("ok", ""):
+            why = f" ({training.message})" if training.message else ""
+            return f"its training ended with status {training.status}{why}"
     if not methods:
-        return f"{FILE_NAME} names no weights of it after training under the main protocol"
+        return "study.json names no weights of it after training under the main protocol"
     return _failure(run, methods[-1])
 
 

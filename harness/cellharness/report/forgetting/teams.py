@@ -92,14 +92,14 @@ def _against(study: Study, methods: dict[str, str]) -> pd.DataFrame:
     if not study.teams:
         return pd.DataFrame()
     scores = study.run.main
-    scores = scores.assign(protocol=study.plan.main, seen=False)
+    scores = scores.assign(protocol=study.record.main, seen=False)
     pairs = {f"{method} - {team}": (method, team) for team in study.teams for method in methods}
     blocks = [
         scores[scores["method"] == name].assign(remedy=pair, stage=stage)
         for pair, both in pairs.items()
         for stage, name in ((1, both[0]), (0, both[1]))
     ]
-    rows = change(pd.concat(blocks, ignore_index=True), study.plan.main)
+    rows = change(pd.concat(blocks, ignore_index=True), study.record.main)
     # Seen and unseen is no distinction between methods trained on different images.
     rows = rows[(rows["level"] != "experiment") & (rows["seen"] == ALL)]
     return rows.assign(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cellharness.report.forgetting.findings import Findings
+from cellharness.report.forgetting.sentences import in_words, of_remedies
 from cellharness.report.forgetting.study import Study
-from cellharness.report.forgetting_words import in_words, of_remedies
 from cellharness.report.records import records
 from cellharness.report.wording import listing
 from cellharness.statistics import ALL
@@ -67,7 +67,7 @@ def _in_short(study: Study, findings: Findings) -> str:
         return ""
     rows = records(findings.comparison[findings.comparison["modality"] == ALL])
     rows = [row for row in rows if row["n_unseen"]]
-    plain = study.labels[study.plan.plain]
+    plain = study.labels[study.record.plain]
     better = [row for row in rows if row["loses_less"]]
     if not better:
         return f"No remedy is shown to lose less than {plain} on unseen experiments." * bool(rows)

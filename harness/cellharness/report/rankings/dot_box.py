@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cellharness.report.rankings import lettering
-from cellharness.report.rankings.letter_words import short_letters
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import Ranked
 from cellharness.report.rankings.row_boxes import draw_boxes, failed_key, score_axis
 from cellharness.report.rankings.rows import plan_rows
 from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, LineStyle
-from cellharness.report.wording import f1_at, number
+from cellharness.report.wording import f1_at, number, short_letters
 from cellharness.statistics import ALL
 
 _HEAD_MM, _BELOW_MM = 4.0, 8.5

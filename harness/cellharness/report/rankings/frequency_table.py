@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cellharness.report.rankings.ranked import MAIN, Ranked
-from cellharness.report.rankings.share_words import share_words
 from cellharness.report.rendering import Row, Table
+from cellharness.report.wording import share_words
 
 
 def frequency_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:

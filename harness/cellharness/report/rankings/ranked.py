@@ -12,10 +12,14 @@ import pandas as pd
 from cellharness.report.loading import RunData
 from cellharness.report.rankings.costs import MEMORY_COLUMNS, costs_of, timed
 from cellharness.statistics import ALL, summarise
-from cellharness.statistics.bootstrap import RankBootstrap, bootstrap_challenge, bootstrap_ranks
 from cellharness.statistics.case_table import tabulate
 from cellharness.statistics.efficiency import running_times
 from cellharness.statistics.letters import compact_letters
+from cellharness.statistics.rank_bootstrap import (
+    RankBootstrap,
+    bootstrap_challenge,
+    bootstrap_ranks,
+)
 from cellharness.statistics.resampling import RESAMPLING, Resampling, resample
 from cellharness.statistics.schemes import SCHEMES
 from cellharness.statistics.side_by_side import MEASURES, SECONDS_PER_CASE, rank_side_by_side

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from cellharness.report.rankings.letter_words import short_letters
 from cellharness.report.rankings.ranked import MAIN, Ranked
 from cellharness.report.records import Record, group_title, records
 from cellharness.report.rendering import Row, Table
-from cellharness.report.wording import NOTHING, absent, f1_at, number, spread
+from cellharness.report.wording import NOTHING, absent, f1_at, number, short_letters, spread
 
 
 def ranking_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:

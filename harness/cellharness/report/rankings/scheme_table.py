@@ -11,7 +11,7 @@ from cellharness.report.rankings.ranking_table import rank_interval
 from cellharness.report.records import by_key
 from cellharness.report.rendering import Row, Table
 from cellharness.report.wording import NOTHING
-from cellharness.statistics.bootstrap import CHALLENGE
+from cellharness.statistics.rank_bootstrap import CHALLENGE
 
 _HOLM = "test-based-holm"
 _TIME = "time"

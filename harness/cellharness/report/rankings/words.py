@@ -6,8 +6,7 @@ from cellharness.report.rankings.bubble import MOST_NAMED, points_of
 from cellharness.report.rankings.costs import GPU, HOST
 from cellharness.report.rankings.figures import ACCURACY, SIDE_BY_SIDE, SIGNIFICANCE, STABILITY
 from cellharness.report.rankings.ranked import MAIN, PAPER_SCHEMES, Ranked
-from cellharness.report.rankings.share_words import share_words
-from cellharness.report.wording import count, f1_at, listing
+from cellharness.report.wording import count, f1_at, listing, share_words
 from cellharness.statistics import ALL
 
 _FEW_CASES = 10
