@@ -16,7 +16,7 @@ from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
 
 
 class OtsuWatershedParameters(Parameters):
-    """Knobs of the classical baseline."""
+    """Parameters of the classical baseline."""
 
     sigma: float = Field(1.5, ge=0, description="Smoothing before the threshold, px.")
     polarity: str = Field(

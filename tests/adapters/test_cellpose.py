@@ -195,7 +195,7 @@ def test_every_diameter_policy_is_used_and_recorded(cyto, small_manifest):
 
 
 @pytest.mark.weights
-def test_knobs_that_the_weights_cannot_serve_are_refused(cyto, tmp_path):
+def test_options_that_the_weights_cannot_serve_are_refused(cyto, tmp_path):
     with pytest.raises(UsageError, match="net_avg needs several networks"):
         build("cellpose", {"weights": "cyto", "net_avg": True}).weights()
     copy = tmp_path / "mine"

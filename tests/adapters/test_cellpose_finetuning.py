@@ -31,7 +31,7 @@ def cases(small_manifest):
     return list(Manifest.read(small_manifest).cases)
 
 
-def knobs(**more):
+def options(**more):
     given = {
         "recipe": "short",
         "weights": "cyto",
@@ -47,7 +47,7 @@ def knobs(**more):
 def test_epochs_are_those_of_the_library(cyto, cases, tmp_path):
     used = cases[:2]
     records = []
-    checkpoint = CellposeTrainer(knobs(epochs=3), watch=records.append).fit(used, [], tmp_path)
+    checkpoint = CellposeTrainer(options(epochs=3), watch=records.append).fit(used, [], tmp_path)
     ours = torch.load(checkpoint, weights_only=True)
 
     samples = read_labelled(used, "gray_max")
@@ -107,15 +107,15 @@ def test_a_resumed_fine_tuning_ends_with_the_same_bits(cyto, cases, tmp_path, mo
         if record.epoch == 2:
             raise StopError
 
-    whole = CellposeTrainer(knobs(epochs=3)).fit(cases[:2], [], tmp_path / "whole")
+    whole = CellposeTrainer(options(epochs=3)).fit(cases[:2], [], tmp_path / "whole")
     with pytest.raises(StopError):
-        CellposeTrainer(knobs(epochs=3), watch=stop).fit(cases[:2], [], tmp_path / "broken")
-    resumed = CellposeTrainer(knobs(epochs=3)).fit(cases[:2], [], tmp_path / "broken")
+        CellposeTrainer(options(epochs=3), watch=stop).fit(cases[:2], [], tmp_path / "broken")
+    resumed = CellposeTrainer(options(epochs=3)).fit(cases[:2], [], tmp_path / "broken")
     assert whole.read_bytes() == resumed.read_bytes()
 
 
 def test_validation_is_scored_by_modality(cyto, cases, tmp_path):
-    trainer = CellposeTrainer(knobs(epochs=1, validate_every=1))
+    trainer = CellposeTrainer(options(epochs=1, validate_every=1))
     trainer.fit(cases[:2], cases[2:4], tmp_path)
     scores = pd.read_csv(tmp_path / "validation.csv").set_index(["epoch", "modality"])
     assert list(scores.index) == [
@@ -127,7 +127,7 @@ def test_validation_is_scored_by_modality(cyto, cases, tmp_path):
 
 
 def test_the_result_predicts_with_the_training_mean(cyto, cases, tmp_path):
-    checkpoint = CellposeTrainer(knobs(epochs=1)).fit(cases[:2], [], tmp_path)
+    checkpoint = CellposeTrainer(options(epochs=1)).fit(cases[:2], [], tmp_path)
     method = build("cellpose2", {"weights": str(checkpoint), "precision": "float32"})
     method.load()
     method.begin_case(cases[2])
@@ -178,14 +178,14 @@ def test_cases_that_are_not_learned_from_are_named(cyto, cases, tmp_path):
     poor = cases[1]
     labels = tifffile.imread(poor.label)
     tifffile.imwrite(poor.label, np.where(labels > 2, 0, labels))
-    trainer = CellposeTrainer(knobs(epochs=1))
+    trainer = CellposeTrainer(options(epochs=1))
     trainer.fit(cases[:2], [], tmp_path)
     assert trainer.left_out == (poor.case,)
 
 
 class TestTrainingData:
     def learner(self, cyto, samples, **more):
-        return CellposeLearner(cyto, samples, [], knobs(**more))
+        return CellposeLearner(cyto, samples, [], options(**more))
 
     def test_images_without_enough_cells_are_left_out_or_refused(self, cyto, cases):
         samples = read_labelled(cases[:2], "gray_max")
@@ -229,4 +229,4 @@ def test_weights_of_another_network_are_refused(tmp_path, cases):
     weights = local_weights(path)
     samples = read_labelled(cases[:1], "gray_max")
     with pytest.raises(ValueError, match="does not fit Cellpose's network"):
-        CellposeLearner(weights, samples, [], knobs())
+        CellposeLearner(weights, samples, [], options())

@@ -50,10 +50,10 @@ def discs(shape=(120, 150), spacing=15, radius=6):
     return np.where(inside, numbers, 0)
 
 
-def check(flows, cellprob, **knobs):
+def check(flows, cellprob, **options):
     """Assert equality, and return the labels."""
-    expected = dynamics.resize_and_compute_masks(flows.copy(), cellprob, device=CPU, **knobs)
-    found = reconstruct(flows, cellprob, **knobs)
+    expected = dynamics.resize_and_compute_masks(flows.copy(), cellprob, device=CPU, **options)
+    found = reconstruct(flows, cellprob, **options)
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
     return found
@@ -62,7 +62,7 @@ def check(flows, cellprob, **knobs):
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("interp", [True, False])
 @pytest.mark.parametrize(
-    "knobs",
+    "options",
     [
         {},
         {"niter": 7},
@@ -80,10 +80,10 @@ def check(flows, cellprob, **knobs):
         {"resize": [240, 300], "flow_threshold": 1.0, "min_size": 15},
         {"max_size_fraction": 0.02, "flow_threshold": 0},
     ],
-    ids=lambda knobs: ",".join(f"{name}={value}" for name, value in knobs.items()) or "default",
+    ids=lambda options: ",".join(f"{name}={value}" for name, value in options.items()) or "default",
 )
-def test_random_flows_with_every_knob(seed, interp, knobs):
-    check(*random_output(seed), interp=interp, **knobs)
+def test_random_flows_with_every_option(seed, interp, options):
+    check(*random_output(seed), interp=interp, **options)
 
 
 def test_random_flows_are_no_empty_comparison():
@@ -214,9 +214,9 @@ def network_output(cyto, realdata):
     seen = []
     inner = model._compute_masks
 
-    def record(shape, corner, cellprob, **knobs):
-        seen.append((model.flows[:, 0].copy(order="K"), cellprob[0].copy(), shape[1:3], knobs))
-        return inner(shape, corner, cellprob, **knobs)
+    def record(shape, corner, cellprob, **options):
+        seen.append((model.flows[:, 0].copy(order="K"), cellprob[0].copy(), shape[1:3], options))
+        return inner(shape, corner, cellprob, **options)
 
     model._compute_masks = record
 
@@ -233,9 +233,9 @@ def network_output(cyto, realdata):
 @pytest.mark.parametrize("case", CASES)
 def test_real_flows(network_output, case):
     passes = network_output(case)
-    assert [knobs["interp"] for *_, knobs in passes] == [False, True]
-    for flows, cellprob, shape, knobs in passes:
-        used = {name: knobs[name] for name in ("niter", "flow_threshold", "interp", "min_size")}
+    assert [options["interp"] for *_, options in passes] == [False, True]
+    for flows, cellprob, shape, options in passes:
+        used = {name: options[name] for name in ("niter", "flow_threshold", "interp", "min_size")}
         resize = None if cellprob.shape == tuple(shape) else list(shape)
         assert check(flows, cellprob, resize=resize, **used).max() > 5
         check(flows, cellprob, **{**used, "min_size": -1}, cellprob_threshold=-1.0)

@@ -1,4 +1,4 @@
-"""What a fine-tuning can do against forgetting: each knob against what it is said to do."""
+"""What a fine-tuning can do against forgetting: each option against what it is said to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cases(small_manifest):
     return list(Manifest.read(small_manifest).cases)
 
 
-def knobs(**more):
+def options(**more):
     given = {
         "recipe": "short",
         "weights": "cyto",
@@ -44,7 +44,7 @@ def knobs(**more):
 
 
 def learner(cyto, cases, replay=(), **more):
-    return CellposeLearner(cyto, read_labelled(cases, "gray_max"), [], knobs(**more), replay)
+    return CellposeLearner(cyto, read_labelled(cases, "gray_max"), [], options(**more), replay)
 
 
 def one_epoch(made, epoch=1):
@@ -92,7 +92,7 @@ def test_replayed_crops_come_on_top_of_each_batch(cyto, cases):
     assert [len(batch[0]) for batch in few.batches(0)] == [3]
 
 
-def test_a_training_without_replay_is_not_changed_by_its_knobs(cyto, cases):
+def test_a_training_without_replay_is_not_changed_by_its_options(cyto, cases):
     plain, other = learner(cyto, cases[:2]), learner(cyto, cases[:2], replay_ratio=0.5)
     for made in (plain, other):
         one_epoch(made)
@@ -178,7 +178,7 @@ def test_balanced_replay_draws_modalities_equally_often(cyto, cases):
 class TestInterpolation:
     @pytest.fixture
     def tuned(self, cyto, cases, tmp_path):
-        return CellposeTrainer(knobs(epochs=2)).fit(cases[:2], [], tmp_path)
+        return CellposeTrainer(options(epochs=2)).fit(cases[:2], [], tmp_path)
 
     def method(self, tuned, **more):
         given = {"weights": str(tuned), "precision": "float32", "diameter": 27.0}

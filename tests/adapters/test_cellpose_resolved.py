@@ -13,8 +13,8 @@ from cellharness.methods.registry import build
 pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 
 
-def resolved(**knobs):
-    return build("cellpose", {"weights": "cyto", **knobs}).resolved()
+def resolved(**options):
+    return build("cellpose", {"weights": "cyto", **options}).resolved()
 
 
 def test_automatic_choices_are_told_as_they_will_be_made():
@@ -31,8 +31,8 @@ def test_automatic_choices_are_told_as_they_will_be_made():
 def test_nothing_heavy_is_imported_where_nothing_is_left_to_the_machine():
     code = (
         "import sys; from cellharness.methods.registry import build\n"
-        "knobs = {'weights': 'cyto', 'device': 'cpu', 'precision': 'float32'}\n"
-        "build('cellpose', knobs).resolved(); sys.exit('torch' in sys.modules)"
+        "options = {'weights': 'cyto', 'device': 'cpu', 'precision': 'float32'}\n"
+        "build('cellpose', options).resolved(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

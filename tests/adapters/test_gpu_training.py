@@ -28,10 +28,10 @@ def cases(small_manifest):
 
 
 @pytest.mark.parametrize("precision", ["auto", "float32", "float16"])
-@pytest.mark.parametrize(("method", "knobs"), [("kit-ge", KIT_GE), ("cellpose2", CELLPOSE)])
-def test_a_training_goes_through_on_the_gpu(cyto, cases, tmp_path, method, knobs, precision):
+@pytest.mark.parametrize(("method", "options"), [("kit-ge", KIT_GE), ("cellpose2", CELLPOSE)])
+def test_a_training_goes_through_on_the_gpu(cyto, cases, tmp_path, method, options, precision):
     records = []
-    parameters = {**knobs, "precision": precision}
+    parameters = {**options, "precision": precision}
     trainer = build_trainer(method, parameters, input=None, seed=0, watch=records.append)
     assert trainer.resolved()["device"] == "cuda"
     checkpoint = trainer.fit(cases[:4], cases[4:], tmp_path)
@@ -41,8 +41,8 @@ def test_a_training_goes_through_on_the_gpu(cyto, cases, tmp_path, method, knobs
 
 
 def test_the_distance_unet_finds_the_same_cells_on_the_gpu(cases, tmp_path):
-    knobs = {**KIT_GE, "filters": (8, 32), "epochs": 12, "learning_rate": 3e-3, "device": "cpu"}
-    trainer = build_trainer("kit-ge", knobs, input=None, seed=0, watch=None)
+    options = {**KIT_GE, "filters": (8, 32), "epochs": 12, "learning_rate": 3e-3, "device": "cpu"}
+    trainer = build_trainer("kit-ge", options, input=None, seed=0, watch=None)
     checkpoint = trainer.fit(cases[:4], cases[4:], tmp_path)
     image = tifffile.imread(cases[5].image)
     masks = []

@@ -21,12 +21,12 @@ def test_masks_are_those_of_the_papers_own_grey_image(cyto, realdata, tmp_path, 
     case = realdata[name]
     gray = to_gray(read_image(case.image))
     assert gray.dtype == CASES[name]
-    knobs = {"weights": "cyto", "diameter": 20, "precision": "stock", "device": "cpu"}
-    method = build("cellpose", knobs)
+    options = {"weights": "cyto", "diameter": 20, "precision": "stock", "device": "cpu"}
+    method = build("cellpose", options)
     method.load()
     expected = method._model.eval(gray, channels=[0, 0], diameter=20.0)[0]
     assert expected.max() > 3
     task = Task(case, tmp_path / "mask.tiff")
-    outcome = segment_case(method, MethodSpec("cellpose", knobs, None, 0), task, {})
+    outcome = segment_case(method, MethodSpec("cellpose", options, None, 0), task, {})
     assert outcome.status == "ok", outcome.message
     np.testing.assert_array_equal(read_label(task.prediction), expected)

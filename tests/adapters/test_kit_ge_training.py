@@ -39,7 +39,7 @@ def samples(cases):
     return read_labelled(cases, "gray_max")
 
 
-def knobs(**more):
+def options(**more):
     given = {
         "recipe": "short",
         "filters": (4, 16),
@@ -121,7 +121,7 @@ def test_augmentation_takes_a_constant_crop():
 
 
 def test_a_small_training_finds_discs_and_predicts(cases, tmp_path):
-    checkpoint = KitGeTrainer(knobs(epochs=12, filters=(8, 32), learning_rate=3e-3)).fit(
+    checkpoint = KitGeTrainer(options(epochs=12, filters=(8, 32), learning_rate=3e-3)).fit(
         cases[:4], cases[4:], tmp_path
     )
     log = pd.read_csv(tmp_path / "epochs.csv")
@@ -140,7 +140,7 @@ def test_a_small_training_finds_discs_and_predicts(cases, tmp_path):
 
 
 def test_a_training_on_shrunk_images_predicts_on_shrunk_images(cases, tmp_path):
-    short = knobs(scale=0.5, crop=64, schedule="cosine", augmentation="symmetries", epochs=4)
+    short = options(scale=0.5, crop=64, schedule="cosine", augmentation="symmetries", epochs=4)
     records = []
     checkpoint = KitGeTrainer(short, watch=records.append).fit(cases[:4], cases[4:], tmp_path)
     rates = [record.learning_rate for record in records]
@@ -203,16 +203,16 @@ def test_a_resumed_training_ends_with_the_same_bits(cases, tmp_path, monkeypatch
         if record.epoch == 2:
             raise StopError
 
-    whole = KitGeTrainer(knobs(epochs=4)).fit(cases[:4], cases[4:], tmp_path / "whole")
+    whole = KitGeTrainer(options(epochs=4)).fit(cases[:4], cases[4:], tmp_path / "whole")
     with pytest.raises(StopError):
-        KitGeTrainer(knobs(epochs=4), watch=stop).fit(cases[:4], cases[4:], tmp_path / "broken")
-    resumed = KitGeTrainer(knobs(epochs=4)).fit(cases[:4], cases[4:], tmp_path / "broken")
+        KitGeTrainer(options(epochs=4), watch=stop).fit(cases[:4], cases[4:], tmp_path / "broken")
+    resumed = KitGeTrainer(options(epochs=4)).fit(cases[:4], cases[4:], tmp_path / "broken")
     assert whole.read_bytes() == resumed.read_bytes()
 
 
 def test_single_crops_are_learned_from(cases, tmp_path):
     records = []
-    KitGeTrainer(knobs(batch_size=1, epochs=1), watch=records.append).fit(cases[:2], [], tmp_path)
+    KitGeTrainer(options(batch_size=1, epochs=1), watch=records.append).fit(cases[:2], [], tmp_path)
     assert records[0].train_loss > 0
 
 
@@ -250,7 +250,7 @@ def test_early_stopping_is_as_published_or_as_given(cases, tmp_path, monkeypatch
         return tmp_path
 
     monkeypatch.setattr(training, "run", only_look)
-    KitGeTrainer(knobs(epochs=60, **given)).fit(cases[:2], cases[4:], tmp_path)
+    KitGeTrainer(options(epochs=60, **given)).fit(cases[:2], cases[4:], tmp_path)
     assert asked[0].patience == settled
 
 
@@ -258,7 +258,7 @@ def test_labels_without_cells_are_refused(cases, tmp_path):
     for case in cases[:2]:
         tifffile.imwrite(case.label, np.zeros((96, 112), np.uint16))
     with pytest.raises(TrainingDataError, match="none of the 2 training images has a cell"):
-        KitGeTrainer(knobs()).fit(cases[:2], [], tmp_path)
+        KitGeTrainer(options()).fit(cases[:2], [], tmp_path)
 
 
 def test_one_cell_in_one_tiny_image_trains(cases, tmp_path):
@@ -266,7 +266,7 @@ def test_one_cell_in_one_tiny_image_trains(cases, tmp_path):
     labels[8:22, 8:22] = 1
     tifffile.imwrite(cases[0].label, labels)
     tifffile.imwrite(cases[0].image, labels.astype(np.uint8) * 200)
-    checkpoint = KitGeTrainer(knobs()).fit(cases[:1], [], tmp_path)
+    checkpoint = KitGeTrainer(options()).fit(cases[:1], [], tmp_path)
     assert checkpoint.is_file()
 
 

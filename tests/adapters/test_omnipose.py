@@ -93,11 +93,11 @@ def library_call(tmp_path_factory):
             torch.equal(value, state[name]) for name, value in model.net.state_dict().items()
         )
 
-        def segment(image, **knobs):
-            knobs = {"diameter": None, "channels": [0, 0], "omni": True, **knobs}
+        def segment(image, **options):
+            options = {"diameter": None, "channels": [0, 0], "omni": True, **options}
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return model.eval([image], **knobs)[0][0]
+                return model.eval([image], **options)[0][0]
 
         segment.path = path
         return segment
@@ -149,7 +149,7 @@ def test_masks_equal_the_librarys_own(cyto, direct, realdata, case):
 @pytest.mark.weights
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("parameters", "knobs"),
+    ("parameters", "options"),
     [
         ({"diameter": 20}, {"diameter": 20}),
         ({"cluster": True, "min_size": 40}, {"cluster": True, "min_size": 40}),
@@ -161,9 +161,9 @@ def test_masks_equal_the_librarys_own(cyto, direct, realdata, case):
     ],
     ids=["diameter", "cluster", "thresholds", "affinity"],
 )
-def test_knobs_do_what_the_librarys_do(cyto, direct, realdata, parameters, knobs):
+def test_options_do_what_the_librarys_do(cyto, direct, realdata, parameters, options):
     image = gray(realdata, "cell_00111")[:160, :170]
-    assert_same_cells(paper(**parameters).segment(image), direct(image, **knobs))
+    assert_same_cells(paper(**parameters).segment(image), direct(image, **options))
 
 
 @pytest.mark.weights
@@ -252,9 +252,9 @@ def four_files(state, tmp_path, monkeypatch):
 @pytest.mark.parametrize("precision", ["stock", "float32"])
 def test_the_papers_four_networks_are_averaged(four_files, realdata, precision):
     image = gray(realdata, "cell_00116")[:90, :100]
-    knobs = {"weights": "cyto2-four-networks", "precision": precision}
-    assert OmniposePaperParameters().weights == knobs["weights"]
-    average = paper(**knobs)
+    options = {"weights": "cyto2-four-networks", "precision": precision}
+    assert OmniposePaperParameters().weights == options["weights"]
+    average = paper(**options)
     average.segment(image)
     assert average.details()["networks"] == 4
     assert len(average.weights()[0].sha256) == 4
@@ -266,7 +266,7 @@ def test_the_papers_four_networks_are_averaged(four_files, realdata, precision):
     for part in ("flows", "distance"):
         expected = np.mean([getattr(one, part) for one in each], axis=0)
         np.testing.assert_allclose(getattr(fields, part), expected, atol=2e-4)
-    first = paper(**knobs, net_avg=False)
+    first = paper(**options, net_avg=False)
     first.segment(image)
     assert first.details()["networks"] == 1
     np.testing.assert_allclose(first._networks(image, "whole").flows, each[0].flows, atol=2e-4)

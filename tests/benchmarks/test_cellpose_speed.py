@@ -54,8 +54,8 @@ def stock(cyto, diameter=None):
 
 
 def ours(precision, diameter="estimate"):
-    knobs = {"weights": "cyto", "device": "cpu", "precision": precision, "diameter": diameter}
-    segmenter = build("cellpose", knobs)
+    options = {"weights": "cyto", "device": "cpu", "precision": precision, "diameter": diameter}
+    segmenter = build("cellpose", options)
     segmenter.load()
     return segmenter.segment
 

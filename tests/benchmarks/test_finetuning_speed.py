@@ -36,12 +36,12 @@ def _step(loss_of, network, optimizer, batch, dtype):
 @pytest.fixture
 def learner(cyto, small_manifest):
     cases = list(Manifest.read(small_manifest).cases)
-    knobs = {"recipe": "short", "weights": "cyto", "images_per_epoch": 8}
+    options = {"recipe": "short", "weights": "cyto", "images_per_epoch": 8}
     return CellposeLearner(
         cyto,
         read_labelled(cases, "gray_max"),
         [],
-        FinetuningParameters.model_validate(knobs),
+        FinetuningParameters.model_validate(options),
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from cellharness.config.paths import absolute_parameters
 
 
-class Knobs(BaseModel):
+class OwnParameters(BaseModel):
     one: Path
     perhaps: Path | None = None
     noted: Annotated[Path, Field(description="x")] | None = None
@@ -33,4 +33,4 @@ class Knobs(BaseModel):
     ],
 )
 def test_what_is_a_path_starts_at_the_base(given, expected):
-    assert absolute_parameters(Knobs, given, Path("/base").joinpath) == expected
+    assert absolute_parameters(OwnParameters, given, Path("/base").joinpath) == expected

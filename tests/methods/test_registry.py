@@ -22,8 +22,8 @@ def test_every_method_says_what_it_is(name):
     assert cls.info.summary.endswith(".")
     assert cls.info.licence
     assert cls.info.input in ("gray_max", "gray", "native")
-    for knob, field in cls.Parameters.model_fields.items():
-        assert field.description, f"{name}.{knob} has no description"
+    for option, field in cls.Parameters.model_fields.items():
+        assert field.description, f"{name}.{option} has no description"
 
 
 @pytest.mark.parametrize("name", sorted(cellharness_adapters.WEIGHTS))
@@ -44,7 +44,7 @@ def test_looking_at_methods_loads_neither_torch_nor_cellpose():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_unknown_names_and_knobs_are_named_with_the_valid_ones():
+def test_unknown_names_and_options_are_named_with_the_valid_ones():
     with pytest.raises(UsageError, match=r"unknown method 'celpose'. Did you mean 'cellpose'\?"):
         registry.method_class("celpose")
     with pytest.raises(UsageError, match=r"unknown weights 'cyto22'.*Valid: .*cyto, cyto2"):
@@ -139,12 +139,12 @@ def test_a_third_party_package_adds_a_method_with_one_file_and_one_entry_point(t
         from pydantic import Field
         from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
 
-        class Knobs(Parameters):
+        class OwnParameters(Parameters):
             level: float = Field(100, description="Grey value above which a pixel is cell.")
 
         class Throwaway(BaseSegmenter):
             info = MethodInfo(summary="One cell.", licence="MIT", input="gray")
-            Parameters = Knobs
+            Parameters = OwnParameters
 
             def segment(self, image):
                 return (image > self.parameters.level).astype(np.uint8)

@@ -31,8 +31,8 @@ def note(out):
 
 def test_the_note_tells_all_that_the_masks_hang_on(images, tmp_path):
     out = tmp_path / "masks"
-    knobs = {"sigma": 1}
-    predict_folder("otsu-watershed", images, out, parameters=knobs, limits=LimitsConfig(), seed=3)
+    options = {"sigma": 1}
+    predict_folder("otsu-watershed", images, out, parameters=options, limits=LimitsConfig(), seed=3)
     facts = note(out)
     assert facts["status"] == "complete"
     assert facts["parameters"] == {
@@ -53,13 +53,13 @@ def test_weights_and_their_hashes_stand_in_the_note_from_the_start(images, tmp_p
         from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
         from cellharness.weights import local_weights
 
-        class Knobs(Parameters):
+        class OwnParameters(Parameters):
             weights: Path
             out: Path
 
         class Looks(BaseSegmenter):
             info = MethodInfo(summary="Reads its own note.", licence="MIT")
-            Parameters = Knobs
+            Parameters = OwnParameters
 
             def weights(self):
                 return (local_weights(self.parameters.weights),)
@@ -73,8 +73,8 @@ def test_weights_and_their_hashes_stand_in_the_note_from_the_start(images, tmp_p
     installed(source, {"cellharness.methods": {"looks": "Looks"}})
     (tmp_path / "net").write_bytes(b"net")
     out = tmp_path / "masks"
-    knobs = {"weights": str(tmp_path / "net"), "out": str(out)}
-    predict_folder("looks", images, out, parameters=knobs)
+    options = {"weights": str(tmp_path / "net"), "out": str(out)}
+    predict_folder("looks", images, out, parameters=options)
     seen = json.loads((out / "seen.json").read_text())
     assert (seen["status"], seen["images"]) == ("running", {})
     assert seen["weights"][0]["name"] == "net"

@@ -33,13 +33,13 @@ SCRIPTED = """
         if word == "hang":
             time.sleep(60)
 
-    class Knobs(Parameters):
+    class OwnParameters(Parameters):
         folder: Path
         loads: tuple[str, ...] = ()
 
     class Scripted(BaseSegmenter):
         info = MethodInfo(summary="Does as told.", licence="MIT")
-        Parameters = Knobs
+        Parameters = OwnParameters
 
         def load(self):
             count = len(list(self.parameters.folder.iterdir()))

@@ -391,21 +391,21 @@ def test_weights_that_are_not_to_be_had_fail_their_method_only(
     assert json.loads((run_dir / "run.json").read_text())["methods"][0]["weights"] == []
 
 
-def test_an_unknown_method_or_knob_stops_before_anything_runs(small_manifest, run_dir):
+def test_an_unknown_method_or_option_stops_before_anything_runs(small_manifest, run_dir):
     with pytest.raises(UsageError, match="Did you mean 'otsu-watershed'"):
         run_comparison(configure(small_manifest, [("a", "otsu-watersheds", {})]), run_dir)
     with pytest.raises(UsageError, match=r"sigmma: unknown key. Did you mean 'sigma'"):
         run_comparison(configure(small_manifest, [("a", "otsu-watershed", {"sigmma": 1})]), run_dir)
-    knobs = {"polarity": "trained:nope"}
+    options = {"polarity": "trained:nope"}
     with pytest.raises(UsageError, match="unknown training 'nope'"):
-        run_comparison(configure(small_manifest, [("a", "otsu-watershed", knobs)]), run_dir)
+        run_comparison(configure(small_manifest, [("a", "otsu-watershed", options)]), run_dir)
     assert not run_dir.exists()
 
 
 def test_a_method_that_cannot_be_imported_fails_alone(small_manifest, run_dir, installed):
     source = "import no_such_package"
     installed(source, {"cellharness.methods": {"lost": "Lost"}})
-    methods = [("lost", "lost", {"any": "knob"}), ("t", "dummy-threshold", {})]
+    methods = [("lost", "lost", {"any": "option"}), ("t", "dummy-threshold", {})]
     config = configure(small_manifest, methods)
     result = run_comparison(config, run_dir)
     assert result.statuses == {"lost": {"error": 5}, "t": {"ok": 5}}
@@ -432,11 +432,11 @@ def test_path_parameters_start_at_the_configuration(small_manifest, run_dir, mon
     folder = small_manifest.parent
     (folder / "labels" / "note.txt").write_text("the truth")
     monkeypatch.chdir(folder.parent)
-    knobs = {"folder": "labels", "provenance": "labels/note.txt"}
-    result = run_comparison(configure(small_manifest, [("p", "precomputed", knobs)]), run_dir)
+    options = {"folder": "labels", "provenance": "labels/note.txt"}
+    result = run_comparison(configure(small_manifest, [("p", "precomputed", options)]), run_dir)
     assert result.statuses == {"p": {"ok": 5}}
     head = json.loads((run_dir / "run.json").read_text())
-    assert head["methods"][0]["parameters"] == knobs
+    assert head["methods"][0]["parameters"] == options
 
 
 def test_a_manifest_that_points_outside_is_refused(small_manifest, run_dir):

@@ -25,13 +25,13 @@ LEARNED = """
     from cellharness.training.samples import read_labelled
     from cellharness.weights import local_weights
 
-    class Knobs(Parameters):
+    class OwnParameters(Parameters):
         weights: str = Field("", description="Checkpoint; empty for none.")
         shift: float = Field(0.0, description="Added to the threshold.")
 
     class Learned(BaseSegmenter):
         info = MethodInfo(summary="Learned threshold.", licence="BSD-3-Clause")
-        Parameters = Knobs
+        Parameters = OwnParameters
         trainer = "throwaway:ThresholdTrainer"
         def weights(self):
             path = self.parameters.weights
@@ -42,11 +42,11 @@ LEARNED = """
         def segment(self, image):
             return label(image > self.value + self.parameters.shift)
 
-    class TrainingKnobs(TrainingParameters):
+    class TrainingOptions(TrainingParameters):
         pull: float = 1.0
 
     class ThresholdTrainer(Trainer):
-        Parameters = TrainingKnobs
+        Parameters = TrainingOptions
         packages = ()
         replays = True
         def fit(self, train, validation, out, replay=()):

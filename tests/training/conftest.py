@@ -14,12 +14,12 @@ LEARNED = """
     from cellharness.training.samples import read_labelled
     from cellharness.weights import local_weights
 
-    class Knobs(Parameters):
+    class OwnParameters(Parameters):
         weights: str = Field(description="Checkpoint.")
 
     class Learned(BaseSegmenter):
         info = MethodInfo(summary="Learned threshold.", licence="BSD-3-Clause")
-        Parameters = Knobs
+        Parameters = OwnParameters
         trainer = "throwaway:ThresholdTrainer"
         def weights(self):
             return (local_weights(Path(self.parameters.weights)),)
@@ -28,12 +28,12 @@ LEARNED = """
         def segment(self, image):
             return label(image > self.value)
 
-    class TrainingKnobs(TrainingParameters):
+    class TrainingOptions(TrainingParameters):
         fail: str = ""
         nap: float = 0.0
 
     class ThresholdTrainer(Trainer):
-        Parameters = TrainingKnobs
+        Parameters = TrainingOptions
         packages = ()
         def fit(self, train, validation, out):
             samples = read_labelled(train, self.input)

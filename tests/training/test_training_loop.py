@@ -141,7 +141,7 @@ class Plain(Toy):
                 file.write(f"{train_loss!r},{validation_loss!r}\n")
 
 
-def knobs(**more):
+def options(**more):
     given = {"epochs": 6, "save_every": 2, "validate_every": 2, "precision": "float32"}
     return TrainingParameters(**{**given, "device": "cpu", **more})
 
@@ -155,7 +155,7 @@ def same(first, second):
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     paths = [
-        loop.run(Toy, knobs(), seed, tmp_path / name)
+        loop.run(Toy, options(), seed, tmp_path / name)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
     assert same(paths[0], paths[1])
@@ -164,7 +164,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
 
 
 def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(tmp_path, monkeypatch):
-    whole = loop.run(Toy, knobs(), 0, tmp_path / "whole")
+    whole = loop.run(Toy, options(), 0, tmp_path / "whole")
 
     class StopError(Exception):
         pass
@@ -178,9 +178,9 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(tmp_pa
     for epoch in (2, 3, 5):
         broken = tmp_path / f"broken-{epoch}"
         with pytest.raises(StopError):
-            loop.run(Toy, knobs(), 0, broken, partial(stop_after, epoch))
+            loop.run(Toy, options(), 0, broken, partial(stop_after, epoch))
         seen = []
-        resumed = loop.run(Toy, knobs(), 0, broken, lambda record, seen=seen: seen.append(record))
+        resumed = loop.run(Toy, options(), 0, broken, lambda record, seen=seen: seen.append(record))
         assert [record.epoch for record in seen] == list(range(epoch + 1, 7))
         assert same(whole, resumed)
         assert pd.read_csv(broken / "epochs.csv")["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
@@ -191,7 +191,7 @@ def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(tmp_pa
 
 
 def test_checkpoints_and_validation_by_modality_are_kept_as_asked(tmp_path):
-    loop.run(Toy, knobs(epochs=5), 0, tmp_path)
+    loop.run(Toy, options(epochs=5), 0, tmp_path)
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["epoch-0002.pt", "epoch-0004.pt", "epoch-0005.pt", "last.pt"]
     validation = pd.read_csv(tmp_path / "validation.csv")
@@ -203,18 +203,18 @@ def test_checkpoints_and_validation_by_modality_are_kept_as_asked(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_epoch_before(tmp_path):
     with pytest.raises(loop.DivergedError, match=r"became nan in epoch 4, step 1.*learning_rate"):
-        loop.run(partial(Toy, poison=3), knobs(save_every=100), 0, tmp_path / "bad")
+        loop.run(partial(Toy, poison=3), options(save_every=100), 0, tmp_path / "bad")
     kept = tmp_path / "bad" / "checkpoints" / "epoch-0003.pt"
-    good = loop.run(Toy, knobs(epochs=3), 0, tmp_path / "good")
+    good = loop.run(Toy, options(epochs=3), 0, tmp_path / "good")
     assert same(kept, good)
 
 
 def test_weights_that_the_last_step_of_an_epoch_broke_are_not_kept(tmp_path):
     with pytest.raises(loop.DivergedError, match=r"weights became nan .*epoch 4;.*learning_rate"):
-        loop.run(Breaking, knobs(save_every=1), 0, tmp_path / "bad")
+        loop.run(Breaking, options(save_every=1), 0, tmp_path / "bad")
     names = sorted(path.name for path in (tmp_path / "bad" / "checkpoints").iterdir())
     assert names == ["epoch-0001.pt", "epoch-0002.pt", "epoch-0003.pt"]
-    good = loop.run(Toy, knobs(epochs=3), 0, tmp_path / "good")
+    good = loop.run(Toy, options(epochs=3), 0, tmp_path / "good")
     assert same(tmp_path / "bad" / "checkpoints" / "epoch-0003.pt", good)
 
 
@@ -224,32 +224,32 @@ def test_a_kept_epoch_is_not_written_again_when_the_next_one_breaks(tmp_path):
             (tmp_path / "checkpoints" / "epoch-0003.pt").write_text("kept")
 
     with pytest.raises(loop.DivergedError):
-        loop.run(partial(Toy, poison=3), knobs(save_every=1), 0, tmp_path, mark)
+        loop.run(partial(Toy, poison=3), options(save_every=1), 0, tmp_path, mark)
     assert (tmp_path / "checkpoints" / "epoch-0003.pt").read_text() == "kept"
 
 
 def test_an_epoch_without_crops_is_an_error(tmp_path):
     with pytest.raises(TrainingDataError, match="epoch 1 has no crop to learn from"):
-        loop.run(Empty, knobs(), 0, tmp_path)
+        loop.run(Empty, options(), 0, tmp_path)
 
 
 @pytest.mark.parametrize("keep", ["last", "best_loss"])
 def test_a_validation_loss_that_is_not_finite_stops_and_keeps_the_epoch_before(tmp_path, keep):
     with pytest.raises(loop.DivergedError, match="the validation loss became nan in epoch 3"):
-        loop.run(Unsure, knobs(save_every=100, keep=keep), 0, tmp_path / "bad")
-    good = loop.run(Toy, knobs(epochs=2), 0, tmp_path / "good")
+        loop.run(Unsure, options(save_every=100, keep=keep), 0, tmp_path / "bad")
+    good = loop.run(Toy, options(epochs=2), 0, tmp_path / "good")
     assert same(tmp_path / "bad" / "checkpoints" / "epoch-0002.pt", good)
 
 
 def test_where_nothing_could_be_judged_the_last_weights_are_the_result(tmp_path):
-    path = loop.run(Unvalidated, knobs(epochs=2, keep="best_loss"), 0, tmp_path)
+    path = loop.run(Unvalidated, options(epochs=2, keep="best_loss"), 0, tmp_path)
     assert path.name == "best.pt"
     assert same(path, tmp_path / "checkpoints" / "last.pt")
 
 
 def test_a_score_that_is_not_a_number_is_not_the_best():
     progress = loop._Progress()
-    chosen = knobs(keep="best_loss")
+    chosen = options(keep="best_loss")
     told = [loop._judge(progress, chosen, loss, {}) for loss in (2.0, float("nan"), 1.0)]
     assert told == [True, False, True]
     assert progress.best == 1.0
@@ -266,7 +266,7 @@ def test_an_older_state_leads_to_the_same_end(tmp_path, monkeypatch, keep):
         if record.epoch == 2:
             shutil.copy(run / "state.pt", older)
 
-    chosen = knobs(keep=keep)
+    chosen = options(keep=keep)
     loop.run(Toy, chosen, 0, run, copy_state)
     logs = ("epochs.csv", "validation.csv")
     files = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
@@ -295,19 +295,19 @@ def test_no_row_is_lost_between_the_log_and_the_state(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "STATE_EVERY_S", -1.0)
     monkeypatch.setattr(loop.TrainingLog, "append", killed)
     with pytest.raises(KilledError):
-        loop.run(Toy, knobs(epochs=3), 0, tmp_path)
+        loop.run(Toy, options(epochs=3), 0, tmp_path)
     monkeypatch.setattr(loop.TrainingLog, "append", append)
-    loop.run(Toy, knobs(epochs=3), 0, tmp_path)
+    loop.run(Toy, options(epochs=3), 0, tmp_path)
     assert pd.read_csv(tmp_path / "epochs.csv")["epoch"].tolist() == [1, 2, 3]
 
 
 def test_training_stops_early_and_keeps_the_best(tmp_path):
     # The toy's validation loss falls once, at its third epoch, and rises ever after.
-    chosen = knobs(epochs=40, patience=3, keep="best_loss")
+    chosen = options(epochs=40, patience=3, keep="best_loss")
     best = loop.run(Toy, chosen, 0, tmp_path)
     assert best.name == "best.pt"
     assert pd.read_csv(tmp_path / "epochs.csv")["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
-    assert same(best, loop.run(Toy, knobs(epochs=3), 0, tmp_path / "three"))
+    assert same(best, loop.run(Toy, options(epochs=3), 0, tmp_path / "three"))
     # A finished training is not gone on with.
     seen = []
     loop.run(Toy, chosen, 0, tmp_path, seen.append)
@@ -315,7 +315,7 @@ def test_training_stops_early_and_keeps_the_best(tmp_path):
 
 
 def test_without_validation_images_the_last_weights_are_the_result(tmp_path):
-    path = loop.run(partial(Toy, validation=False), knobs(epochs=2, keep="best_f1"), 0, tmp_path)
+    path = loop.run(partial(Toy, validation=False), options(epochs=2, keep="best_f1"), 0, tmp_path)
     assert same(path, tmp_path / "checkpoints" / "last.pt")
     assert not (tmp_path / "validation.csv").exists()
 
@@ -324,7 +324,7 @@ def test_a_gpu_that_is_not_there_is_named(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA GPU")
     with pytest.raises(UsageError, match="no CUDA GPU; see `cellharness doctor`"):
-        loop.run(Toy, knobs(device="cuda"), 0, tmp_path)
+        loop.run(Toy, options(device="cuda"), 0, tmp_path)
 
 
 def test_two_processes_share_a_batch(tmp_path):
@@ -333,7 +333,7 @@ def test_two_processes_share_a_batch(tmp_path):
     for devices in (1, 2):
         folder = tmp_path / str(devices)
         folder.mkdir()
-        loop.run(partial(Plain, folder), knobs(devices=devices, **chosen), 0, folder)
+        loop.run(partial(Plain, folder), options(devices=devices, **chosen), 0, folder)
     one, two = (pd.read_csv(tmp_path / name / "epochs.csv") for name in "12")
     assert one["epoch"].tolist() == two["epoch"].tolist()
     np.testing.assert_allclose(two["train_loss"], one["train_loss"], rtol=1e-5)
@@ -350,6 +350,6 @@ def test_a_loss_that_breaks_in_one_of_two_processes_stops_both(tmp_path):
     build = partial(Plain, poisoned=(1, 1))
     # Not DivergedError itself: it comes out of another process.
     with pytest.raises(Exception, match="the loss became nan in epoch 2, step 1"):
-        loop.run(build, knobs(epochs=3, devices=2, save_every=100), 0, tmp_path / "bad")
-    good = loop.run(Plain, knobs(epochs=1, devices=2), 0, tmp_path / "good")
+        loop.run(build, options(epochs=3, devices=2, save_every=100), 0, tmp_path / "bad")
+    good = loop.run(Plain, options(epochs=1, devices=2), 0, tmp_path / "good")
     assert same(tmp_path / "bad" / "checkpoints" / "epoch-0001.pt", good)

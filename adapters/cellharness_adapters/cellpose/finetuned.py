@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Cellpose2Parameters(CellposeParameters):
-    """Knobs of a fine-tuned Cellpose; defaults as in the paper's script ``test_cellpose2_grey``."""
+    """Parameters of a fine-tuned Cellpose; as in the paper's script ``test_cellpose2_grey``."""
 
     weights: str = Field(
         description="trained:NAME for a training of the same configuration, or a path."

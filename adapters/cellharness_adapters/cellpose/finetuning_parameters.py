@@ -1,4 +1,4 @@
-"""Knobs of the fine-tuning of Cellpose, and what each recipe sets them to."""
+"""Parameters of the fine-tuning of Cellpose, and what each recipe sets them to."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 
 
 class FinetuningParameters(TrainingParameters):
-    """Knobs of the fine-tuning; ``recipe`` sets all that are not given."""
+    """Parameters of the fine-tuning; ``recipe`` sets all that are not given."""
 
     recipe: Literal["paper", "short"] = Field(
         "paper",
         description="paper: 500 epochs, batch 32, SGD at 0.2. short: 20 epochs, batch 8, SGD at "
-        "0.05, for a few dozen images on a CPU. Other knobs win over it.",
+        "0.05, for a few dozen images on a CPU. Other parameters win over it.",
     )
     weights: str = Field("cyto2", description="Registered weights, or the path of a weight file.")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd has momentum 0.9.")

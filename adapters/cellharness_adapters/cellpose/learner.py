@@ -93,14 +93,14 @@ class CellposeLearner(Learner):
         self._rates = learning_rates(parameters.learning_rate, parameters.epochs)
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        knobs: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "lr": self.parameters.learning_rate,
             "weight_decay": self.parameters.weight_decay,
         }
         groups = self._parameter_groups()
         if self.parameters.optimizer == "sgd":
-            return torch.optim.SGD(groups, momentum=0.9, **knobs)
-        return torch.optim.AdamW(groups, **knobs)
+            return torch.optim.SGD(groups, momentum=0.9, **parameters)
+        return torch.optim.AdamW(groups, **parameters)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Give all parameters, or those of the encoder apart with their share of the rate."""

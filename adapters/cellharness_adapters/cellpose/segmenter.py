@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _INSTALL = f"Install it with: {install_command('cellpose')}"
 #: What the library hands to its mask reconstruction for a single 2-D image.
-_KNOBS = (
+_EVAL_PARAMETERS = (
     "niter",
     "cellprob_threshold",
     "flow_threshold",
@@ -39,7 +39,7 @@ _KNOBS = (
 
 
 class CellposeParameters(Parameters):
-    """Knobs of Cellpose; the defaults are the paper's (its script ``test_cellpose_cyto2_grey``)."""
+    """Parameters of Cellpose; defaults are the paper's (script ``test_cellpose_cyto2_grey``)."""
 
     weights: str = Field("cyto2", description="Registered weights, or the path of a weight file.")
     diameter: (
@@ -344,7 +344,7 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
                     self.flows[:, 0],
                     cellprob[0],
                     resize=None if cellprob.shape[1:] == shape[1:3] else list(shape[1:3]),
-                    **{name: kwargs[name] for name in _KNOBS},
+                    **{name: kwargs[name] for name in _EVAL_PARAMETERS},
                 )
 
     # No weight name is given, so the library's silent fall-back to cyto3 cannot happen.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class KitGeParameters(Parameters):
-    """Knobs of prediction; defaults as in the published inference script."""
+    """Parameters of prediction; defaults as in the published inference script."""
 
     weights: str = Field(
         description="trained:NAME for a training of the same configuration, or a path; the "

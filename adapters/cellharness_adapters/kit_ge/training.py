@@ -51,12 +51,12 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 
 
 class KitGeTrainingParameters(TrainingParameters):
-    """Knobs of the training; defaults as published."""
+    """Parameters of the training; defaults as published."""
 
     recipe: Literal["paper", "short"] = Field(
         "paper",
         description="paper: filters 64 to 1024, epochs by the number of crops. short: filters 16 "
-        "to 256, for a few dozen images on a CPU. Other knobs win over it.",
+        "to 256, for a few dozen images on a CPU. Other parameters win over it.",
     )
     epochs: int | None = Field(  # type: ignore[assignment]
         None, ge=1, description="Empty: 200 for 1000 crops and more, up to 560 for under 50."
@@ -124,28 +124,28 @@ class KitGeTrainer(Trainer):
         replay: Sequence[Case] = (),  # noqa: ARG002 - it does not replay
     ) -> Path:
         """Train, see :meth:`Trainer.fit`."""
-        knobs = self.parameters
-        prepared = partial(normalised, how=knobs.normalisation, scale=knobs.scale)
+        parameters = self.parameters
+        prepared = partial(normalised, how=parameters.normalisation, scale=parameters.scale)
         samples = [prepared(sample) for sample in read_labelled(train, self.input)]
-        cut = partial(crops_of, radii=radii_of(samples), size=knobs.crop)
+        cut = partial(crops_of, radii=radii_of(samples), size=parameters.crop)
         cuts = [(sample, list(cut(sample))) for sample in samples]
         self.left_out = tuple(sample.case.case for sample, found in cuts if not found)
         crops = [crop for _, found in cuts for crop in found]
         if not crops:
             msg = (
-                f"no crop of {knobs.crop} px of the {len(samples)} training images shows a whole "
-                "cell; choose a larger crop or other images"
+                f"no crop of {parameters.crop} px of the {len(samples)} training images shows a "
+                "whole cell; choose a larger crop or other images"
             )
             raise TrainingDataError(msg)
         watched = read_labelled(validation, self.input)
         held = [crop for sample in watched for crop in cut(prepared(sample))]
-        epochs = knobs.epochs or published_epochs(len(crops) + len(held))
-        patience = knobs.patience
-        if patience is None and knobs.schedule == "plateau":
+        epochs = parameters.epochs or published_epochs(len(crops) + len(held))
+        patience = parameters.patience
+        if patience is None and parameters.schedule == "plateau":
             patience = 2 * (epochs // 20) + 5
-        knobs = knobs.model_copy(update={"epochs": epochs, "patience": patience or None})
-        build = partial(KitGeLearner, crops, held, watched, knobs, self.seed)
-        return run(build, knobs, self.seed, out, self.watch)
+        parameters = parameters.model_copy(update={"epochs": epochs, "patience": patience or None})
+        build = partial(KitGeLearner, crops, held, watched, parameters, self.seed)
+        return run(build, parameters, self.seed, out, self.watch)
 
 
 class KitGeLearner(Learner):
@@ -191,12 +191,12 @@ class KitGeLearner(Learner):
 
     def start_epoch(self, epoch: int) -> None:
         """Set the rate, where it does not wait for a plateau."""
-        knobs = self.parameters
-        if knobs.schedule == "cosine":
-            assert knobs.epochs is not None
-            share = (1 + math.cos(math.pi * epoch / knobs.epochs)) / 2
+        parameters = self.parameters
+        if parameters.schedule == "cosine":
+            assert parameters.epochs is not None
+            share = (1 + math.cos(math.pi * epoch / parameters.epochs)) / 2
             for group in self.optimizer.param_groups:
-                group["lr"] = knobs.learning_rate * share
+                group["lr"] = parameters.learning_rate * share
 
     def batches(self, epoch: int) -> Iterator[Batch]:  # noqa: ARG002 - seeded by the loop
         """Augmented crops in random order."""

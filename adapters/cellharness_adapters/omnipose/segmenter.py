@@ -27,7 +27,7 @@ _CLUSTER_BELOW = 12.0
 
 
 class OmniposeParameters(Parameters):
-    """Knobs of Omnipose; the defaults are those of the library's ``eval`` (omnipose 1.1.4)."""
+    """Parameters of Omnipose; the defaults are those of the library's ``eval`` (omnipose 1.1.4)."""
 
     weights: str = Field(
         "cyto2_omni", description="Registered weights, or the path of a weight file."
@@ -79,7 +79,7 @@ class OmniposeParameters(Parameters):
 
 
 class OmniposePaperParameters(OmniposeParameters):
-    """Knobs of Omnipose as in the paper's script ``test_omnipose_cyto2_grey``."""
+    """Parameters of Omnipose as in the paper's script ``test_omnipose_cyto2_grey``."""
 
     weights: str = Field(
         "cyto2-four-networks",

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     epilog=examples("cellharness methods", "cellharness methods cellpose"),
 )
 def methods(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show its knobs.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show its parameters.")
+    ] = None,
 ) -> None:
-    """List the methods, or the knobs of one."""
+    """List the methods, or the parameters of one."""
     if name is None:
         _print_all()
     else:
@@ -55,17 +57,17 @@ def _print_one(name: str) -> None:
     if info.training_data:
         out.print(f"  training data: {plain(', '.join(info.training_data))}")
     if cls.Parameters.model_fields:
-        out.print(_knobs(cls.Parameters))
+        out.print(_parameters(cls.Parameters))
     if cls.trainer:
-        out.print("Knobs of its training (`cellharness train`, docs/training.md):")
-        out.print(_knobs(trainer_class(name).Parameters))
+        out.print("Parameters of its training (`cellharness train`, docs/training.md):")
+        out.print(_parameters(trainer_class(name).Parameters))
 
 
-def _knobs(parameters: type[Parameters]) -> Table:
-    table = Table("knob", "default", "meaning")
-    for knob, field in parameters.model_fields.items():
+def _parameters(parameters: type[Parameters]) -> Table:
+    table = Table("parameter", "default", "meaning")
+    for parameter, field in parameters.model_fields.items():
         default = "(required)" if field.is_required() else plain(repr(field.default))
-        table.add_row(plain(knob), default, plain(field.description or ""))
+        table.add_row(plain(parameter), default, plain(field.description or ""))
     return table
 
 

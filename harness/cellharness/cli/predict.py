@@ -33,7 +33,9 @@ def predict(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for <stem>_label.tiff.")],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A knob of the method; may be repeated."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A parameter of the method; may be repeated."
+        ),
     ] = None,
     input_mode: Annotated[
         str | None,

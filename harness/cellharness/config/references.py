@@ -25,7 +25,7 @@ def resolve_references(
     Parameters
     ----------
     parameters : mapping
-        A method's knobs; values ``trained:NAME`` mean the result of that training,
+        A method's parameters; values ``trained:NAME`` mean the result of that training,
         ``trained:NAME@40`` its checkpoint after 40 epochs.
     run : RunDirectory
     known : iterable of str

@@ -62,7 +62,7 @@ class MethodConfig(Strict):
         None, description="Image form handed to the method; default: what the method declares."
     )
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="The method's own knobs, see `cellharness methods NAME`."
+        default_factory=dict, description="Of the method, see `cellharness methods NAME`."
     )
     timeout_s: float | None = Field(None, gt=0, description="Overrides limits.timeout_s.")
 
@@ -87,14 +87,14 @@ class TrainingConfig(Selection):
     )
     parameters: dict[str, Any] = Field(
         default_factory=dict,
-        description="Knobs of the training, see `cellharness methods NAME`.",
+        description="Parameters of the training, see `cellharness methods NAME`.",
     )
     validation: float = Field(
         0.15, ge=0, lt=1, description="Share of each modality held back to watch the training."
     )
     replay: ReplayConfig | None = Field(
         None,
-        description="Cases of an earlier domain to mix in; how is a matter of the method's knobs.",
+        description="Cases of an earlier domain to mix in; the method's parameters say how.",
     )
 
     @property

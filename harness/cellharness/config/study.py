@@ -31,7 +31,7 @@ class BeforeConfig(Strict):
     label: str = Field(PRETRAINED_LABEL, description="How the report spells them.")
     method: str = Field(description="Registered method, see `cellharness methods`.")
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="The method's knobs, its weights among them."
+        default_factory=dict, description="The method's parameters, its weights among them."
     )
 
 
@@ -43,7 +43,7 @@ class FinetuningConfig(Selection):
     input: InputMode | None = Field(None, description="Image form for training.")
     parameters: dict[str, Any] = Field(
         default_factory=dict,
-        description="Knobs of the training; epochs and save_every follow from `stages`.",
+        description="Parameters of the training; epochs and save_every follow from `stages`.",
     )
     validation: float = Field(
         0.0, ge=0, lt=1, description="Share of each modality held back to watch the training."
@@ -56,7 +56,7 @@ class RemedyConfig(Strict):
     name: Name = Field(description="Letters, digits, '.', '_' and '-'.")
     label: str | None = Field(None, description="How the report spells the name.")
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Knobs of its training, added to the plain one's."
+        default_factory=dict, description="Parameters of its training, added to the plain one's."
     )
     replay: ReplayConfig | None = Field(
         None, description="Cases of an earlier domain to mix into its training."
@@ -70,7 +70,7 @@ class RemedyConfig(Strict):
         "only `prediction` may be given.",
     )
     prediction: dict[str, Any] = Field(
-        default_factory=dict, description="Knobs of the prediction, added to the protocol's."
+        default_factory=dict, description="Parameters of the prediction, added to the protocol's."
     )
 
     @property
@@ -95,7 +95,7 @@ class ProtocolConfig(Strict):
     name: Name = Field(description="Letters, digits, '.', '_' and '-'.")
     label: str | None = Field(None, description="How the report spells the name.")
     input: InputMode | None = Field(None, description="Image form; default: the method's own.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Knobs of the prediction.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Of the prediction.")
 
     @property
     def display(self) -> str:

@@ -225,10 +225,13 @@ class Manifest:
         Raises
         ------
         ManifestError
-            If a filter value occurs nowhere, or nothing is left.
+            If there is no case at all, a filter value occurs nowhere, or nothing is left.
         ValueError
             If `limit` or `per_experiment` is below 1.
         """
+        if not self.cases:
+            msg = f"{self.path or 'The manifest'}: no case is listed; add one row a case."
+            raise ManifestError(msg)
         kept = list(self.cases)
         for name, wanted in (
             ("split", splits),

@@ -65,7 +65,7 @@ class MethodInfo:
 
 
 class Parameters(BaseModel):
-    """A method's knobs; every field is documented and unknown ones are refused."""
+    """A method's parameters; every field is documented and unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -111,14 +111,14 @@ def method_class(name: str) -> type[BaseSegmenter]:
 
 
 def build(name: str, parameters: Mapping[str, Any]) -> BaseSegmenter:
-    """Make a method from its name and knobs, without loading weights.
+    """Make a method from its name and parameters, without loading weights.
 
     Parameters
     ----------
     name : str
         Registered name.
     parameters : mapping
-        Knobs, checked against the method's ``Parameters``.
+        Parameters, checked against the method's ``Parameters``.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def build(name: str, parameters: Mapping[str, Any]) -> BaseSegmenter:
     Raises
     ------
     UsageError
-        Unknown method, unknown knob or bad value; valid ones are named.
+        Unknown method, unknown parameter or bad value; valid ones are named.
     MissingDependencyError
         It cannot be imported or made on this machine.
     """

@@ -230,8 +230,8 @@ def _words(text: str) -> set[str]:
 
 
 def _is_oracle(method: Mapping[str, Any]) -> bool:
-    truth_knobs = [v for v in method["parameters"].values() if isinstance(v, str)]
-    return method["info"].needs_truth or "truth_median" in truth_knobs
+    given = [v for v in method["parameters"].values() if isinstance(v, str)]
+    return method["info"].needs_truth or "truth_median" in given
 
 
 def _are(n: int) -> str:

@@ -50,10 +50,10 @@ def training_table(trainings: Sequence[Training], config: Mapping[str, Any]) -> 
             "Recipe",
             [
                 ("Epochs", _epochs),
-                ("Batch size", _knob("batch_size")),
-                ("Learning rate", _knob("learning_rate")),
-                ("Optimiser", _knob("optimizer")),
-                ("Precision", _knob("precision")),
+                ("Batch size", _parameter("batch_size")),
+                ("Learning rate", _parameter("learning_rate")),
+                ("Optimiser", _parameter("optimizer")),
+                ("Precision", _parameter("precision")),
             ],
         ),
         (
@@ -153,7 +153,7 @@ def _epochs(training: Training) -> str:
     return f"{training.finished:,} of {wanted:,}"
 
 
-def _knob(name: str) -> Cell:
+def _parameter(name: str) -> Cell:
     def cell(training: Training) -> str:
         value = training.parameters.get(name)
         resolved = training.resolved.get(name)
@@ -213,7 +213,7 @@ def _raw(training: Training, groups: Sequence[str]) -> dict[str, Any]:
         scores[f"n_{group}"] = (last or first or {}).get("n")
         scores[f"f1_before_{group}"] = (first or {}).get("mean_f1")
         scores[f"f1_after_{group}"] = (last or {}).get("mean_f1")
-    knobs = ("batch_size", "learning_rate", "optimizer", "precision")
+    parameters = ("batch_size", "learning_rate", "optimizer", "precision")
     return {
         "training": training.name,
         "label": training.label,
@@ -224,7 +224,7 @@ def _raw(training: Training, groups: Sequence[str]) -> dict[str, Any]:
         "n_left_out": training.n_left_out,
         "n_validation": training.n_validation,
         "epochs": training.finished,
-        **{name: training.parameters.get(name) for name in knobs},
+        **{name: training.parameters.get(name) for name in parameters},
         "resolved_precision": training.resolved.get("precision"),
         "seconds": training.seconds,
         "status": training.status,

@@ -40,7 +40,7 @@ class Training:
     checkpoint
         Path of the resulting weights below the training's folder, "" where there are none.
     parameters
-        All knobs.
+        All parameters.
     resolved
         What its automatic choices came to.
     weights

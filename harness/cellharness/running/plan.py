@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All knobs, defaults included where the method tells them."""
+        """All parameters, defaults included where the method tells them."""
         if self.segmenter is None:
             return dict(self.spec.parameters)
         return self.segmenter.parameters.model_dump(mode="json")
@@ -85,7 +85,7 @@ class Plan:
 
 
 def check_methods(config: RunConfig, folder: Path) -> None:
-    """Find misspelt methods, knobs and trainings before anything runs.
+    """Find misspelt methods, parameters and trainings before anything runs.
 
     A method that cannot be imported on this machine passes: it is recorded as such, and
     the others run.
@@ -93,7 +93,7 @@ def check_methods(config: RunConfig, folder: Path) -> None:
     Raises
     ------
     UsageError
-        A method, knob, value or training that does not exist.
+        A method, parameter, value or training that does not exist.
     """
     for method in config.methods:
         try:

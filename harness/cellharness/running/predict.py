@@ -75,7 +75,7 @@ def predict_folder(
         ``provenance.json``, so that the folder can serve as a ``precomputed`` method. It is
         there from the start, with status ``running`` until all images are done.
     parameters : mapping or None
-        The method's knobs.
+        The method's parameters.
     input_mode : {"gray_max", "gray", "native"} or None
         None for what the method declares.
     limits : LimitsConfig or None
@@ -93,7 +93,7 @@ def predict_folder(
     Raises
     ------
     UsageError
-        Unknown method or knob, weights not to be had, no images, or the method does not load.
+        Unknown method or parameter, weights not to be had, no images, or the method does not load.
     """
     observer, limits = observer or Silent(), limits or LimitsConfig()
     found = images_in(images)

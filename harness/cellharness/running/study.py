@@ -56,7 +56,7 @@ def expand(study: StudyConfig) -> tuple[RunConfig, list[StudyMethod]]:
     Raises
     ------
     ConfigError
-        The training's knobs contradict the stages.
+        The training's parameters contradict the stages.
     """
     methods, evaluations = [], []
     for evaluation, method in _evaluations(study):

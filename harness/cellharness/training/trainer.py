@@ -22,7 +22,7 @@ Watch = Callable[[EpochRecord], None]
 
 
 class TrainingParameters(Parameters):
-    """Knobs that every training has."""
+    """Parameters that every training has."""
 
     epochs: int = Field(100, ge=1, description="Times to go through the training images.")
     batch_size: int = Field(8, ge=1, description="Crops in one step.")
@@ -145,14 +145,14 @@ def build_trainer(
     seed: int,
     watch: Watch | None,
 ) -> Trainer:
-    """Make the trainer of a method from the training's knobs.
+    """Make the trainer of a method from the training's parameters.
 
     Parameters
     ----------
     name : str
         Registered method.
     parameters : mapping
-        Knobs of the training, checked.
+        Parameters of the training, checked.
     input : {"gray_max", "gray", "native"} or None
         Image form; None is what the method declares.
     seed : int
@@ -163,7 +163,7 @@ def build_trainer(
     Raises
     ------
     UsageError
-        Unknown method, one that cannot be trained, unknown knob or bad value.
+        Unknown method, one that cannot be trained, unknown parameter or bad value.
     """
     cls = trainer_class(name)
     try:
