@@ -4,52 +4,69 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench mini mini-baselines mini-forgetting clean help
+EXTRAS := cellpose,kit-ge,omnipose,test,lint,docs
+WHAT := --constraint constraints.txt --editable '.[$(EXTRAS)]'
 
-help:
-	@echo "make demo   environment, weights, embedded data, the comparison, a report to open"
-	@echo "make test   environment, weights, all tests"
-	@echo "make lint   ruff and mypy, as pre-commit runs them"
-	@echo "make bench  speed, as ratios against references timed in the same run"
-	@echo "make mini   the comparison on the real images beside the project"
-	@echo "make mini-baselines   the paper's four baselines there, trained and compared"
-	@echo "make mini-forgetting  what Cellpose forgets there when it is fine-tuned, and what helps"
+.DEFAULT_GOAL := setup
+.PHONY: setup demo test test-slow lint docs bench mini mini-baselines mini-forgetting wheel clean help
 
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## the environment in .venv; every other target does it by itself
+
+# uv installs several times faster than pip, and reads the same index by default; where it is not
+# to be had, or does not reach what pip's own settings name, pip does the same.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; choose one with: make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cellpose,kit-ge,omnipose,test,lint]'
+	@echo "Installing about 6 GB into $(VENV)"
+	@{ $(BIN)/python -m pip install --quiet --constraint constraints.txt uv && \
+		$(BIN)/python -m uv pip install --quiet --python $(BIN)/python $(WHAT); } || \
+		{ echo "uv cannot install here; pip goes on, which takes longer"; \
+		$(BIN)/python -m pip install --quiet $(WHAT); }
 	@touch $(STAMP)
 
-demo: $(STAMP)
+demo: $(STAMP)  ## weights, embedded data, the comparison, a report to open
 	$(BIN)/cellharness weights fetch cyto
 	$(BIN)/cellharness run configs/demo.yaml --out runs/demo --resume
 	$(BIN)/cellharness forgetting configs/demo-forgetting.yaml --out runs/demo-forgetting --resume
 
-test: $(STAMP)
+test: $(STAMP)  ## all tests but the slow ones
 	-$(BIN)/cellharness weights fetch cyto
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not slow'
 
-lint: $(STAMP)
+test-slow: $(STAMP)  ## the tests that `make test` leaves out
+	-$(BIN)/cellharness weights fetch cyto
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)  ## ruff and mypy, as pre-commit runs them
 	$(BIN)/pre-commit run --all-files
 
-bench: $(STAMP)
+docs: $(STAMP)  ## docs/ as a site in build/site; a dead link fails
+	$(BIN)/mkdocs build --strict
+
+bench: $(STAMP)  ## speed, as ratios against references timed in the same run
 	$(BIN)/cellharness weights fetch cyto
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
 
-mini: $(STAMP)
+mini: $(STAMP)  ## the comparison on the real images beside the project
 	$(BIN)/cellharness weights fetch cyto
 	$(BIN)/cellharness run configs/mini.yaml --out runs/mini --resume
 
-mini-baselines: $(STAMP)
+mini-baselines: $(STAMP)  ## the paper's four baselines there, trained and compared
 	$(BIN)/cellharness weights fetch cyto
 	$(BIN)/cellharness run configs/mini-baselines.yaml --out runs/mini-baselines --resume
 
-mini-forgetting: $(STAMP)
+mini-forgetting: $(STAMP)  ## what Cellpose forgets there when it is fine-tuned, and what helps
 	$(BIN)/cellharness weights fetch cyto
 	$(BIN)/cellharness forgetting configs/mini-forgetting.yaml --out runs/mini-forgetting --resume
 
-clean:
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
+wheel: $(STAMP)  ## dist/cellharness-*.whl, to install elsewhere
+	rm -rf build/lib build/bdist.*  # or the wheel would hold modules that are no more
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+clean:  ## delete the environment, runs and whatever was built
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

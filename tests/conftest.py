@@ -34,6 +34,23 @@ def pytest_configure(config):
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_deselected(items):
+    """Count the slow tests that the command line leaves out."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    for item in slow:
+        item.config.stash[_LEFT_OUT] = item.config.stash.get(_LEFT_OUT, 0) + 1
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say how to run the slow tests that were left out."""
+    count = config.stash.get(_LEFT_OUT, 0)
+    if count and "not slow" in config.option.markexpr:
+        terminalreporter.write_line(f"{count} slow tests were left out; run them: make test-slow")
+
+
 #: Set where ../shared must be there: what would skip for want of it then fails.
 REQUIRE_SHARED = "CELLHARNESS_REQUIRE_SHARED"
 
@@ -80,6 +97,17 @@ def realdata(shared):
     if not path.is_file():
         pytest.skip("needs ../shared/realdata, which is not here")
     return Manifest.read(path)
+
+
+@pytest.fixture
+def one_core():
+    """torch on one core: sharing out the layers of a small network costs more than they do."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ METHODS: dict[str, str] = {
     "cellpose": "cellharness_adapters.cellpose.segmenter:Cellpose",
     "cellpose2": "cellharness_adapters.cellpose.finetuned:Cellpose2",
     "kit-ge": "cellharness_adapters.kit_ge.segmenter:KitGe",
-    "otsu-watershed": "cellharness_adapters.otsu_watershed:OtsuWatershed",
+    "otsu-watershed": "cellharness_adapters.otsu_watershed.segmenter:OtsuWatershed",
     "omnipose-paper": "cellharness_adapters.omnipose.segmenter:OmniposePaper",
     "omnipose": "cellharness_adapters.omnipose.segmenter:Omnipose",
     "precomputed": "cellharness_adapters.precomputed:Precomputed",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from pydantic import Field
 
-from cellharness.data.images import read_label
-from cellharness.data.manifest import Case
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
 from cellharness.methods.base import BaseSegmenter, MethodInfo, MissingPredictionError, Parameters
 from cellharness.weights import Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cellharness.data.manifest import Case
 
 _SUFFIXES = ("_label.tiff", "_label.tif", ".tiff", ".tif", "_label.png", ".png")
 
@@ -81,6 +83,8 @@ class Precomputed(BaseSegmenter):
         UsageError
             It holds several.
         """
+        from cellharness.data.images import read_label
+
         return read_label(self._find(self._case))
 
     def _find(self, case: str) -> Path:

@@ -10,8 +10,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 _PARTIAL = re.compile(r"\..+\.(?P<process>\d+)-\d+\.tmp")
 # File names are limited to 255 bytes; the rest of a partial's name needs its share.
 _KEPT_OF_NAME = 50
@@ -73,6 +71,8 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 def _is_being_written(path: Path, process: int) -> bool:
     """Whether a process of that number lives that is older than the file."""
+    import psutil
+
     try:
         # A younger one has only inherited the number.
         return psutil.Process(process).create_time() <= path.stat().st_mtime

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from cellharness.data.images import prepare, read_image, read_label
+from cellharness.data.manifest import Manifest
 from cellharness.errors import UsageError
+from cellharness.methods.device import has_native_bfloat16
 from cellharness.methods.registry import build
 from cellharness.scoring import score_pair
 from cellharness_adapters.cellpose.mxnet_arrays import ArrayFileError, read_arrays, torch_name
@@ -111,6 +113,8 @@ def test_masks_equal_the_librarys_own(cyto, direct, realdata, case):
 @pytest.mark.slow
 def test_the_fast_path_finds_the_same_cells(cyto, realdata):
     """Acceptance: mean F1 within 0.002 of float32's, no case further than 0.02 (a sample here)."""
+    if not has_native_bfloat16():
+        pytest.skip("needs AVX512-BF16 or AMX: bfloat16 is emulated here, and never a default")
     fast, exact = made(cyto, precision="mixed"), made(cyto, precision="float32")
     differences = []
     for name in CASES:
@@ -121,6 +125,16 @@ def test_the_fast_path_finds_the_same_cells(cyto, realdata):
         differences.append(scores[0] - scores[1])
     assert np.abs(differences).max() <= 0.02
     assert abs(np.mean(differences)) <= 0.002
+
+
+@pytest.mark.weights
+def test_the_fast_path_estimates_the_diameter_in_float32(cyto, small_manifest):
+    image = prepare(read_image(Manifest.read(small_manifest)["case_1"].image), "gray_max")
+    mixed, exact = (
+        made(cyto, precision=precision)._diameter(image, {"channels": [0, 0]})
+        for precision in ("mixed", "float32")
+    )
+    assert mixed == exact
 
 
 @pytest.mark.weights
@@ -174,8 +188,6 @@ def test_averaging_networks_is_the_mean_of_their_outputs(cyto):
 
 @pytest.mark.weights
 def test_every_diameter_policy_is_used_and_recorded(cyto, small_manifest):
-    from cellharness.data.manifest import Manifest
-
     case = Manifest.read(small_manifest)["case_1"]
     image = prepare(read_image(case.image), "gray_max")
     used = {}

@@ -44,7 +44,8 @@ def options(**more):
     return FinetuningParameters.model_validate({**given, **more})
 
 
-def test_epochs_are_those_of_the_library(cyto, cases, tmp_path):
+@pytest.mark.usefixtures("one_core")
+def test_epochs_are_those_of_the_library(cyto, cases, small_crops, tmp_path):
     used = cases[:2]
     records = []
     checkpoint = CellposeTrainer(options(epochs=3), watch=records.append).fit(used, [], tmp_path)
@@ -63,6 +64,7 @@ def test_epochs_are_those_of_the_library(cyto, cases, tmp_path):
         n_epochs=3,
         weight_decay=1e-5,
         SGD=True,
+        bsize=small_crops,
         save_path=tmp_path,
     )
     # Channels-last convolutions sum in another order; nothing else differs.
@@ -97,6 +99,7 @@ def test_the_recipes_fill_what_is_not_given():
         build_trainer("cellpose2", {"recipe": "long"}, input=None, seed=0, watch=None)
 
 
+@pytest.mark.usefixtures("small_crops")
 def test_a_resumed_fine_tuning_ends_with_the_same_bits(cyto, cases, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "STATE_EVERY_S", -1.0)
 
@@ -114,6 +117,7 @@ def test_a_resumed_fine_tuning_ends_with_the_same_bits(cyto, cases, tmp_path, mo
     assert whole.read_bytes() == resumed.read_bytes()
 
 
+@pytest.mark.usefixtures("small_crops", "one_core")
 def test_validation_is_scored_by_modality(cyto, cases, tmp_path):
     trainer = CellposeTrainer(options(epochs=1, validate_every=1))
     trainer.fit(cases[:2], cases[2:4], tmp_path)
@@ -126,6 +130,7 @@ def test_validation_is_scored_by_modality(cyto, cases, tmp_path):
     assert pd.read_csv(tmp_path / "epochs.csv")["validation_loss"].notna().all()
 
 
+@pytest.mark.usefixtures("small_crops", "one_core")
 def test_the_result_predicts_with_the_training_mean(cyto, cases, tmp_path):
     checkpoint = CellposeTrainer(options(epochs=1)).fit(cases[:2], [], tmp_path)
     method = build("cellpose2", {"weights": str(checkpoint), "precision": "float32"})
@@ -174,6 +179,7 @@ def test_flows_are_kept_and_a_damaged_file_is_made_anew(tmp_path, monkeypatch):
     assert not np.array_equal(flows_of(labels.T)[1], first[1])
 
 
+@pytest.mark.usefixtures("small_crops", "one_core")
 def test_cases_that_are_not_learned_from_are_named(cyto, cases, tmp_path):
     poor = cases[1]
     labels = tifffile.imread(poor.label)

@@ -24,6 +24,8 @@ from cellharness_adapters.cellpose.learner import CellposeLearner  # noqa: E402
 from cellharness_adapters.cellpose.network import load_network  # noqa: E402
 from cellharness_adapters.cellpose.replay import replay_samples  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("small_crops", "one_core")
+
 
 @pytest.fixture
 def cases(small_manifest):
@@ -206,6 +208,6 @@ class TestInterpolation:
         base.load()
         assert np.array_equal(mixed.segment(image), base.segment(image))
 
-    def test_it_needs_something_to_mix_in(self, tuned):
+    def test_it_needs_something_to_mix_in(self):
         with pytest.raises(UsageError, match=r"interpolation 0.5 needs base_weights"):
-            build("cellpose2", {"weights": str(tuned), "interpolation": 0.5})
+            build("cellpose2", {"weights": "tuned.pt", "interpolation": 0.5})

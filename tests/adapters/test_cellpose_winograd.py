@@ -20,7 +20,8 @@ from cellharness_adapters.cellpose.cpu.winograd import (  # noqa: E402
     fits,
 )
 from cellharness_adapters.cellpose.cpu.winograd_network import WinogradNetwork  # noqa: E402
-from cellharness_adapters.cellpose.network import FastNetwork, choose_precision, load_network  # noqa: E402
+from cellharness_adapters.cellpose.network import FastNetwork, load_network  # noqa: E402
+from cellharness_adapters.cellpose.precision import automatic_precision  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -134,6 +135,7 @@ def network(cyto):
 
 
 @pytest.mark.weights
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.parametrize("shape", [(224, 224), (208, 144), (16, 32)])
 def test_the_network_is_nearly_as_exact_as_the_folded_one(network, random, shape):
     import copy
@@ -201,6 +203,5 @@ def test_few_tiles_on_many_cores_and_large_ones_go_the_direct_way(network, rando
 @pytest.mark.parametrize(("amx", "chosen"), [(True, "mixed"), (False, "float32")])
 def test_auto_takes_bfloat16_only_where_matrices_are_multiplied_in_it(monkeypatch, amx, chosen):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    assert choose_precision("auto", CPU) == chosen
-    assert choose_precision("auto", torch.device("cuda")) == "float32"
-    assert choose_precision("bfloat16", CPU) == "bfloat16"
+    assert automatic_precision("cpu") == chosen
+    assert automatic_precision("cuda") == "float32"

@@ -28,6 +28,8 @@ from cellharness_adapters.kit_ge.training import (  # noqa: E402
 )
 from cellharness_adapters.kit_ge.training_set import crops_of, normalised, radii_of  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 
 @pytest.fixture
 def cases(small_manifest):

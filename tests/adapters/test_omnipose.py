@@ -14,7 +14,6 @@ import pytest
 from cellharness.data.images import prepare, read_image
 from cellharness.data.manifest import Manifest
 from cellharness.errors import UsageError
-from cellharness.methods import registry
 from cellharness.methods.base import UnsupportedCaseError
 from cellharness.weights import HostedWeights, WeightsUnavailableError
 from cellharness_adapters.omnipose import weights as omnipose_weights
@@ -41,15 +40,6 @@ OWN = {
     for name, source in vars(omnipose_weights).items()
     if isinstance(source, HostedWeights) and source.base_url == omnipose_weights._HOST
 }
-
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    for name, source in vars(omnipose_weights).items():
-        if isinstance(source, HostedWeights):
-            monkeypatch.setitem(
-                registry.WEIGHTS, source.name, f"{omnipose_weights.__name__}:{name}"
-            )
 
 
 def gray(realdata, name):

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 
 from cellharness.data.manifest import Manifest  # noqa: E402
-from cellharness.training.loop import choose_precision  # noqa: E402
+from cellharness.methods.device import half_where_native, has_amx  # noqa: E402
 from cellharness.training.samples import read_labelled  # noqa: E402
 from cellharness_adapters.cellpose.finetuning_parameters import FinetuningParameters  # noqa: E402
 from cellharness_adapters.cellpose.learner import CellposeLearner  # noqa: E402
@@ -46,7 +46,7 @@ def learner(cyto, small_manifest):
 
 
 def test_a_step_is_faster_than_the_librarys_at_an_equal_loss_curve(benchmark, cyto, learner):
-    precision = choose_precision("auto", "cpu")
+    precision = half_where_native("cpu")
     torch.manual_seed(0)
     images = torch.randn(8, 2, 224, 224)
     targets = torch.rand(8, 3, 224, 224)
@@ -74,7 +74,7 @@ def test_a_step_is_faster_than_the_librarys_at_an_equal_loss_curve(benchmark, cy
     )
     stock, ours = ways["stock"][5], ways["ours"][5]
     assert ours == pytest.approx(stock, rel=0.05), "the loss curves differ"
-    if getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)():
+    if has_amx():
         assert ratio >= 5
     elif precision == "bfloat16":
         # AVX512-BF16 doubles the throughput of a multiply-add; AMX does eight times as much.

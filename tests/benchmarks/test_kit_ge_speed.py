@@ -21,7 +21,7 @@ from skimage.measure import label as components
 from skimage.measure import regionprops
 from skimage.morphology import disk
 
-from cellharness_adapters.kit_ge import distance_maps
+from cellharness_adapters.kit_ge.distances import distance_maps
 
 REQUIRED_RATIO = 100
 SQUARE = np.ones((3, 3), bool)

@@ -149,7 +149,7 @@ def test_figures_have_the_printed_width_and_real_text(run):
             assert image.width / 300 * 25.4 == pytest.approx(width_mm, abs=0.2)
         svg = (run / f"report/figures/{name}.svg").read_text()
         assert ">Brightfield</text>" in svg
-        assert "Arial, Helvetica" in svg
+        assert "'DejaVu Sans', Verdana" in svg
         sizes = {float(s) for s in re.findall(r"font(?:-size)?: (?:[\w.]+ )*?([\d.]+)px", svg)}
         assert sizes
         assert min(sizes) >= 6

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from cellharness.compiled import compiled
 from cellharness.scoring import score_pair
-from cellharness.scoring.compiled import compiled
 from cellharness.scoring.contingency import count_overlaps
 
 DTYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64)

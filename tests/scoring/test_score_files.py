@@ -111,7 +111,7 @@ def test_a_prediction_that_is_not_there_is_missing(gt, tmp_path, status):
 def test_the_file_tells_whether_a_prediction_is_empty(gt, saved, status):
     empty = by_profile(only([Job("a", gt, saved("empty", cells()), status)]))
     assert {row["status"] for row in empty.values()} == {"empty"}
-    # The official script forgets the missed cells, strict does not (anchors 4.1, fact 13).
+    # The official script forgets the missed cells, strict does not.
     assert (empty["challenge"]["fn"], empty["strict"]["fn"]) == (0, 2)
     assert empty["challenge"]["f1"] == empty["strict"]["f1"] == 0.0
     some = only([Job("a", gt, saved("some", cells(20)), status)])

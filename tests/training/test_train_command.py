@@ -61,5 +61,5 @@ def test_bad_usage_ends_with_exit_code_2(config, tmp_path, capsys):
 def test_the_options_of_a_training_are_listed(learned, capsys):
     assert call("methods", "learned") == 0
     shown = capsys.readouterr().out
-    assert "Options of its training" in shown
+    assert "Parameters of its training" in shown
     assert "save_every" in shown

@@ -26,6 +26,8 @@ from cellharness.training.trainer import TrainingParameters  # noqa: E402
 
 SHAPE = (24, 24)
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 
 def sample(modality):
     labels = np.zeros(SHAPE, np.uint16)
@@ -351,5 +353,7 @@ def test_a_loss_that_breaks_in_one_of_two_processes_stops_both(tmp_path):
     # Not DivergedError itself: it comes out of another process.
     with pytest.raises(Exception, match="the loss became nan in epoch 2, step 1"):
         loop.run(build, options(epochs=3, devices=2, save_every=100), 0, tmp_path / "bad")
-    good = loop.run(Plain, options(epochs=1, devices=2), 0, tmp_path / "good")
-    assert same(tmp_path / "bad" / "checkpoints" / "epoch-0001.pt", good)
+    good = load(loop.run(Plain, options(epochs=1), 0, tmp_path / "good"))
+    kept = load(tmp_path / "bad" / "checkpoints" / "epoch-0001.pt")
+    for key, value in good.items():
+        torch.testing.assert_close(kept[key], value, rtol=0, atol=1e-5)

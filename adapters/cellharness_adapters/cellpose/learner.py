@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
-from cellpose import models, transforms, utils
 from cellpose.resnet_torch import CPnet
 
+from cellharness.methods.device import choose_precision
 from cellharness.training.learner import Batch, Learner, Network
-from cellharness.training.loop import choose_precision as loop_precision
 from cellharness.training.prefetch import prefetched
 from cellharness.training.samples import LabelledImage, TrainingDataError
 from cellharness.training.sampling import balanced_weights
 from cellharness.weights import Weights
 from cellharness_adapters.cellpose.cpu.flows import flows_of
 from cellharness_adapters.cellpose.finetuning_parameters import FinetuningParameters
-from cellharness_adapters.cellpose.network import choose_precision, load_network
+from cellharness_adapters.cellpose.library import models, transforms, utils
+from cellharness_adapters.cellpose.network import load_network
+from cellharness_adapters.cellpose.precision import automatic_precision
 from cellharness_adapters.cellpose.segmenter import Cellpose, CellposeParameters
 from cellharness_adapters.cellpose.weights import diam_mean_of
 
@@ -195,7 +196,7 @@ class CellposeLearner(Learner):
         kind = images.device.type
         self._teacher.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(
-            loop_precision(self.parameters.precision, kind)
+            choose_precision(self.parameters.precision, kind)
         )
         with torch.no_grad(), torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
             return self._teacher(images)[0].float()
@@ -217,7 +218,7 @@ class CellposeLearner(Learner):
         """Label images by the weights as they are now."""
         device = next(self.model.parameters()).device
         method = Cellpose(CellposeParameters(weights=self.parameters.weights))
-        model = method.model_of([self.model], choose_precision("auto", device), device)
+        model = method.model_of([self.model], automatic_precision(device.type), device)
         use_truth = self.parameters.validation_diameter == "truth_median"
         for sample in samples:
             diameter = utils.diameters(sample.labels)[0] if use_truth else 0

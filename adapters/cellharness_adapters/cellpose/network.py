@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from cellpose.resnet_torch import CPnet
@@ -12,8 +11,7 @@ from cellharness_adapters.cellpose.cpu.folded import FoldedNetwork
 from cellharness_adapters.cellpose.cpu.tile_networks import TileNetworks
 from cellharness_adapters.cellpose.cpu.winograd_network import LARGEST_TILE
 from cellharness_adapters.cellpose.mxnet_arrays import read_arrays, torch_name
-
-Precision = Literal["auto", "mixed", "bfloat16", "float32", "stock"]
+from cellharness_adapters.cellpose.precision import Precision
 
 _BASE = [2, 32, 64, 128, 256]
 _OUTPUTS = 3
@@ -107,21 +105,6 @@ def load_network(
         raise WeightsShapeError(msg)
     network.load_state_dict(state, strict=False)
     return network.eval()
-
-
-def choose_precision(wanted: Precision, device: torch.device) -> Precision:
-    """Settle what ``auto`` means on this machine.
-
-    On a CPU with bfloat16 matrix instructions (AMX) it is ``mixed``, else ``float32``, whose
-    Winograd convolutions are as fast as bfloat16 by AVX512-BF16, and exact.
-    """
-    if wanted != "auto":
-        return wanted
-    return "mixed" if device.type == "cpu" and _has_amx() else "float32"
-
-
-def _has_amx() -> bool:
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
 class FastNetwork:

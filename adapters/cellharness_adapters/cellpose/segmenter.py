@@ -6,27 +6,27 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
-import numpy as np
 from pydantic import Field
 
-from cellharness.data.images import read_label
-from cellharness.data.manifest import Case
 from cellharness.errors import MissingDependencyError, UsageError
 from cellharness.files import hash_file
 from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters, UnsupportedCaseError
+from cellharness.methods.device import Device, choose_device, choose_precision
 from cellharness.methods.installation import install_command
 from cellharness.weights import Weights
+from cellharness_adapters.cellpose.precision import Precision, automatic_precision
 from cellharness_adapters.cellpose.weights import diam_mean_of, resolve
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from cellpose.resnet_torch import CPnet
 
-    from cellharness_adapters.cellpose.network import FastNetwork, Precision
+    from cellharness.data.manifest import Case
+    from cellharness_adapters.cellpose.network import FastNetwork
 
-_INSTALL = f"Install it with: {install_command('cellpose')}"
 #: What the library hands to its mask reconstruction for a single 2-D image.
 _EVAL_PARAMETERS = (
     "niter",
@@ -72,7 +72,7 @@ class CellposeParameters(Parameters):
         description="Tiles at once; default 8 as in the library. On the CPU 64, which are shared "
         "out to the cores one by one.",
     )
-    precision: Literal["auto", "mixed", "bfloat16", "float32", "stock"] = Field(
+    precision: Precision = Field(
         "auto",
         description="auto: mixed on a CPU with bfloat16 matrix instructions (AMX), else float32. "
         "mixed: diameter in float32, since masks hang on its third digit, then bfloat16. "
@@ -141,20 +141,21 @@ class Cellpose(BaseSegmenter):
         """Load network and size model; refuse a cellpose that cannot run these weights."""
         try:
             import torch
-            from cellpose.models import SizeModel
+
+            from cellharness_adapters.cellpose.library import models
         except ImportError as error:
-            msg = f"method 'cellpose' needs a package that is not installed: {error}. {_INSTALL}"
-            raise MissingDependencyError(msg) from error
+            raise _missing(error) from error
         if not version("cellpose").startswith("3."):
-            msg = f"cellpose {version('cellpose')} cannot run cyto weights; 3.1.1.3 can. {_INSTALL}"
+            found = f"cellpose {version('cellpose')}"
+            msg = f"{found} cannot run cyto weights; 3.1.1.3 can. {_install_hint()}"
             raise MissingDependencyError(msg)
-        from cellharness_adapters.cellpose.network import choose_precision, load_network
+        from cellharness_adapters.cellpose.network import load_network
 
         # The library's own sparse tensors; nothing a user of it could mend.
         warnings.filterwarnings("ignore", message=".*parse invariant.*")
         weights, sizes = self._sources()
-        device = self._device(torch)
-        precision = choose_precision(self.parameters.precision, device)
+        kind, precision = self._choices()
+        device = torch.device(kind)
         stock = precision == "stock"
         mkldnn = stock and device.type == "cpu"
         self._networks.clear()
@@ -164,7 +165,7 @@ class Cellpose(BaseSegmenter):
             network = load_network(sizes.files["network"], diam_mean_of(sizes), mkldnn=mkldnn)
             sizer = self.model_of([network], precision, device)
         self._size = (
-            SizeModel(cp_model=sizer, pretrained_size=str(sizes.files["size"]))
+            models.SizeModel(cp_model=sizer, pretrained_size=str(sizes.files["size"]))
             if "size" in sizes.files
             else None
         )
@@ -175,6 +176,8 @@ class Cellpose(BaseSegmenter):
 
     def warmup(self) -> None:
         """Run once, so that all is compiled before the first case is timed."""
+        import numpy as np
+
         if self._networks and self._how["device"] == "cpu":
             from cellharness_adapters.cellpose.cpu.reconstruction import compile_ahead
 
@@ -250,12 +253,13 @@ class Cellpose(BaseSegmenter):
         return float(used)
 
     def _truth_median(self) -> float:
-        from cellpose.utils import diameters
+        from cellharness.data.images import read_label
+        from cellharness_adapters.cellpose.library import utils
 
         if self._case is None or self._case.label is None:
             msg = "diameter 'truth_median' needs the case's label image, and it has none"
             raise UnsupportedCaseError(msg)
-        median = float(diameters(read_label(self._case.label))[0])
+        median = float(utils.diameters(read_label(self._case.label))[0])
         return median if median > 0 else float(self._model.diam_mean)
 
     def model_of(self, networks: list[CPnet], precision: Precision, device: torch.device) -> Any:
@@ -278,23 +282,16 @@ class Cellpose(BaseSegmenter):
         if "auto" not in (self.parameters.precision, self.parameters.device):
             return {}
         try:
-            import torch
-
-            from cellharness_adapters.cellpose.network import choose_precision
+            device, precision = self._choices()
         except ImportError as error:
-            msg = f"method 'cellpose' needs a package that is not installed: {error}. {_INSTALL}"
-            raise MissingDependencyError(msg) from error
-        device = self._device(torch)
-        precision = choose_precision(self.parameters.precision, device)
-        return {"precision": precision, "device": device.type}
+            raise _missing(error) from error
+        return {"precision": precision, "device": device}
 
-    def _device(self, torch: Any) -> torch.device:
-        wanted = self.parameters.device
-        if wanted == "cuda" and not torch.cuda.is_available():
-            msg = "device 'cuda' was asked for and there is no CUDA GPU; see `cellharness doctor`"
-            raise UsageError(msg)
-        use = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-        return torch.device(use)
+    def _choices(self) -> tuple[Device, Precision]:
+        """Device and precision, ``auto`` settled."""
+        device = choose_device(self.parameters.device)
+        precision = choose_precision(self.parameters.precision, device, automatic_precision)
+        return device, cast("Precision", precision)
 
     @contextmanager
     def _set(self, **switches: bool) -> Iterator[None]:
@@ -315,11 +312,10 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
     Unless ``stock``, the library's picture of the flows, which nobody reads, is drawn of a
     corner only, and on the CPU masks are made by our own reconstruction.
     """
-    from cellpose.models import CellposeModel
-
     from cellharness_adapters.cellpose.cpu.reconstruction import reconstruct
+    from cellharness_adapters.cellpose.library import models
 
-    class TimedModel(CellposeModel):
+    class TimedModel(models.CellposeModel):
         flows: np.ndarray
 
         def eval(self, x: Any, *args: Any, compute_masks: bool = True, **kwargs: Any) -> Any:
@@ -349,3 +345,12 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
 
     # No weight name is given, so the library's silent fall-back to cyto3 cannot happen.
     return TimedModel(device=device, gpu=device.type == "cuda", pretrained_model=False)
+
+
+def _missing(error: ImportError) -> MissingDependencyError:
+    msg = f"method 'cellpose' needs a package that is not installed: {error}. {_install_hint()}"
+    return MissingDependencyError(msg)
+
+
+def _install_hint() -> str:
+    return f"Install it with: {install_command('cellpose')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 
 #: Reach of the disk (x**2 + y**2 <= 9): half-widths 3, 2, 2, 0 at rows 0, 1, 2, 3.
 REACH = 3

@@ -11,7 +11,7 @@ from numbers import Integral
 
 import numpy as np
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 from cellharness_adapters.kit_ge.cells import find_cells
 from cellharness_adapters.kit_ge.euclidean import FAR, distances_along_row, distances_down_columns
 from cellharness_adapters.kit_ge.gaps import fill_gaps

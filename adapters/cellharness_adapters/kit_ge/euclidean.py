@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 
 #: Squared distance where there is nothing to measure to; no image is that large.
 FAR = np.int64(1) << np.int64(50)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 
 _SHIFT = np.uint64(32)
 _ONE = np.uint64(1)

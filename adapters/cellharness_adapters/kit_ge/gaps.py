@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 from cellharness_adapters.kit_ge.cells import Cells
 from cellharness_adapters.kit_ge.closing import close, close_each
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from torch import nn
 
 from cellharness.errors import UsageError
-
-Activation = Literal["relu", "mish"]
+from cellharness_adapters.kit_ge.choices import Activation
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "mish": nn.Mish}
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-Normalisation = Literal["min_max", "published"]
+from cellharness_adapters.kit_ge.choices import Normalisation
+
 Stage = Literal["training", "prediction"]
 
 _UINT16 = 65535.0

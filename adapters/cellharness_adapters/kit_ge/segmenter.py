@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
+from cellharness.methods.device import choose_device, choose_precision
 from cellharness.weights import Weights, local_weights
-from cellharness_adapters.kit_ge.instances import instances_from_distances
-from cellharness_adapters.kit_ge.normalisation import Normalisation, normalise
-from cellharness_adapters.kit_ge.scaling import resize_labels, shrink
-from cellharness_adapters.kit_ge.tiles import predict_tiled
+from cellharness_adapters.kit_ge.choices import Activation, Normalisation
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
 
 
 class KitGeParameters(Parameters):
@@ -41,7 +38,7 @@ class KitGeParameters(Parameters):
     normalisation: Normalisation = Field(
         "min_max", description="Both are the same in prediction: the image's range to [-1, 1]."
     )
-    activation: Literal["relu", "mish"] | None = Field(
+    activation: Activation | None = Field(
         None, description="Of the network, where the checkpoint does not say; relu if empty."
     )
     tile: int = Field(512, ge=64, multiple_of=16, description="Side of a tile in px.")
@@ -79,8 +76,8 @@ class KitGe(BaseSegmenter):
         import torch
 
         from cellharness.training.checkpoints import load
-        from cellharness.training.loop import choose_device, choose_precision
         from cellharness_adapters.kit_ge.network import ArchitectureError, network_from
+        from cellharness_adapters.kit_ge.prediction import Predictor
 
         path = Path(self.parameters.weights)
         try:
@@ -110,13 +107,13 @@ class KitGe(BaseSegmenter):
         wanted = self.parameters
         if "auto" not in (wanted.device, wanted.precision):
             return {}
-        from cellharness.training.loop import choose_device, choose_precision
-
         device = choose_device(wanted.device)
         return {"device": device, "precision": choose_precision(wanted.precision, device)}
 
     def warmup(self) -> None:
         """Run one tile."""
+        import numpy as np
+
         side = self.parameters.tile
         self._predict(np.zeros((1, side, side), np.float32))
         self.timer.reset()
@@ -145,57 +142,6 @@ class KitGe(BaseSegmenter):
         if image.ndim != 2:
             msg = f"kit-ge takes grey images, this one has shape {image.shape}; use input gray_max"
             raise ValueError(msg)
-        values = shrink(normalise(image, self.parameters.normalisation), self._scale)
-        neighbor, cell = predict_tiled(
-            values,
-            self._predict,
-            tile=self.parameters.tile,
-            overlap=self.parameters.tile_overlap,
-            divisor=self._predict.divisor,
-            batch_size=self.parameters.batch_size,
-        )
-        with self.timer.phase("postprocess"):
-            labels = instances_from_distances(
-                cell,
-                neighbor,
-                self.parameters.th_cell,
-                self.parameters.th_seed,
-                merge=self.parameters.merge,
-            )
-            return resize_labels(labels, image.shape)
+        from cellharness_adapters.kit_ge.prediction import predict_cells
 
-
-class Predictor:
-    """The network on batches of NumPy tiles.
-
-    Parameters
-    ----------
-    network : DUNet
-        In evaluation mode; moved to the device.
-    device : {"cpu", "cuda"}
-    precision : {"float32", "bfloat16", "float16"}
-    """
-
-    def __init__(self, network: Any, device: str, precision: str) -> None:
-        import torch
-
-        self._network: torch.nn.Module = network.to(
-            device=device, memory_format=torch.channels_last
-        )
-        self.divisor: int = network.divisor
-        self._device = device
-        self._dtype = getattr(torch, precision)
-
-    def __call__(self, tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Predict (neighbour, cell), each float32 (N, H, W), of tiles (N, H, W)."""
-        import torch
-
-        batch = torch.from_numpy(np.ascontiguousarray(tiles[:, None])).to(self._device)
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        mixed = self._dtype != torch.float32
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device, self._dtype, enabled=mixed),
-        ):
-            neighbor, cell = self._network(batch)
-        return neighbor[:, 0].float().cpu().numpy(), cell[:, 0].float().cpu().numpy()
+        return predict_cells(image, self._predict, self.parameters, self._scale, self.timer)

@@ -14,18 +14,20 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from pydantic import Field, model_validator
 
 from cellharness.data.manifest import Case
+from cellharness.methods.device import half_where_native
 from cellharness.training.learner import Batch, Learner, Network
-from cellharness.training.loop import choose_precision, resolved, run
+from cellharness.training.loop import resolved, run
 from cellharness.training.prefetch import prefetched
 from cellharness.training.samples import LabelledImage, TrainingDataError, read_labelled
 from cellharness.training.sampling import balanced_weights
 from cellharness.training.trainer import Trainer, TrainingParameters
 from cellharness_adapters.kit_ge.augment import augment, turn
+from cellharness_adapters.kit_ge.choices import Activation, Normalisation
 from cellharness_adapters.kit_ge.instances import instances_from_distances
-from cellharness_adapters.kit_ge.network import Activation, DUNet
-from cellharness_adapters.kit_ge.normalisation import Normalisation, normalise
+from cellharness_adapters.kit_ge.network import DUNet
+from cellharness_adapters.kit_ge.normalisation import normalise
+from cellharness_adapters.kit_ge.prediction import Predictor
 from cellharness_adapters.kit_ge.scaling import resize_labels, shrink
-from cellharness_adapters.kit_ge.segmenter import Predictor
 from cellharness_adapters.kit_ge.tiles import predict_tiled
 from cellharness_adapters.kit_ge.training_set import Crop, crops_of, normalised, radii_of
 
@@ -247,7 +249,7 @@ class KitGeLearner(Learner):
     def segment(self, samples: Sequence[LabelledImage]) -> Iterator[np.ndarray]:
         """Label images by the weights as they are now."""
         device = next(self.model.parameters()).device.type
-        predict = Predictor(self.model, device, choose_precision("auto", device))
+        predict = Predictor(self.model, device, half_where_native(device))
         for sample in samples:
             image = normalise(sample.image, self.parameters.normalisation)
             neighbor, cell = predict_tiled(

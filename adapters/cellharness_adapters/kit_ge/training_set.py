@@ -10,8 +10,9 @@ import numpy as np
 from skimage.measure import regionprops_table
 
 from cellharness.training.samples import LabelledImage, TrainingDataError
+from cellharness_adapters.kit_ge.choices import Normalisation
 from cellharness_adapters.kit_ge.distances import distance_maps
-from cellharness_adapters.kit_ge.normalisation import Normalisation, normalise
+from cellharness_adapters.kit_ge.normalisation import normalise
 from cellharness_adapters.kit_ge.scaling import resize_labels, shrink
 
 #: Crops whose best cell distance is below this show only slivers of cells.

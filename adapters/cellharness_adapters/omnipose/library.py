@@ -7,20 +7,21 @@ import logging
 import warnings
 from types import ModuleType
 
-import numpy as np
-
 from cellharness.errors import MissingDependencyError
 from cellharness.methods.installation import install_command
 
-#: What to do about a missing package.
-INSTALL = f"Install it with: {install_command('omnipose')}"
+
+def install_hint() -> str:
+    """Say what to do about a missing package."""
+    return f"Install it with: {install_command('omnipose')}"
 
 
 def library(module: str) -> ModuleType:
     """Import a module of the library.
 
     On import it replaces the handlers of the root logger, and a package below it (colour)
-    changes how numpy prints numbers, 12 digits in CSV tables included; both are put back.
+    changes how numpy prints numbers, 12 digits in CSV tables included; both are put back. What
+    numba compiles for it is kept, so that later processes need not compile it again.
 
     Parameters
     ----------
@@ -32,14 +33,21 @@ def library(module: str) -> ModuleType:
     MissingDependencyError
         It, or what it needs, is not installed.
     """
+    # The methods are listed without what segments, and without NumPy.
+    import numpy as np
+
+    from cellharness.compiled import package_keeps_code
+
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
-        with warnings.catch_warnings(), np.printoptions():
+        with warnings.catch_warnings(), np.printoptions(), package_keeps_code("omnipose"):
             warnings.simplefilter("ignore")
             return importlib.import_module(module)
     except ImportError as error:
-        msg = f"Omnipose needs a package that is not installed or too new: {error}. {INSTALL}"
+        msg = (
+            f"Omnipose needs a package that is not installed or too new: {error}. {install_hint()}"
+        )
         raise MissingDependencyError(msg) from error
     finally:
         root.handlers[:] = handlers

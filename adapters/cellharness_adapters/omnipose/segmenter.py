@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from cellharness.errors import MissingDependencyError, UsageError
 from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters, UnsupportedCaseError
+from cellharness.methods.device import choose_device
 from cellharness.weights import Weights
 from cellharness_adapters.cellpose.weights import diam_mean_of, resolve
-from cellharness_adapters.omnipose.library import INSTALL, library
+from cellharness_adapters.omnipose.library import install_hint, library
 from cellharness_adapters.omnipose.weights import FOR_AFFINITY
 
 if TYPE_CHECKING:
-    import torch
+    import numpy as np
 
     from cellharness_adapters.omnipose.network import Fields, Form
 
@@ -130,7 +130,7 @@ class Omnipose(BaseSegmenter):
         old = "Parameter `(area_threshold|min_size)` is deprecated"
         warnings.filterwarnings("ignore", message=old, category=FutureWarning)
         (weights,) = self.weights()
-        self._device = self._choose_device(torch)
+        self._device = torch.device(choose_device(self.parameters.device))
         precision = self.parameters.precision
         self._diam_mean = diam_mean_of(weights)
         networks = [
@@ -153,6 +153,8 @@ class Omnipose(BaseSegmenter):
 
     def warmup(self) -> None:
         """Run once on a disc, so that all is compiled before the first case is timed."""
+        import numpy as np
+
         from cellharness_adapters.omnipose.network import Fields
 
         y, x = np.mgrid[-32:32, -32:32].astype(np.float32)
@@ -186,6 +188,8 @@ class Omnipose(BaseSegmenter):
         UnsupportedCaseError
             The image is but one pixel high or wide.
         """
+        import numpy as np
+
         gray = image if image.ndim == 2 else image.mean(axis=-1, dtype=np.float32)
         if min(gray.shape) < 2:
             msg = f"an image of {gray.shape[0]} x {gray.shape[1]} px has no flows in two directions"
@@ -232,15 +236,8 @@ class Omnipose(BaseSegmenter):
         """Which device ``auto`` comes to; torch is imported only to answer that."""
         if self.parameters.device != "auto":
             return {}
-        return {"device": self._choose_device(_torch()).type}
-
-    def _choose_device(self, torch: Any) -> torch.device:
-        wanted = self.parameters.device
-        if wanted == "cuda" and not torch.cuda.is_available():
-            msg = "device 'cuda' was asked for and there is no CUDA GPU; see `cellharness doctor`"
-            raise UsageError(msg)
-        use = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-        return cast("torch.device", torch.device(use))
+        _torch()
+        return {"device": choose_device(self.parameters.device)}
 
 
 class OmniposePaper(Omnipose):
@@ -286,6 +283,6 @@ def _torch() -> Any:
         import torch
         from cellpose.resnet_torch import CPnet  # noqa: F401 - the networks are built with it
     except ImportError as error:
-        msg = f"Omnipose needs a package that is not installed: {error}. {INSTALL}"
+        msg = f"Omnipose needs a package that is not installed: {error}. {install_hint()}"
         raise MissingDependencyError(msg) from error
     return torch

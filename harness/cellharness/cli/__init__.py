@@ -7,7 +7,18 @@ which ``--help`` shows them.
 from __future__ import annotations
 
 # isort: off
-from cellharness.cli import run, train, forgetting, predict, score, compare, methods, data, weights
+from cellharness.cli import (
+    init,
+    run,
+    train,
+    forgetting,
+    predict,
+    score,
+    compare,
+    methods,
+    data,
+    weights,
+)
 
 # isort: on
 from cellharness.cli.application import app, main
@@ -17,6 +28,7 @@ __all__ = [
     "compare",
     "data",
     "forgetting",
+    "init",
     "main",
     "methods",
     "predict",

@@ -42,30 +42,23 @@ def compare(
     ] = None,
 ) -> None:
     """Set runs or score tables side by side, with paired statistics on common cases."""
+    from cellharness import api
     from cellharness.cli.tables import print_table
-    from cellharness.report.comparing import (
-        ScoreChoice,
-        SourceError,
-        combine,
-        comparison_tables,
-        read_source,
-    )
-    from cellharness.report.rendering import write_table
-    from cellharness.statistics.resampling import Resampling
 
-    choice = ScoreChoice(metric, threshold, profile)
-    combined = combine({path: read_source(path, choice) for path in sources})
-    try:
-        tables = comparison_tables(combined, choice, baseline, Resampling(samples, seed))
-    except ValueError as error:
-        raise SourceError(str(error)) from error
-    for warning in combined.warnings:
+    comparison = api.compare(
+        sources,
+        metric=metric,
+        threshold=threshold,
+        profile=profile,
+        baseline=baseline,
+        samples=samples,
+        seed=seed,
+    )
+    for warning in comparison.warnings:
         err.print(f"[yellow]warning:[/yellow] {plain(warning)}")
-    for table in tables:
+    for table in comparison.tables:
         print_table(table)
     if out_dir is not None:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        for table in tables:
-            write_table(table, out_dir)
+        comparison.write(out_dir)
         say_path("Tables", out_dir)
     out.print()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -43,13 +44,13 @@ def forgetting(
 
     Trains, predicts, scores, analyses and reports.
     """
+    from cellharness.config.output import run_folder
     from cellharness.config.study import load_study_config
     from cellharness.report.forgetting import build_forgetting_report
     from cellharness.running.study import run_study
 
     study = load_study_config(config)
-    default = study.resolve(study.out) if study.out else Path("runs") / study.name
-    folder = out_dir or default
+    folder = run_folder(study, out_dir)
     with run_bars() as bars:
         result = run_study(
             study,
@@ -60,6 +61,6 @@ def forgetting(
             observer=bars,
             training_observer=bars,
         )
-    page = build_forgetting_report(folder)
+    result = replace(result, report=build_forgetting_report(folder))
     print_statuses(result.statuses)
-    tell(result, page)
+    tell(result)

@@ -31,12 +31,12 @@ def methods(
 
 def _print_all() -> None:
     from cellharness.errors import MissingDependencyError
-    from cellharness.methods.registry import method_class, method_names
+    from cellharness.methods import registry
 
     table = Table("method", "input", "licence", "summary")
-    for name in method_names():
+    for name, method in registry.methods().items():
         try:
-            info = method_class(name).info
+            info = method().info
         except MissingDependencyError as error:
             table.add_row(plain(name), "", "", f"[yellow]{plain(error)}[/yellow]")
             continue

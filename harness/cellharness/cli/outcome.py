@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from cellharness.cli.console import EXIT_FAILED_CASES, err, plain, say_path
-from cellharness.running.result import RunResult
+
+if TYPE_CHECKING:
+    from cellharness.running.result import RunResult
 
 
-def tell(result: RunResult, page: Path) -> None:
+def tell(result: RunResult) -> None:
     """Name what failed and where the report is.
 
     Raises
@@ -22,7 +24,8 @@ def tell(result: RunResult, page: Path) -> None:
         err.print(f"[yellow]{plain(method)}[/yellow]: {plain(message)}")
     for (method, case), reason in result.unscored.items():
         err.print(f"[yellow]{plain(f'{method}, {case}')}[/yellow]: not scored. {plain(reason)}")
-    say_path("Report", page)
+    if result.report is not None:
+        say_path("Report", result.report)
     if result.failed:
         err.print(
             f"{result.failed} pair(s) of method and case have no mask; they count as F1 0 in "

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from cellharness.cli.application import app
 from cellharness.cli.console import EXIT_FAILED_CASES, err, examples, plain, say_path
@@ -44,20 +43,16 @@ def predict(
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one image.")] = 900.0,
 ) -> None:
     """Segment every image of a folder with one method."""
-    from cellharness.config.run import LimitsConfig
-    from cellharness.running.predict import predict_folder
+    from cellharness import api
 
-    if input_mode is not None and input_mode not in INPUT_MODES:
-        msg = f"unknown --input '{input_mode}'; valid: {', '.join(INPUT_MODES)}"
-        raise UsageError(msg)
     with run_bars() as bars:
-        result = predict_folder(
+        result = api.predict(
             method,
             images,
             out_dir,
             parameters=key_values(settings or []),
             input_mode=input_mode,
-            limits=LimitsConfig(timeout_s=timeout),
+            timeout_s=timeout,
             observer=bars,
         )
     print_statuses(result.statuses)
@@ -76,6 +71,8 @@ def key_values(settings: Sequence[str]) -> dict[str, Any]:
     >>> key_values(["diameter=30", "weights=cyto", "net_avg=true"])
     {'diameter': 30, 'weights': 'cyto', 'net_avg': True}
     """
+    import yaml
+
     values = {}
     for setting in settings:
         key, equals, text = setting.partition("=")

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from typing import TYPE_CHECKING
 
 from cellharness.cli.console import err, plain
-from cellharness.run_directory import TrainingRecord
-from cellharness.running.ledger import Outcome
-from cellharness.training.log import EpochRecord
 from cellharness.vocabulary import SEGMENTED
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from cellharness.run_directory import TrainingRecord
+    from cellharness.running.ledger import Outcome
+    from cellharness.training.log import EpochRecord
 
 
 class RunBars:
@@ -97,6 +92,15 @@ def counter(text: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 def _progress() -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

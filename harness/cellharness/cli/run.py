@@ -38,27 +38,21 @@ def run(
     ] = None,
 ) -> None:
     """Run the whole comparison of CONFIG: masks, scores and report."""
-    from cellharness.config.run import load_config
-    from cellharness.report import build_report
-    from cellharness.running.run import run_comparison
+    from cellharness import api
 
-    settings = load_config(config)
-    default = settings.resolve(settings.out) if settings.out else Path("runs") / settings.name
-    folder = out_dir or default
     with run_bars() as bars:
-        result = run_comparison(
-            settings,
-            folder,
+        result = api.run(
+            config,
+            out_dir,
             limit=limit,
             resume=resume,
             retry_failed=retry_failed,
             observer=bars,
             training_observer=bars,
         )
-    page = build_report(folder)
     print_statuses(result.statuses)
-    print_medians(folder)
-    tell(result, page)
+    print_medians(result.folder)
+    tell(result)
 
 
 @app.command(epilog=examples("cellharness report runs/demo"))

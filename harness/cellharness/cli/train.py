@@ -32,6 +32,7 @@ def train(
 
     What finished is used again, what was interrupted goes on.
     """
+    from cellharness.config.output import run_folder
     from cellharness.config.run import load_config
     from cellharness.errors import UsageError, unknown_name
     from cellharness.running.run import locked, read_cases
@@ -46,8 +47,7 @@ def train(
         if name not in names:
             hint = f"'{config}' has these under 'training:'."
             raise unknown_name(kind="training", name=name, known=names, hint=hint)
-    default = settings.resolve(settings.out) if settings.out else Path("runs") / settings.name
-    folder = out_dir or default
+    folder = run_folder(settings, out_dir)
     with locked(folder), run_bars() as bars:
         manifest = read_cases(settings, folder)
         records = run_trainings(settings, manifest, folder, only=only, observer=bars)

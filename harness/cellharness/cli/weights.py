@@ -18,13 +18,13 @@ app.add_typer(weights_app, name="weights")
 def weights_list() -> None:
     """List the named weights, and which are on this machine."""
     from cellharness.errors import MissingDependencyError
-    from cellharness.methods.registry import weight_names, weight_source
+    from cellharness.methods.registry import weight_sources
     from cellharness.weights import WeightsHashError
 
     table = Table("weights", "here", "SHA256", "training data", "licence", "source")
-    for name in weight_names():
+    for name, named in weight_sources().items():
         try:
-            source = weight_source(name)
+            source = named()
         except MissingDependencyError as error:
             table.add_row(plain(name), "", "", "", "", f"[yellow]{plain(error)}[/yellow]")
             continue

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cellharness.errors import UsageError
@@ -53,10 +52,12 @@ _Config = TypeVar("_Config", bound=BasedConfig)
 
 def read_config(path: Path, model: type[_Config]) -> _Config:
     """Read a configuration of some kind, see :func:`cellharness.config.run.load_config`."""
+    import yaml
+
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        msg = f"no configuration file '{path}'; the project's own lie in configs/"
+        msg = f"no configuration file '{path}'; `cellharness init DIR` writes some to start from"
         raise ConfigError(msg) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         msg = f"cannot read the configuration '{path}': {error}"

@@ -16,7 +16,6 @@ import imageio.v3 as iio
 import numpy as np
 import tifffile
 from PIL import Image
-from skimage.color import rgb2gray
 
 from cellharness.files import whole_file
 from cellharness.vocabulary import INPUT_MODES
@@ -61,6 +60,14 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         If the file is absent, empty, truncated, corrupt, or its suffix is unknown.
     UnsupportedImageError
         If it is a stack, has more than 4 channels, or holds complex, text or object data.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/photo.npy", np.zeros((40, 50, 3), np.uint8))
+    ...     read_image(f"{folder}/photo.npy").shape
+    (40, 50, 3)
     """
     path = Path(path)
     return _drop_alpha(_as_plane(_read_array(path), path))
@@ -142,7 +149,7 @@ def write_label(path: str | os.PathLike[str], labels: np.ndarray) -> None:
 
 
 def to_gray(image: np.ndarray) -> np.ndarray:
-    """Make an image grey as the paper's scripts did (anchors 5.1): rgb2gray times the image max.
+    """Make an image grey as the paper's scripts did: rgb2gray times the image's maximum.
 
     A 2-D image is returned as it is, the same object. Three channels give
     ``skimage.color.rgb2gray(image) * image.max()``. rgb2gray maps integers to 0..1 by the range of
@@ -181,7 +188,7 @@ def to_gray(image: np.ndarray) -> np.ndarray:
     rgb = _as_rgb(image)
     if rgb.ndim == 2:
         return rgb
-    return rgb2gray(rgb) * rgb.max()
+    return _rgb2gray(rgb) * rgb.max()
 
 
 def prepare(image: np.ndarray, mode: str) -> np.ndarray:
@@ -226,7 +233,14 @@ def prepare(image: np.ndarray, mode: str) -> np.ndarray:
     if rgb.ndim == 2:
         return rgb
     # As float first, so that rgb2gray does not divide by the range of the dtype.
-    return rgb2gray(rgb.astype(np.float32 if rgb.dtype.itemsize <= 2 else np.float64))
+    return _rgb2gray(rgb.astype(np.float32 if rgb.dtype.itemsize <= 2 else np.float64))
+
+
+def _rgb2gray(rgb: np.ndarray) -> np.ndarray:
+    # It imports much of SciPy, which neither grey images nor the process that leads a run need.
+    from skimage.color import rgb2gray
+
+    return rgb2gray(rgb)
 
 
 def model_input(image: np.ndarray, mode: str) -> np.ndarray:

@@ -15,13 +15,15 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath, PureWindowsPath
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cellharness.errors import UsageError
 from cellharness.files import whole_file
 from cellharness.run_directory import OPTIONAL_MANIFEST_COLUMNS, REQUIRED_MANIFEST_COLUMNS
 from cellharness.vocabulary import MODALITIES, TRAIN_SPLIT
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MODALITY_SOURCES = ("given", "guessed")
 
@@ -266,6 +268,9 @@ class Manifest:
 
     def frame(self) -> pd.DataFrame:
         """Give one row a case: `Case` without `extra`, and ``seen``. What is None is missing."""
+        # Most of what uses a manifest has no need of pandas, which takes long to import.
+        import pandas as pd
+
         columns = [
             "case", "image", "label", "modality", "modality_source", "experiment", "split",
             "seen", "sha256", "licence", "source",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from cellharness.data.manifest import Case
 from cellharness.methods.timing import PhaseTimer
 from cellharness.vocabulary import InputMode
-from cellharness.weights import Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cellharness.data.manifest import Case
+    from cellharness.weights import Weights
 
 
 class MissingPredictionError(Exception):

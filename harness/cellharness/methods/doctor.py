@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import psutil
 
+from cellharness.caching import cache_dir
 from cellharness.errors import MissingDependencyError
 from cellharness.methods.installation import install_command, unmet
-from cellharness.methods.registry import method_class, method_names, weight_names, weight_source
+from cellharness.methods.registry import methods, weight_sources
 from cellharness.provenance import gpus, package_versions
-from cellharness.weights import WeightsHashError, cache_dir
+from cellharness.weights import WeightsHashError
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,11 @@ def _gpu() -> Finding:
 
 
 def _methods() -> Iterator[Finding]:
-    for name in method_names():
+    for name, method in methods().items():
         if name.startswith("dummy-"):
             continue
         try:
-            info = method_class(name).info
+            info = method().info
         except MissingDependencyError as error:
             yield Finding(f"method {name}", str(error), False)
             continue
@@ -102,10 +103,10 @@ def _methods() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    for name in weight_names():
+    for name, source in weight_sources().items():
         fetch = f"cellharness weights fetch {name}"
         try:
-            found = weight_source(name).locate()
+            found = source().locate()
         except MissingDependencyError as error:
             yield Finding(f"weights {name}", str(error), False)
             continue

@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution, version
 
-from packaging.requirements import Requirement
-
 _PROJECT = "cellharness"
 
 
@@ -19,7 +17,7 @@ def unmet(requirements: Iterable[str]) -> list[str]:
     >>> unmet(["numpy>=1", "numpy<1", "no-such-package"])
     ['numpy<1', 'no-such-package']
     """
-    return [text for text in requirements if not _is_met(Requirement(text))]
+    return [text for text in requirements if not _is_met(text)]
 
 
 def install_command(extra: str = "", requirements: Iterable[str] = ()) -> str:
@@ -67,7 +65,10 @@ def missing_module_hint(error: ImportError, extra: str = "") -> str:
     return f"Install the package that provides the module '{module}'."
 
 
-def _is_met(requirement: Requirement) -> bool:
+def _is_met(text: str) -> bool:
+    from packaging.requirements import Requirement
+
+    requirement = Requirement(text)
     try:
         return requirement.specifier.contains(version(requirement.name), prereleases=True)
     except PackageNotFoundError:

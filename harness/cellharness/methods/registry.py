@@ -8,17 +8,17 @@ The built-in ones stand in the tables ``METHODS`` and ``WEIGHTS`` of the package
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from cellharness.config.reading import explain
 from cellharness.errors import BrokenPackageError, MissingDependencyError, UsageError, unknown_name
-from cellharness.methods.base import BaseSegmenter
 from cellharness.methods.installation import missing_module_hint
-from cellharness.weights import WeightSource
+
+if TYPE_CHECKING:
+    from cellharness.methods.base import BaseSegmenter
+    from cellharness.weights import WeightSource
 
 # By name, so that nothing in this package imports an adapter.
 _BUILT_IN = "cellharness_adapters"
@@ -38,12 +38,20 @@ def _known(table: str, group: str) -> dict[str, str]:
     return known
 
 
-def _methods() -> dict[str, str]:
-    return _known("METHODS", "cellharness.methods")
+def methods() -> dict[str, Callable[[], type[BaseSegmenter]]]:
+    """All methods, built in and of installed packages: name -> function that imports its class.
+
+    Whoever looks at all asks once: finding the names opens a file of every installed package.
+    The functions raise as :func:`method_class` does.
+    """
+    known = _known("METHODS", "cellharness.methods")
+    return {name: partial(_import_method, name, known[name]) for name in sorted(known)}
 
 
-def _weights() -> dict[str, str]:
-    return _known("WEIGHTS", "cellharness.weights")
+def weight_sources() -> dict[str, Callable[[], WeightSource]]:
+    """All registered weights: name -> function that imports their source, as for `methods`."""
+    known = _known("WEIGHTS", "cellharness.weights")
+    return {name: partial(resolve, f"weights '{name}'", known[name]) for name in sorted(known)}
 
 
 def resolve(what: str, target: str) -> Any:
@@ -78,7 +86,7 @@ def _extra(module: str) -> str:
 
 def method_names() -> list[str]:
     """Names of all methods, built in and of installed packages, sorted."""
-    return sorted(_methods())
+    return list(methods())
 
 
 def method_class(name: str) -> type[BaseSegmenter]:
@@ -96,14 +104,20 @@ def method_class(name: str) -> type[BaseSegmenter]:
     >>> method_class("otsu-watershed").info.input
     'gray_max'
     """
-    known = _methods()
+    known = methods()
     if name not in known:
         hint = "`cellharness methods` says what they are."
         raise unknown_name(kind="method", name=name, known=known, hint=hint)
-    cls = resolve(f"method '{name}'", known[name])
+    return known[name]()
+
+
+def _import_method(name: str, target: str) -> type[BaseSegmenter]:
+    from cellharness.methods.base import BaseSegmenter
+
+    cls = resolve(f"method '{name}'", target)
     if not (isinstance(cls, type) and issubclass(cls, BaseSegmenter) and hasattr(cls, "info")):
         msg = (
-            f"method '{name}' ({known[name]}) is no method: it must be a class with an `info` "
+            f"method '{name}' ({target}) is no method: it must be a class with an `info` "
             "that derives from cellharness.methods.base.BaseSegmenter"
         )
         raise BrokenPackageError(msg)
@@ -132,6 +146,10 @@ def build(name: str, parameters: Mapping[str, Any]) -> BaseSegmenter:
     MissingDependencyError
         It cannot be imported or made on this machine.
     """
+    from pydantic import ValidationError
+
+    from cellharness.config.reading import explain
+
     cls = method_class(name)
     try:
         checked = cls.Parameters.model_validate(dict(parameters))
@@ -149,7 +167,7 @@ def build(name: str, parameters: Mapping[str, Any]) -> BaseSegmenter:
 
 def weight_names() -> list[str]:
     """Names of all registered weights, sorted."""
-    return sorted(_weights())
+    return list(weight_sources())
 
 
 def weight_source(name: str) -> WeightSource:
@@ -160,8 +178,8 @@ def weight_source(name: str) -> WeightSource:
     UsageError
         No such weights; the message lists all.
     """
-    known = _weights()
+    known = weight_sources()
     if name not in known:
         hint = "A path to a file is taken as well."
         raise unknown_name(kind="weights", name=name, known=known, hint=hint)
-    return resolve(f"weights '{name}'", known[name])
+    return known[name]()

@@ -10,7 +10,7 @@ from cellharness.report.records import Record, by_key, records
 from cellharness.statistics import differing_cases
 from cellharness.vocabulary import SEGMENTED
 
-# From this many pixels on the official script works patch by patch (anchors 4.1, fact 5).
+# From this many pixels on the official script works patch by patch.
 _PATCHED_FROM = 25_000_000
 
 

@@ -12,10 +12,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cellharness.report import lettering
 from cellharness.report.style import GREY, new_figure
 
 # A 7 pt sans-serif letter is about this wide and a line this high.
 _CHAR_MM = 1.32
+#: Size of the letters of figures.
+TEXT_PT = 7.0
 _LINE_MM = 2.9
 _LONGEST_NAME = 28
 _LEFT_MM = 10.0
@@ -82,14 +85,14 @@ def fit_labels(names: Sequence[str], slot_mm: float) -> TickLabels:
 
 
 def text_mm(text: str) -> float:
-    """Estimate how wide a text is printed.
+    """Measure how wide a text is printed.
 
     Examples
     --------
     >>> round(text_mm("Plain fine-tuning"), 1)
-    22.4
+    21.2
     """
-    return _CHAR_MM * len(text)
+    return lettering.width_mm(text, TEXT_PT)
 
 
 def cut(name: str, room_mm: float) -> str:
@@ -98,9 +101,9 @@ def cut(name: str, room_mm: float) -> str:
     Examples
     --------
     >>> cut("Cellpose 2.0 fine-tuned on everything", 35.0)
-    'Cellpose 2.0 fine-tuned o…'
+    'Cellpose 2.0 fine-tuned…'
     """
-    return _cut_end(name, int(room_mm / _CHAR_MM))
+    return lettering.shorten(name, TEXT_PT, room_mm)
 
 
 def _cut_end(name: str, most: int) -> str:

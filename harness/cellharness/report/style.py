@@ -34,7 +34,16 @@ _DASHES: tuple[tuple[float, ...], ...] = (
     (), (4, 1.2), (1.2, 1), (5, 1, 1.2, 1), (7, 1.5), (3, 1, 1, 1, 1, 1), (2, 2),
 )  # fmt: skip
 
-_FAMILY = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+# Figures are measured and drawn with the font files that matplotlib brings, under a name of their
+# own: a font of the system, or another version of this one, would lay them out otherwise.
+FONT = "cellharness figures"
+_FONT_FILES = {
+    ("normal", 400): "DejaVuSans.ttf",
+    ("normal", 700): "DejaVuSans-Bold.ttf",
+    ("oblique", 400): "DejaVuSans-Oblique.ttf",
+}
+# Text of an SVG is drawn by the reader's browser: first the same font, then one as wide.
+_FAMILY = "'DejaVu Sans', Verdana, sans-serif"
 
 
 @dataclass(frozen=True)
@@ -158,11 +167,9 @@ def modality_styles(groups: Iterable[str]) -> dict[str, LineStyle]:
 @contextmanager
 def journal_style() -> Iterator[None]:
     """Draw with 7 pt sans-serif text, thin axes and no decoration, whatever the user's rc says."""
-    # Naming a font that is not installed makes matplotlib log a warning for every text.
-    have = {font.name for font in font_manager.fontManager.ttflist}
-    wanted = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
+    register_font()
     settings: dict[str, Any] = {
-        "font.family": [name for name in wanted if name in have],
+        "font.family": [FONT],
         "font.size": 7,
         "axes.labelsize": 7,
         "axes.titlesize": 7,
@@ -200,6 +207,21 @@ def journal_style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(settings)  # type: ignore[arg-type]
         yield
+
+
+def register_font() -> None:
+    """Make matplotlib know the font of the figures."""
+    known = font_manager.fontManager.ttflist
+    if any(entry.name == FONT for entry in known):
+        return
+    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    for (style, weight), name in _FONT_FILES.items():
+        known.append(
+            font_manager.FontEntry(
+                fname=str(folder / name), name=FONT, style=style, variant="normal",
+                weight=weight, stretch="normal", size="scalable",
+            )
+        )  # fmt: skip
 
 
 def new_figure(width_mm: float, height_mm: float) -> Figure:

@@ -16,7 +16,7 @@ from cellharness.vocabulary import SEGMENTED
 
 
 def prediction_identity(plan: Plan, case: Case, image_sha256: str) -> str:
-    """Hash all that a prediction depends on (design: run identity).
+    """Hash all that a prediction depends on; a mask is used again only under the same hash.
 
     Parameters
     ----------

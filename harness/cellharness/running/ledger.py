@@ -9,12 +9,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cellharness.run_directory import LEDGER_COLUMNS, SECONDS_COLUMNS
 from cellharness.vocabulary import PHASES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NUMBERS = {name for name in LEDGER_COLUMNS if name.startswith(("seconds_", "peak_"))}
 _COUNTS = {"repeats", "pixels"}
@@ -168,6 +169,9 @@ class Ledger:
 
     def frame(self) -> pd.DataFrame:
         """Return all rows, columns `LEDGER_COLUMNS`, in the order of their last writing."""
+        # The process of a method keeps no table and is spared the import.
+        import pandas as pd
+
         with closing(self._connect()) as connection:
             # By name: columns added to an older file need not stand in this order.
             columns = ", ".join(f'"{name}"' for name in LEDGER_COLUMNS)

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,18 @@ def predict_folder(
     found = images_in(images)
     segmenter = build(method, parameters or {})
     spec = MethodSpec(method, dict(parameters or {}), input_mode, seed)
-    facts = _facts(segmenter, spec, limits)
+    weights = [item.record() for item in segmenter.weights()]
     out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(out)
     process = MethodProcess(spec, limits.timeout_s, limits.load_timeout_s, limits.memory_gb)
     outcomes: dict[str, Outcome] = {}
     observer.method_started(method, len(found), 0)
     try:
-        process.start()
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            # Both import the method's libraries, which takes seconds: one beside the other.
+            resolved = beside.submit(segmenter.resolved)
+            process.start()
+        facts = _facts(segmenter, spec, limits, weights, resolved.result())
         for stem in found:
             # A mask of an earlier call must not pass for one of this method.
             _mask(out, stem).unlink(missing_ok=True)
@@ -124,14 +129,19 @@ def predict_folder(
     return RunResult(out, {method: statuses}, {method: first} if first else {})
 
 
-def _facts(segmenter: BaseSegmenter, spec: MethodSpec, limits: LimitsConfig) -> dict[str, Any]:
-    """All that the masks hang on; finds the weights."""
-    weights = [item.record() for item in segmenter.weights()]
+def _facts(
+    segmenter: BaseSegmenter,
+    spec: MethodSpec,
+    limits: LimitsConfig,
+    weights: list[dict[str, object]],
+    resolved: dict[str, Any],
+) -> dict[str, Any]:
+    """All that the masks hang on."""
     return {
         "method": spec.method,
         "input": spec.input or segmenter.info.input,
         "parameters": segmenter.parameters.model_dump(mode="json"),
-        "resolved": segmenter.resolved(),
+        "resolved": resolved,
         "weights": weights,
         "seed": spec.seed,
         "limits": limits.model_dump(mode="json"),

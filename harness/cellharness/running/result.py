@@ -24,12 +24,15 @@ class RunResult:
         Method name to the first message of a case that failed.
     unscored : dict of (str, str) to str
         Method and case to the reason why a mask could not be scored, such as a missing truth.
+    report : Path or None
+        Page of the report, where one was made.
     """
 
     folder: Path
     statuses: Mapping[str, Counter[str]]
     messages: Mapping[str, str]
     unscored: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    report: Path | None = None
 
     @property
     def failed(self) -> int:

@@ -89,6 +89,9 @@ def start(spec: MethodSpec) -> tuple[BaseSegmenter, dict[str, float]]:
     """Load and warm up a method; return it with the seconds of both."""
     timer = PhaseTimer()
     with timer.phase("load"):
+        # Imported at the first colour image otherwise, whose time it would be charged to.
+        from skimage.color import rgb2gray  # noqa: F401
+
         segmenter = build(spec.method, spec.parameters)
         segmenter.load()
         # From here on the end of a phase waits for the device, or its work would be charged to

@@ -1,17 +1,17 @@
 """Profile `challenge`: the official script of the challenge, to the last digit.
 
-Its rules, with the number of the fact in `anchors.md` section 4.1 where it has one:
+Its rules, as read in the script:
 
-- Dice is taken before the border rule, everything else after it (4).
+- Dice is taken before the border rule, everything else after it.
 - 25,000,000 pixels or more are scored in patches of 2000 x 2000, padded with zeros to the right
-  and below; the counts of the patches are summed (5, 9). Prediction ids wrap to the dtype of the
-  truth there (10); in smaller images both wrap to int32.
+  and below; the counts of the patches are summed. Prediction ids wrap to the dtype of the truth
+  there; in smaller images both wrap to int32.
 - A cell with a pixel in the outer 2 rows or columns is removed, in truth and prediction each by
-  itself (6, 7).
+  itself.
 - Of the values found in the frame the lowest is spared, as it is the background. Where the frame
   is the whole image (4 pixels or fewer across) and has no background, it is a cell.
-- A (patch of a) prediction without cells adds nothing to the missed cells (13), two empty images
-  have an F1 of 0 (14), and ratios are rounded to 4 decimals (18).
+- A (patch of a) prediction without cells adds nothing to the missed cells, two empty images have
+  an F1 of 0, and ratios are rounded to 4 decimals.
 """
 
 from __future__ import annotations

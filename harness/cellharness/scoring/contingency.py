@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 
 # Columns of a slot of the hash.
 _GT, _PRED, _PIXELS, _BORDER = 0, 1, 2, 3

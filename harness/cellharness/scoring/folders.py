@@ -60,6 +60,19 @@ def score_folders(
     ------
     ScoringError
         If the folders cannot be paired or an option is not valid.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import tifffile
+    >>> cells = np.kron(np.array([[0, 1], [2, 0]], np.uint8), np.ones((9, 9), np.uint8))
+    >>> with tempfile.TemporaryDirectory() as gt, tempfile.TemporaryDirectory() as pred:
+    ...     tifffile.imwrite(f"{gt}/one_label.tiff", cells)
+    ...     tifffile.imwrite(f"{pred}/one_label.tiff", cells * (cells == 1))
+    ...     table = score_folders(gt, pred, "strict", border=0)
+    >>> table[["case", "tp", "fn", "precision", "recall"]].values.tolist()
+    [['one', 1, 1, 1.0, 0.5]]
     """
     check_profile(profile)
     jobs = pair_folders(gt_dir, pred_dir, ignore_extra=ignore_extra)
@@ -88,8 +101,8 @@ def pair_folders(
 
     The stem of ``<stem>_label.tiff`` and of ``<stem>.tiff`` is the same; ``.tif`` and ``.png``
     serve as well, on either side. Only the last suffix is cut off, so ``a.b`` and ``a.c`` are two
-    cases (the official script takes them for one, anchors 4.1, fact 20). Hidden files and files
-    with another suffix are passed over.
+    cases (the official script takes them for one). Hidden files and files with another suffix are
+    passed over.
 
     Returns
     -------

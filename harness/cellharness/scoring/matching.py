@@ -19,10 +19,10 @@ def match(overlaps: Overlaps, threshold: float) -> np.ndarray:
     Pairs with IoU >= `threshold` are candidates. Of all one-to-one choices among them those with
     the most pairs are best, and of these the one with the largest summed IoU. The number of pairs
     is that of the official script, which runs the Hungarian algorithm on the dense cost
-    ``-(iou >= threshold) - iou / (2 * min(n_true, n_pred))`` (anchors 4.1, facts 15 and 16): its
-    second term stays below 1 in sum, so it never buys IoU with a pair. Below a threshold of 0.5
-    that term also weighs pairs that are not candidates, so among choices of equal count the
-    script may prefer another one; it never reports which.
+    ``-(iou >= threshold) - iou / (2 * min(n_true, n_pred))``: its second term stays below 1 in
+    sum, so it never buys IoU with a pair. Below a threshold of 0.5 that term also weighs pairs
+    that are not candidates, so among choices of equal count the script may prefer another one; it
+    never reports which.
 
     Above 0.5 a cell has at most one candidate, and nothing is to be solved. At 0.5 and below,
     only cells with several candidates are, one connected group at a time.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 from cellharness.scoring.contingency import Contingency
 
 # Any odd constant with well-mixed bits serves; this one is 2**64 over the golden ratio.

@@ -71,7 +71,7 @@ def score_pair(
         Shape (H, W), any integer dtype and memory layout, no negative values; 0 is background.
     profile
         ``"challenge"``: the official script of the NeurIPS 2022 challenge to the last digit, quirks
-        included (anchors 4.1; the module `cellharness.scoring.challenge` lists them).
+        included; the module `cellharness.scoring.challenge` lists them.
         ``"strict"``: the whole image in one piece, nothing rounded, every cell that an empty
         prediction missed is counted, and the quality measures sq, rq, pq, ap and aji as well.
     thresholds

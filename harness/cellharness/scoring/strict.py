@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 from cellharness.scoring.contingency import count_overlaps
 from cellharness.scoring.matching import match
 from cellharness.scoring.overlaps import Overlaps, find_overlaps

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from cellharness.errors import UsageError
+from cellharness.methods.device import choose_device, choose_precision
 from cellharness.run_directory import TrainingDirectory
 from cellharness.scoring import score_pair
 from cellharness.training.checkpoints import epoch_path, load, save
@@ -117,31 +117,6 @@ def resolved(parameters: TrainingParameters) -> dict[str, str]:
     """Say which device and precision a training would take on this machine."""
     device = choose_device(parameters.device)
     return {"device": device, "precision": choose_precision(parameters.precision, device)}
-
-
-def choose_device(wanted: str) -> Literal["cpu", "cuda"]:
-    """Settle what ``auto`` means here.
-
-    Raises
-    ------
-    UsageError
-        CUDA was asked for and is not there.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        msg = "device 'cuda' was asked for and there is no CUDA GPU; see `cellharness doctor`"
-        raise UsageError(msg)
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def choose_precision(wanted: str, device: str) -> str:
-    """Settle what ``auto`` means here: bfloat16 where it is computed and not emulated."""
-    if wanted != "auto":
-        return wanted
-    if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    native = any(getattr(torch.cpu, check, lambda: False)() for check in checks)
-    return "bfloat16" if native else "float32"
 
 
 def _train(

@@ -6,16 +6,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 
-from cellharness.downloading import ResumingDownloader
+from cellharness.caching import cache_dir
 from cellharness.files import hash_file, write_atomic
 from cellharness.weights.source import (
     Weights,
     WeightsHashError,
     WeightsUnavailableError,
-    cache_dir,
     refuse_if_offline,
 )
 
@@ -105,6 +103,11 @@ class HostedWeights:
         ]
 
     def _download(self, roles: Iterable[str]) -> None:
+        # What speaks HTTP is imported by who downloads, not by who lists the weights.
+        from http.client import HTTPException
+
+        from cellharness.downloading import ResumingDownloader
+
         names = ", ".join(self.file_names.values())
         advice = (
             f"Put {names} (from {self.base_url}) into '{self.folder}', or point "

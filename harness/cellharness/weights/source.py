@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import pooch
-
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
 
@@ -95,11 +93,6 @@ class WeightSource(Protocol):
         WeightsHashError
             A file is not the registered one, and `replace` is off or brought no better.
         """
-
-
-def cache_dir() -> Path:
-    """Folder of fetched weights: ``CELLHARNESS_CACHE``, or the user's cache folder."""
-    return Path(os.environ.get("CELLHARNESS_CACHE") or pooch.os_cache("cellharness"))
 
 
 def is_offline() -> bool:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cellharness.caching import cache_dir
 from cellharness.files import hash_file, write_atomic
 from cellharness.weights.source import (
     Weights,
     WeightsHashError,
     WeightsUnavailableError,
-    cache_dir,
     check_hash,
     refuse_if_offline,
 )

@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 import numpy as np
 from scipy.ndimage import find_objects
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 
 
 def flow_errors(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 
 
 def follow(

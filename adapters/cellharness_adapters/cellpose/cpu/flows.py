@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import tifffile
 import torch
-from cellpose import dynamics
 
+from cellharness.caching import cache_dir
 from cellharness.files import whole_file
-from cellharness.weights import cache_dir
+from cellharness_adapters.cellpose.library import dynamics
 
 
 def flows_of(labels: np.ndarray) -> np.ndarray:

@@ -11,13 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from cellpose import dynamics, utils
-from cellpose.transforms import resize_image
 from cv2 import INTER_NEAREST
 
 from cellharness_adapters.cellpose.cpu.flow_consistency import flow_errors
 from cellharness_adapters.cellpose.cpu.flow_following import follow
 from cellharness_adapters.cellpose.cpu.seeding import cells_from_ends
+from cellharness_adapters.cellpose.library import dynamics, transforms, utils
 
 
 def reconstruct(
@@ -92,7 +91,9 @@ def reconstruct(
     if masks.max() < 2**16:
         masks = masks.astype(np.uint16, copy=False)
     if resize is not None:
-        masks = resize_image(masks, *resize, no_channels=True, interpolation=INTER_NEAREST)
+        masks = transforms.resize_image(
+            masks, *resize, no_channels=True, interpolation=INTER_NEAREST
+        )
     return utils.fill_holes_and_remove_small_masks(masks, min_size=min_size)
 
 

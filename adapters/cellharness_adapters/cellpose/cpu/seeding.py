@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 
 _MARGIN = 20
 _REACH = 5

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 from cellharness_adapters.cellpose.cpu.folded import Down, FoldedNetwork, NormRelu, Styled, Up
 from cellharness_adapters.cellpose.cpu.winograd import Before, Scratch, WinogradConvolution, fits
 

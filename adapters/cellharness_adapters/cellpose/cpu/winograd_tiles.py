@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 
 #: Channels worked on at once; images have a multiple of them.
 BLOCK = 32

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cellharness.scoring.compiled import compiled
+from cellharness.compiled import compiled
 
 _BASE = 81
 #: No image may have more corners, or the first ones could not be written.

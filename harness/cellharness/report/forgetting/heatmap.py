@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cellharness.report import lettering
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.look import left_room, worth_showing
 from cellharness.report.forgetting.study import Study
@@ -25,6 +26,7 @@ from cellharness.statistics.staged_scores import SEEN, UNSEEN
 #: Mark of a change that is proven.
 PROVEN = "*"
 
+_SMALL_PT = 6.5
 _CELL_MM, _LARGEST_CELL_MM = 5.4, 15.0
 _GAP_MM, _BAR_MM, _RIGHT_MM = 4.0, 9.0, 4.0
 _TITLES = {UNSEEN: "Unseen experiments", SEEN: "Seen experiments"}
@@ -159,7 +161,9 @@ def _box(ax: Axes, column: int, row: int, width: int, colour: object) -> None:
 
 def _scale(sheet: Sheet, left: float, limit: float) -> None:
     """Draw the scale under the blocks, with what the mark means beside it."""
-    width = 26.0
+    texts = ("mean change of F1", f"{PROVEN} proven loss or gain")
+    words = max(lettering.width_mm(text, _SMALL_PT) for text in texts) + 1.0
+    width = min(26.0, sheet.width - left - 4.0 - words)
     ax = sheet.axes(left, sheet.height - 8.0, width, 2.0)
     ax.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=_MAP, extent=(-limit, limit, 0, 1))
     ax.set_yticks([])
@@ -168,5 +172,5 @@ def _scale(sheet: Sheet, left: float, limit: float) -> None:
     for spine in ax.spines.values():
         spine.set_visible(False)
     at = left + width + 4.0
-    sheet.text(at, sheet.height - 7.0, "mean change of F1", va="center", fontsize=6.5)
-    sheet.text(at, sheet.height - 3.6, f"{PROVEN} proven loss or gain", va="center", fontsize=6.5)
+    for text, y in zip(texts, (7.0, 3.6), strict=True):
+        sheet.text(at, sheet.height - y, text, va="center", fontsize=_SMALL_PT)

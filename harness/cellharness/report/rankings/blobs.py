@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 
-from cellharness.report.rankings import lettering
+from cellharness.report import lettering
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import MAIN, Ranked
-from cellharness.report.rankings.rows import plan_rows
+from cellharness.report.rankings.rows import HEAD_PT, plan_rows
 from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, HAIRLINE, INK, LineStyle
 
@@ -20,6 +20,8 @@ _KEY_SHARES = (1.0, 0.5, 0.1)
 # Diameter for all samples in steps of the rows or ranks, and at most.
 _LARGEST, _LARGEST_MM = 1.25, 4.0
 _WIDEST_STEP = 3.2
+_EDGE_MM = 0.5
+_KEY_GAP_MM, _KEY_STEP_MM, _KEY_WORDS = 0.7, 2.2, "of samples"
 
 
 def blob_panel(ranked: Ranked, styles: Mapping[str, LineStyle], width_mm: float) -> Panel:
@@ -59,7 +61,7 @@ def blob_panel(ranked: Ranked, styles: Mapping[str, LineStyle], width_mm: float)
         ax.set_xticks(rank_ticks(count))
         ax.set_xlabel("Rank", labelpad=2)
         rows.write_names(sheet, left, top)
-        _key(sheet, left, y, largest)
+        _key(sheet, min(left, x + width_mm - _key_mm(largest)), y, largest)
 
     return Panel(width_mm, _HEAD_MM + rows.height_mm + _BELOW_MM, draw)
 
@@ -101,10 +103,27 @@ def _key(sheet: Sheet, left: float, y: float, largest: float) -> None:
     ax.set_axis_off()
     x = 0.0
     for share in _KEY_SHARES:
-        size = largest * float(np.sqrt(share))
+        size = _diameter(share, largest)
         _circles(ax, np.array([x + size / 2]), np.array([2.0]), np.array([size]), [HAIRLINE])
-        text = f"{100 * share:.0f} %"
-        x += size + 0.7
-        ax.text(x, 2.0, text, va="center_baseline", fontsize=6.5, color=GREY)
-        x += lettering.width_mm(text, 6.5) + 2.2
-    ax.text(x, 2.0, "of samples", va="center_baseline", fontsize=6.5, color=GREY)
+        x += size + _KEY_GAP_MM
+        ax.text(x, 2.0, _percent(share), va="center_baseline", fontsize=HEAD_PT, color=GREY)
+        x += lettering.width_mm(_percent(share), HEAD_PT) + _KEY_STEP_MM
+    ax.text(x, 2.0, _KEY_WORDS, va="center_baseline", fontsize=HEAD_PT, color=GREY)
+
+
+def _key_mm(largest: float) -> float:
+    """Width of the key."""
+    shares = sum(
+        _diameter(share, largest) + lettering.width_mm(_percent(share), HEAD_PT)
+        for share in _KEY_SHARES
+    )
+    gaps = len(_KEY_SHARES) * (_KEY_GAP_MM + _KEY_STEP_MM)
+    return shares + gaps + lettering.width_mm(_KEY_WORDS, HEAD_PT) + _EDGE_MM
+
+
+def _diameter(share: float, largest: float) -> float:
+    return largest * float(np.sqrt(share))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.colors import to_rgba
 
-from cellharness.report.rankings import lettering
+from cellharness.report import lettering
 from cellharness.report.rankings.bubble_names import place_names
 from cellharness.report.rankings.bubble_scale import MIB_PER_GIB, key_sizes, plan_scale
 from cellharness.report.rankings.costs import GPU, HOST

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
+from cellharness.report import lettering
 from cellharness.report.label_places import Box, place_labels
-from cellharness.report.rankings import lettering
 from cellharness.report.style import GREY, INK
 
 _TEXT_PT, _HEIGHT_MM = 7.0, 2.5

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cellharness.report.rankings import lettering
+from cellharness.report import lettering
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import Ranked
 from cellharness.report.rankings.row_boxes import draw_boxes, failed_key, score_axis
-from cellharness.report.rankings.rows import plan_rows
+from cellharness.report.rankings.rows import HEAD_PT, plan_rows
 from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, LineStyle
 from cellharness.report.wording import f1_at, number, short_letters
 from cellharness.statistics import ALL
 
+_EDGE_MM = 0.5
 _HEAD_MM, _BELOW_MM = 4.0, 8.5
 _MEDIAN_MM, _GAP_MM = 7.0, 3.0
 #: Wider letters than this are left to the table.
@@ -35,7 +36,8 @@ def dot_box_panel(ranked: Ranked, styles: Mapping[str, LineStyle], width_mm: flo
     rows = plan_rows(ranked.order, ranked.run.labels, styles, width_mm)
     table = ranked.groups[ALL].table
     letters = [short_letters(text) for text in table["letters"]]
-    letters_mm = max(8.0, *(lettering.width_mm(text, rows.text_pt) for text in letters))
+    widths = [lettering.width_mm(text, rows.text_pt) for text in letters]
+    letters_mm = max(lettering.width_mm("Letters", HEAD_PT), *widths) + _EDGE_MM
     lettered = letters_mm <= MOST_LETTERS_MM
     right = _GAP_MM + _MEDIAN_MM + (_GAP_MM + letters_mm if lettered else _GAP_MM)
     scores = ranked.run.main
@@ -48,7 +50,7 @@ def dot_box_panel(ranked: Ranked, styles: Mapping[str, LineStyle], width_mm: flo
         score_axis(ax, f1_at(ranked.run.threshold))
         draw_boxes(ax, rows, scores)
         rows.write_names(sheet, left, top)
-        sheet.text(left, top - 1.2, failed_key(scores), color=GREY, fontsize=6.5, va="baseline")
+        sheet.text(left, top - 1.2, failed_key(scores), color=GREY, fontsize=HEAD_PT, va="baseline")
         at = left + across + _GAP_MM
         rows.write_column(sheet, at, top, "Median", [number(m) for m in table["median_f1"]])
         if lettered:

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.patches import Rectangle
 
-from cellharness.report.rankings import lettering
+from cellharness.report import lettering
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import Ranked
 from cellharness.report.rankings.rows import plan_rows

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cellharness.report import lettering
 from cellharness.report.rankings.blobs import rank_ticks
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import PAPER_SCHEMES, Ranked
-from cellharness.report.rankings.rows import plan_rows
+from cellharness.report.rankings.rows import HEAD_PT, plan_rows
 from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, LineStyle
 
 _HEAD_MM, _BELOW_MM, _RIGHT_MM = 4.0, 10.0, 8.0
 _LINE_MM = 2.7
+# Where names leave little room.
+_SMALL_PT = 6.0
 _SIDE = 0.45
 #: Most that marks of one rank move apart, in units of the distance between schemes.
 _APART = 0.62
@@ -61,11 +64,14 @@ def rank_line_panel(ranked: Ranked, styles: Mapping[str, LineStyle], width_mm: f
             )  # fmt: skip
         ax.set_xticks([])
         step = (width_mm - rows.left_mm - _RIGHT_MM) / (len(PAPER_SCHEMES) - 1 + 2 * _SIDE)
-        for i, scheme in enumerate(PAPER_SCHEMES):
-            for line, words in enumerate(scheme_words(scheme)):
+        written = [scheme_words(scheme) for scheme in PAPER_SCHEMES]
+        widest = max(lettering.width_mm(word, HEAD_PT) for words in written for word in words)
+        size = HEAD_PT if widest < step else _SMALL_PT
+        for i, words in enumerate(written):
+            for line, word in enumerate(words):
                 sheet.text(
-                    left + (i + _SIDE) * step, top + rows.height_mm + 2.8 + line * _LINE_MM, words,
-                    ha="center", va="baseline", fontsize=6.5,
+                    left + (i + _SIDE) * step, top + rows.height_mm + 2.8 + line * _LINE_MM, word,
+                    ha="center", va="baseline", fontsize=size,
                 )  # fmt: skip
         ax.spines["bottom"].set_visible(False)
         ax.spines["left"].set_visible(False)
@@ -73,7 +79,7 @@ def rank_line_panel(ranked: Ranked, styles: Mapping[str, LineStyle], width_mm: f
         ax.set_yticks(rank_ticks(count))
         ax.tick_params(axis="y", length=2, color=GREY)
         sheet.text(
-            x + width_mm - _RIGHT_MM + 0.6, top - 1.2, "Rank", color=GREY, fontsize=6.5,
+            x + width_mm - _RIGHT_MM + 0.6, top - 1.2, "Rank", color=GREY, fontsize=HEAD_PT,
             va="baseline",
         )  # fmt: skip
         rows.write_names(sheet, left, top)

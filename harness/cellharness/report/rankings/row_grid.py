@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
+from cellharness.report import lettering
 from cellharness.report.distributions import groups_of
-from cellharness.report.rankings import lettering
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import Ranked
 from cellharness.report.rankings.row_boxes import score_axis

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from cellharness.report.rankings import lettering
+from cellharness.report import lettering
 from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, INK, LineStyle
 
@@ -15,6 +15,8 @@ from cellharness.report.style import GREY, INK, LineStyle
 _TOGETHER_MM, _LOWEST_MM, _HIGHEST_MM = 40.0, 2.75, 8.0
 # Lower rows than these have smaller letters.
 _LOW_MM, _TEXT_PT, _SMALL_PT = 3.2, 7.0, 6.5
+#: Letters of the heads of columns.
+HEAD_PT = 6.5
 _NUMBER_MM, _GAP_MM = 4.2, 1.6
 # Between the longest name and the edge.
 _EDGE_MM = 0.8
@@ -73,7 +75,7 @@ class Rows:
         self, sheet: Sheet, left_mm: float, top_mm: float, head: str, texts: Sequence[str]
     ) -> None:
         """Write a column of texts, flush left, with a grey head."""
-        sheet.text(left_mm, top_mm - 1.2, head, va="baseline", color=GREY, fontsize=6.5)
+        sheet.text(left_mm, top_mm - 1.2, head, va="baseline", color=GREY, fontsize=HEAD_PT)
         for i, text in enumerate(texts):
             y = top_mm + (i + 0.5) * self.pitch_mm
             sheet.text(left_mm, y, text, va="center_baseline", fontsize=self.text_pt)

@@ -10,7 +10,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from cellharness.report.rankings import lettering
+from cellharness.report import lettering
 from cellharness.report.rankings.blobs import rank_ticks
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import Ranked

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
-from cellharness.report.rankings import lettering
+from cellharness.report import lettering
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import MAIN, PAPER_SCHEMES, Ranked
 from cellharness.report.sheet import Sheet

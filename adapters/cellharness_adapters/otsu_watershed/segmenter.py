@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 from pydantic import Field
-from scipy import ndimage
-from skimage.feature import peak_local_max
-from skimage.filters import gaussian, threshold_otsu
-from skimage.morphology import remove_small_holes, remove_small_objects
-from skimage.segmentation import watershed
 
 from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class OtsuWatershedParameters(Parameters):
@@ -43,6 +40,10 @@ class OtsuWatershed(BaseSegmenter):
     Parameters: ClassVar[type[Parameters]] = OtsuWatershedParameters
     parameters: OtsuWatershedParameters
 
+    def load(self) -> None:
+        """Import what segments, so that the first case does not wait for it."""
+        import cellharness_adapters.otsu_watershed.watershed  # noqa: F401
+
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one grey image.
 
@@ -55,31 +56,6 @@ class OtsuWatershed(BaseSegmenter):
         -------
         ndarray of int32, (H, W)
         """
-        gray = image.mean(axis=-1) if image.ndim == 3 else image
-        smooth = gaussian(gray.astype(np.float32), self.parameters.sigma, preserve_range=True)
-        if smooth.min() == smooth.max():
-            return np.zeros(gray.shape, np.int32)
-        with self.timer.phase("postprocess"):
-            cells = self._foreground(smooth)
-            cells = remove_small_holes(cells, max_size=self.parameters.min_size)
-            cells = remove_small_objects(cells, max_size=self.parameters.min_size - 1)
-            distance = ndimage.distance_transform_edt(cells)
-            distance = gaussian(distance, 1.0, preserve_range=True)
-            regions, _ = ndimage.label(cells)
-            peaks = peak_local_max(
-                distance,
-                min_distance=self.parameters.min_distance,
-                labels=regions,
-                exclude_border=False,
-            )
-            seeds = np.zeros(gray.shape, np.int32)
-            seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-            return watershed(-distance, seeds, mask=cells)
+        from cellharness_adapters.otsu_watershed.watershed import find_cells
 
-    def _foreground(self, smooth: np.ndarray) -> np.ndarray:
-        bright = smooth > threshold_otsu(smooth)
-        if self.parameters.polarity != "auto":
-            return bright if self.parameters.polarity == "bright" else ~bright
-        frame = np.ones(smooth.shape, bool)
-        frame[5:-5, 5:-5] = False
-        return bright if bright[frame].mean() <= 0.5 else ~bright
+        return find_cells(image, self.parameters, self.timer)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import matplotlib as mpl
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
+
+from cellharness.report.style import FONT, register_font
 
 _MM_PER_POINT = 25.4 / 72
 # Screens put letters on whole pixels, which takes up to a twentieth more.
@@ -14,7 +15,7 @@ _ON_SCREEN = 1.05
 
 
 def width_mm(text: str, size_pt: float) -> float:
-    """Measure a text in the font of the current figure style, a little generously.
+    """Measure a text in the font of the figures, a little generously.
 
     Parameters
     ----------
@@ -23,7 +24,7 @@ def width_mm(text: str, size_pt: float) -> float:
     size_pt : float
         Size of the letters.
     """
-    return _measure(text, size_pt, tuple(mpl.rcParams["font.family"]))
+    return _measure(text, size_pt)
 
 
 def shorten(text: str, size_pt: float, room_mm: float) -> str:
@@ -38,7 +39,8 @@ def shorten(text: str, size_pt: float, room_mm: float) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _measure(text: str, size_pt: float, families: tuple[str, ...]) -> float:
-    font = FontProperties(family=list(families), size=size_pt)
+def _measure(text: str, size_pt: float) -> float:
+    register_font()
+    font = FontProperties(family=[FONT], size=size_pt)
     across, _, _ = TextToPath().get_text_width_height_descent(text, font, ismath=False)
     return float(across) * _MM_PER_POINT * _ON_SCREEN

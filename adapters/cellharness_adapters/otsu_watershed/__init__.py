@@ -1,0 +1,1 @@
+"""The classical baseline: Otsu's threshold, distance transform, watershed."""

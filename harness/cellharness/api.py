@@ -1,0 +1,215 @@
+"""What scripts and the command line call: a whole run, masks for a folder, a comparison.
+
+Each function imports what it works with when it is called: who predicts needs no figures, and who
+compares needs no images.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cellharness.errors import UsageError
+from cellharness.vocabulary import INPUT_MODES
+
+if TYPE_CHECKING:
+    from cellharness.config.run import RunConfig
+    from cellharness.report.comparing.comparison import Comparison
+    from cellharness.running.observer import Observer
+    from cellharness.running.result import RunResult
+    from cellharness.training.observer import TrainingObserver
+
+AnyPath = str | os.PathLike[str]
+
+
+def run(
+    config: RunConfig | AnyPath,
+    out: AnyPath | None = None,
+    *,
+    limit: int | None = None,
+    resume: bool = False,
+    retry_failed: bool = False,
+    observer: Observer | None = None,
+    training_observer: TrainingObserver | None = None,
+) -> RunResult:
+    """Run a whole comparison: trainings, masks, scores and report.
+
+    Methods run in processes of their own, which start a Python of their own: a script that calls
+    this keeps the call below ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    config : RunConfig or path
+        The comparison, or the YAML file that describes it.
+    out : path or None
+        Run directory; default: the configuration's ``out``, else ``runs/<name>``.
+    limit : int or None
+        Cases at most, spread over the modalities; the result is marked partial.
+    resume : bool
+        Go on in a directory that holds a run; nothing that finished is made again.
+    retry_failed : bool
+        With `resume`: try cases again that failed.
+    observer, training_observer : Observer, TrainingObserver or None
+        Told of progress.
+
+    Returns
+    -------
+    RunResult
+        Statuses and messages by method, the run directory (``folder``) and the page of its report
+        (``report``).
+
+    Raises
+    ------
+    UsageError
+        The configuration or data cannot be used, or the directory holds a run and `resume` is off.
+
+    Examples
+    --------
+    >>> result = run("configs/demo.yaml", "runs/demo")  # doctest: +SKIP
+    >>> result.report  # doctest: +SKIP
+    PosixPath('runs/demo/report/index.html')
+    """
+    from cellharness.config.output import run_folder
+    from cellharness.config.run import RunConfig, load_config
+    from cellharness.report import build_report
+    from cellharness.running.run import run_comparison
+
+    settings = config if isinstance(config, RunConfig) else load_config(Path(config))
+    folder = run_folder(settings, out)
+    result = run_comparison(
+        settings,
+        folder,
+        limit=limit,
+        resume=resume,
+        retry_failed=retry_failed,
+        observer=observer,
+        training_observer=training_observer,
+    )
+    return replace(result, report=build_report(folder))
+
+
+def predict(
+    method: str,
+    images: AnyPath,
+    out: AnyPath,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    input_mode: str | None = None,
+    timeout_s: float = 900.0,
+    seed: int = 0,
+    observer: Observer | None = None,
+) -> RunResult:
+    """Segment every image of a folder with one method.
+
+    The method runs in a process of its own, see `run`.
+
+    Parameters
+    ----------
+    method : str
+        Registered name, see ``cellharness methods``.
+    images, out : path
+        Folder of images; folder for the masks, ``<stem>_label.tiff``, and ``provenance.json``.
+    parameters : mapping or None
+        The method's parameters, such as ``{"weights": "cyto"}``.
+    input_mode : {"gray_max", "gray", "native"} or None
+        Form in which an image is handed over; None for the one that the method declares.
+    timeout_s : float
+        Seconds after which an image is given up.
+    seed : int
+        Set before each image.
+    observer : Observer or None
+        Told of progress.
+
+    Returns
+    -------
+    RunResult
+        Statuses and the first message under the method's name.
+
+    Raises
+    ------
+    UsageError
+        Unknown method, parameter or input mode, weights not to be had, no images, or the method
+        does not load.
+
+    Examples
+    --------
+    >>> result = predict("otsu-watershed", "photos", "masks")  # doctest: +SKIP
+    >>> dict(result.statuses["otsu-watershed"])  # doctest: +SKIP
+    {'ok': 12}
+    """
+    from cellharness.config.run import LimitsConfig
+    from cellharness.running.predict import predict_folder
+
+    if input_mode is not None and input_mode not in INPUT_MODES:
+        msg = f"unknown input mode '{input_mode}'; valid: {', '.join(INPUT_MODES)}"
+        raise UsageError(msg)
+    return predict_folder(
+        method,
+        Path(images),
+        Path(out),
+        parameters=parameters,
+        input_mode=input_mode,
+        limits=LimitsConfig(timeout_s=timeout_s),
+        seed=seed,
+        observer=observer,
+    )
+
+
+def compare(
+    sources: Iterable[AnyPath],
+    *,
+    metric: str = "f1",
+    threshold: float = 0.5,
+    profile: str = "strict",
+    baseline: str | None = None,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Set runs or score tables side by side, with paired statistics on common cases.
+
+    Parameters
+    ----------
+    sources : iterable of paths
+        Run directories, or CSVs of scores: cellharness's, the official script's, or any with the
+        columns ``case`` and ``f1`` (and ``method``).
+    metric : str
+        Score to compare, the larger the better.
+    threshold : float
+        IoU from which on a cell is correct.
+    profile : {"strict", "challenge"}
+        Of run directories.
+    baseline : str or None
+        Compare the others with this method; None for all pairs.
+    samples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Comparison
+        The DataFrames ``methods``, ``pairs`` and ``ranks``, and ``warnings``.
+
+    Raises
+    ------
+    UsageError
+        A source cannot be read, there is nothing to compare, or the baseline is no method.
+
+    Examples
+    --------
+    >>> comparison = compare(["runs/mini", "theirs.csv"])  # doctest: +SKIP
+    >>> comparison.pairs[["method", "other", "mean_change", "verdict"]]  # doctest: +SKIP
+    """
+    from cellharness.report.comparing import ScoreChoice, compare_sources
+    from cellharness.statistics.resampling import Resampling
+
+    if isinstance(sources, str | os.PathLike):
+        msg = f"compare takes several sources in a list, not the one path '{os.fspath(sources)}'"
+        raise UsageError(msg)
+    return compare_sources(
+        map(Path, sources),
+        ScoreChoice(metric, threshold, profile),
+        baseline,
+        Resampling(samples, seed),
+    )

@@ -1,0 +1,83 @@
+"""Device and precision that ``auto`` comes to on this machine, for methods and trainings alike.
+
+torch is imported at the first question that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from cellharness.errors import UsageError
+
+Device = Literal["cpu", "cuda"]
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
+    """Settle what ``auto`` means here: the GPU if there is one.
+
+    Raises
+    ------
+    UsageError
+        CUDA was asked for and is not there.
+    """
+    if wanted == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        msg = "device 'cuda' was asked for and there is no CUDA GPU; see `cellharness doctor`"
+        raise UsageError(msg)
+    return "cpu"
+
+
+def half_where_native(device: str) -> str:
+    """``bfloat16`` where it is computed and not emulated (``float16`` on older GPUs)."""
+    if device == "cuda":
+        import torch
+
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    return "bfloat16" if has_native_bfloat16() else "float32"
+
+
+def choose_precision(
+    wanted: str, device: str, automatic: Callable[[str], str] = half_where_native
+) -> str:
+    """Settle what ``auto`` means here; any other precision stays as it is.
+
+    Parameters
+    ----------
+    wanted : str
+        As in the method's parameters.
+    device : {"cpu", "cuda"}
+    automatic : callable
+        Gives the precision of ``auto`` on a device, for methods that have a rule of their own.
+
+    Examples
+    --------
+    >>> choose_precision("float32", "cuda")
+    'float32'
+    >>> choose_precision("auto", "cpu", lambda device: "stock")
+    'stock'
+    """
+    return automatic(device) if wanted == "auto" else wanted
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies whole matrices of bfloat16 (AMX)."""
+    return _reports("amx_tile")
+
+
+def has_native_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16 (AVX512-BF16 or AMX); others emulate it."""
+    return _reports("avx512_bf16") or has_amx()
+
+
+def _reports(instructions: str) -> bool:
+    """Ask torch about the processor; releases that cannot tell do not use them either."""
+    import torch
+
+    check = getattr(torch.cpu, f"_is_{instructions}_supported", None)
+    return bool(check and check())
