@@ -39,7 +39,9 @@ def test_known():
 def test_skips_for_want_of_shared_data_can_be_made_failures(tmp_path, value, code, summary):
     folder = tmp_path / "project" / "tests"
     folder.mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("conftest.py"), folder)
+    here = Path(__file__).parent
+    shutil.copy(here / "conftest.py", folder)
+    shutil.copytree(here / "plugin", folder / "plugin")
     (folder / "test_it.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
     result = subprocess.run(

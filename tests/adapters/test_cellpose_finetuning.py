@@ -107,13 +107,13 @@ def test_a_resumed_fine_tuning_ends_with_the_same_bits(cyto, cases, tmp_path, mo
         pass
 
     def stop(record):
-        if record.epoch == 2:
+        if record.epoch == 1:
             raise StopError
 
-    whole = CellposeTrainer(options(epochs=3)).fit(cases[:2], [], tmp_path / "whole")
+    whole = CellposeTrainer(options(epochs=2)).fit(cases[:2], [], tmp_path / "whole")
     with pytest.raises(StopError):
-        CellposeTrainer(options(epochs=3), watch=stop).fit(cases[:2], [], tmp_path / "broken")
-    resumed = CellposeTrainer(options(epochs=3)).fit(cases[:2], [], tmp_path / "broken")
+        CellposeTrainer(options(epochs=2), watch=stop).fit(cases[:2], [], tmp_path / "broken")
+    resumed = CellposeTrainer(options(epochs=2)).fit(cases[:2], [], tmp_path / "broken")
     assert whole.read_bytes() == resumed.read_bytes()
 
 
@@ -145,6 +145,7 @@ def test_the_result_predicts_with_the_training_mean(cyto, cases, tmp_path):
         build("cellpose2", {})
 
 
+@pytest.mark.usefixtures("one_core")
 def test_a_size_model_of_other_weights_estimates_the_diameter(cyto, cases, tmp_path):
     path = tmp_path / "copy.pt"
     torch.save(load_network(cyto.files["network"], 27.0).state_dict(), path)

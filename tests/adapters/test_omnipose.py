@@ -156,6 +156,7 @@ def test_options_do_what_the_librarys_do(cyto, direct, realdata, parameters, opt
     assert_same_cells(paper(**parameters).segment(image), direct(image, **options))
 
 
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.weights
 def test_the_librarys_euler_steps_are_given_what_they_take(cyto, realdata):
     """They refuse float64, which one NumPy number on the way would make of the flows."""
@@ -202,6 +203,7 @@ def test_other_numbers_of_channels_and_outputs(
     np.testing.assert_allclose(fast.flows, stock.flows, atol=2e-3)
 
 
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.weights
 def test_tiles_run_as_they_were_cut_before_omnipose_1(state, cyto, realdata):
     """Step by step: edges repeated, mirrored to a multiple of 16, cut, run, tapered together."""
@@ -238,6 +240,7 @@ def four_files(state, tmp_path, monkeypatch):
     return tmp_path / "models"
 
 
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.weights
 @pytest.mark.parametrize("precision", ["stock", "float32"])
 def test_the_papers_four_networks_are_averaged(four_files, realdata, precision):
@@ -384,6 +387,7 @@ def test_an_affinity_graph_is_for_the_weights_made_for_it(cyto, tmp_path, monkey
         assert segmenter.details()["affinity"] is expected
 
 
+@pytest.mark.slow
 def test_the_library_is_not_let_take_over_logging_and_printing():
     code = """
         import logging, sys

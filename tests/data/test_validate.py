@@ -126,7 +126,7 @@ def test_missing_label_and_modality(folder):
         ("note", "", "no-modality"),
         ("note", "", "guessed-modality"),
     ]
-    assert "with_guessed_modalities" in folder.report().at("note")[0].message
+    assert "--write-guesses" in folder.report().at("note")[0].message
 
 
 def test_few_and_tiny_cells(folder):

@@ -4,8 +4,17 @@ import pytest
 from figure_reader import texts_outside, texts_over_each_other
 from matplotlib.lines import Line2D
 
+from cellharness.report.boxes import method_axis
 from cellharness.report.distributions import distribution_figure, published_figure
-from cellharness.report.layout import draw_key, fit_labels, keys_per_row, plan_named
+from cellharness.report.layout import (
+    draw_key,
+    fit_labels,
+    keys_per_row,
+    panels,
+    place,
+    plan_named,
+    text_mm,
+)
 from cellharness.report.loading import load_run
 from cellharness.report.published import published
 from cellharness.report.style import (
@@ -59,6 +68,7 @@ def test_no_name_of_a_method_is_cut(make_run, width_mm):
         ["A"] * 9,
         [f"Method of a longish name {i}" for i in range(7)],
         ["All images", "Brightfield", "Phase-contrast", "DIC"],
+        ["WATERSHED", "MWMW MMMM", "CELLPOSE"],
     ],
 )
 def test_keys_fit_the_width_they_are_given(width_mm, names):
@@ -67,3 +77,30 @@ def test_keys_fit_the_width_they_are_given(width_mm, names):
         samples = [Line2D([], [], label=name) for name in names]
         draw_key(figure, samples, 8.0, keys_per_row(names, width_mm - 10))
         assert texts_outside(figure) == []
+
+
+@WIDTHS
+@pytest.mark.parametrize("needed_mm", [24.0, 45.0, 60.0])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["OMNIPOSE", "KIT-GE", "CELLPOSE", "MEDIAR", "WATERSHED"],
+        ["WMM-NETWORK", "MEDIAR-MAMMOTH", "CELLPOSE-SAM"],
+        ["W" * 28, "mmwm net mmwm", "Illinois"],
+    ],
+)
+def test_wide_letters_have_the_room_they_need(width_mm, needed_mm, names):
+    with journal_style():
+        grid, labels = plan_named(3, names, width_mm, needed_mm)
+        figure, axes = panels(grid, 3, width_mm, 36.0, labels.height_mm)
+        for i, ax in enumerate(axes):
+            lowest = place(grid, i, 3)[0] == grid.rows - 1
+            method_axis(ax, labels if lowest else None, len(names))
+        assert texts_outside(figure) == []
+        assert texts_over_each_other(figure) == []
+
+
+def test_narrow_letters_stay_upright():
+    name = "Illinois tiling"
+    assert fit_labels([name], text_mm(name)).texts == (name,)
+    assert text_mm(name) < text_mm("WWWWWWWW")

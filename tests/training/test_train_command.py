@@ -15,6 +15,7 @@ def config(learned, small_manifest):
         content = {
             "name": "try",
             "dataset": {"manifest": small_manifest.name},
+            "scoring": {"workers": 1, "thresholds": [0.5]},
             "training": [{**training, "parameters": {"epochs": 2, **changes}}],
             "methods": [
                 {"name": "m", "method": "learned", "parameters": {"weights": "trained:mine"}}
@@ -33,8 +34,9 @@ def call(*args):
     return caught.value.code
 
 
-def test_a_training_is_done_once_and_then_used_by_the_run(config, tmp_path, capsys):
+def test_a_training_is_done_once_and_then_used_by_the_run(config, tmp_path, capsys, monkeypatch):
     run = tmp_path / "run"
+    monkeypatch.setattr("cellharness.report.build_report", lambda folder: folder / "index.html")
     assert call("train", config(), "--out", run) == 0
     assert "checkpoints/last.pt" in capsys.readouterr().out
     assert call("train", config(), "--out", run) == 0

@@ -329,6 +329,7 @@ def test_a_gpu_that_is_not_there_is_named(tmp_path):
         loop.run(Toy, options(device="cuda"), 0, tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_batch(tmp_path):
     # The processes find different validation losses; the first one's counts in both.
     chosen = {"epochs": 9, "patience": 1, "keep": "best_loss"}
@@ -348,6 +349,7 @@ def test_two_processes_share_a_batch(tmp_path):
     assert told[0] == told[1]
 
 
+@pytest.mark.slow
 def test_a_loss_that_breaks_in_one_of_two_processes_stops_both(tmp_path):
     build = partial(Plain, poisoned=(1, 1))
     # Not DivergedError itself: it comes out of another process.

@@ -215,6 +215,8 @@ class Omnipose(BaseSegmenter):
 
     def _reconstruct(self, fields: Fields, scale: float) -> np.ndarray:
         """Make masks by the library's own function, with what its ``eval`` hands over."""
+        import numpy as np
+
         masks = self._core.compute_masks(
             fields.flows,
             fields.distance,

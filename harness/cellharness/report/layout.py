@@ -13,13 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cellharness.report import lettering
-from cellharness.report.style import GREY, new_figure
+from cellharness.report.style import GREY, TEXT_PT, new_figure
 
-# A 7 pt sans-serif letter is about this wide and a line this high.
-_CHAR_MM = 1.32
-#: Size of the letters of figures.
-TEXT_PT = 7.0
+# Height of a line of text.
 _LINE_MM = 2.9
+_MOST_LINES = 3
+_MOST_WIDENINGS = 4
 _LONGEST_NAME = 28
 _LEFT_MM = 10.0
 _RIGHT_MM = 2.5
@@ -69,19 +68,16 @@ def fit_labels(names: Sequence[str], slot_mm: float) -> TickLabels:
         Turned names longer than 28 letters are cut: their ends, or their middles where the ends
         tell them apart.
     """
-    room = int(slot_mm / _CHAR_MM)
-    wrapped = [_wrap(name, room) for name in names]
-    if (
-        all(len(line) <= room for lines in wrapped for line in lines)
-        and max(map(len, wrapped), default=1) <= 3
-    ):
-        height = max(map(len, wrapped), default=1) * _LINE_MM + 2
-        return TickLabels(tuple("\n".join(lines) for lines in wrapped), 0.0, height)
+    wrapped = [_wrap(name, slot_mm) for name in names]
+    most = max(map(len, wrapped), default=1)
+    if most <= _MOST_LINES and all(text_mm(line) <= slot_mm for lines in wrapped for line in lines):
+        texts = tuple("\n".join(lines) for lines in wrapped)
+        return TickLabels(texts, 0.0, most * _LINE_MM + 2)
     short = tuple(_cut_end(name, _LONGEST_NAME) for name in names)
     if len(set(short)) < len(set(names)):
         short = tuple(_cut_middle(name, _LONGEST_NAME) for name in names)
-    longest = max(map(len, short), default=1)
-    return TickLabels(short, 45.0, longest * _CHAR_MM * math.sin(math.pi / 4) + 5)
+    widest = max(map(text_mm, short), default=0.0)
+    return TickLabels(short, 45.0, widest * math.sin(math.pi / 4) + 5)
 
 
 def text_mm(text: str) -> float:
@@ -117,11 +113,11 @@ def _cut_middle(name: str, most: int) -> str:
     return f"{name[: half - 1].rstrip()}…{name[-half:].lstrip()}"
 
 
-def _wrap(name: str, room: int) -> list[str]:
+def _wrap(name: str, room_mm: float) -> list[str]:
     lines = [""]
     for word in name.split():
         joined = f"{lines[-1]} {word}".strip()
-        if len(joined) <= room:
+        if text_mm(joined) <= room_mm:
             lines[-1] = joined
         else:
             lines.append(word)
@@ -188,15 +184,24 @@ def plan_named(
     """
     grid = panel_grid(n_panels, width_mm, needed_mm)
     labels = fit_labels(names, grid.panel_mm / len(names) - 0.5)
-    if labels.angle:
-        slot = grid.panel_mm / len(names)
-        beyond = max(
-            len(text) * _CHAR_MM * math.cos(math.pi / 4) - (i + 0.5) * slot
-            for i, text in enumerate(labels.texts)
-        )
-        grid = panel_grid(n_panels, width_mm, needed_mm, max(_LEFT_MM, beyond + 0.5))
+    # More room to the left makes panels narrower, beyond which names then reach a little further.
+    for _ in range(_MOST_WIDENINGS):
+        beyond = _beyond_mm(labels, grid.panel_mm / len(names))
+        if beyond <= grid.left_mm:
+            break
+        grid = panel_grid(n_panels, width_mm, needed_mm, beyond + 0.5)
         labels = fit_labels(names, grid.panel_mm / len(names) - 0.5)
     return grid, labels
+
+
+def _beyond_mm(labels: TickLabels, slot_mm: float) -> float:
+    """How far turned names reach beyond the left end of their axis."""
+    if not labels.angle:
+        return 0.0
+    return max(
+        text_mm(text) * math.cos(math.pi / 4) - (i + 0.5) * slot_mm
+        for i, text in enumerate(labels.texts)
+    )
 
 
 def panels(
@@ -281,10 +286,11 @@ def keys_per_row(labels: Sequence[str], room_mm: float) -> int:
     >>> keys_per_row(["Cellpose", "Omnipose"], 60.0), keys_per_row(["Cellpose", "Omnipose"], 30.0)
     (2, 1)
     """
+    widths = np.array([text_mm(label) for label in labels])
     for columns in range(len(labels), 1, -1):
         # As matplotlib fills them: down the columns.
-        parts = np.array_split(np.array([len(label) for label in labels]), columns)
-        needed = sum(_SAMPLE_MM + _CHAR_MM * part.max() for part in parts) - _KEY_GAP_MM
+        parts = np.array_split(widths, columns)
+        needed = sum(_SAMPLE_MM + part.max() for part in parts) - _KEY_GAP_MM
         if needed <= room_mm:
             return columns
     return 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,9 @@ from cellharness.statistics import ALL, UNKNOWN_MODALITY
 ONE_COLUMN_MM = 88.0
 TWO_COLUMNS_MM = 180.0
 MM = 1 / 25.4
+
+#: Size of the letters of figures, in points.
+TEXT_PT = 7.0
 
 INK = "#1a1a1a"
 GREY = "#767676"
@@ -170,12 +172,12 @@ def journal_style() -> Iterator[None]:
     register_font()
     settings: dict[str, Any] = {
         "font.family": [FONT],
-        "font.size": 7,
-        "axes.labelsize": 7,
-        "axes.titlesize": 7,
-        "xtick.labelsize": 7,
-        "ytick.labelsize": 7,
-        "legend.fontsize": 7,
+        "font.size": TEXT_PT,
+        "axes.labelsize": TEXT_PT,
+        "axes.titlesize": TEXT_PT,
+        "xtick.labelsize": TEXT_PT,
+        "ytick.labelsize": TEXT_PT,
+        "legend.fontsize": TEXT_PT,
         "axes.linewidth": 0.5,
         "axes.edgecolor": INK,
         "axes.labelcolor": INK,
@@ -202,7 +204,6 @@ def journal_style() -> Iterator[None]:
         "savefig.bbox": None,
         "text.parse_math": False,
     }
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(settings)  # type: ignore[arg-type]

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 
 from cellharness.report import lettering
 from cellharness.report.label_places import Box, place_labels
-from cellharness.report.style import GREY, INK
+from cellharness.report.style import GREY, INK, TEXT_PT
 
-_TEXT_PT, _HEIGHT_MM = 7.0, 2.5
+_HEIGHT_MM = 2.5
 _DOT_MM = 0.6
 # How much worse it is to cover a bubble than a line.
 _COVERED = 3
@@ -43,7 +43,7 @@ class Names:
         for text, (x, y), lead in zip(self.texts, self.middles, self.leads, strict=True):
             ax.text(
                 x / across_mm, y / up_mm, text, transform=ax.transAxes, ha="center",
-                va="center_baseline", zorder=6, color=INK, fontsize=_TEXT_PT,
+                va="center_baseline", zorder=6, color=INK, fontsize=TEXT_PT,
             )  # fmt: skip
             if lead is not None:
                 xs = [end[0] / across_mm for end in lead]
@@ -73,7 +73,7 @@ def place_names(
     covered = [Box(x - r, y - r, x + r, y + r) for (x, y), r in zip(places, radii, strict=True)]
     boxes = place_labels(
         places,
-        [(lettering.width_mm(text, _TEXT_PT), _HEIGHT_MM) for text in texts],
+        [(lettering.width_mm(text, TEXT_PT), _HEIGHT_MM) for text in texts],
         Box(0.3, 0.3, *frame),
         covered * _COVERED,
         radius=_DOT_MM,

@@ -14,7 +14,7 @@ from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import Ranked
 from cellharness.report.rankings.rows import plan_rows
 from cellharness.report.sheet import Sheet
-from cellharness.report.style import GREY, LineStyle
+from cellharness.report.style import GREY, TEXT_PT, LineStyle
 from cellharness.report.wording import f1_at
 from cellharness.statistics import ALL
 from cellharness.statistics.side_by_side import SECONDS_PER_CASE
@@ -160,4 +160,6 @@ def _luminance(colour: Colour) -> float:
 
 def _fitting(block: str, room: float) -> str:
     """Shorten a heading to the part before its bracket where it is too long."""
-    return block if lettering.width_mm(block, 7.0) <= room else block.split(" (")[0].split(",")[0]
+    if lettering.width_mm(block, TEXT_PT) <= room:
+        return block
+    return block.split(" (")[0].split(",")[0]

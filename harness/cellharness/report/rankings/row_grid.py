@@ -15,7 +15,7 @@ from cellharness.report.rankings.row_boxes import score_axis
 from cellharness.report.rankings.rows import Rows, plan_rows
 from cellharness.report.records import group_title
 from cellharness.report.sheet import Sheet
-from cellharness.report.style import GREY, LineStyle
+from cellharness.report.style import GREY, TEXT_PT, LineStyle
 from cellharness.report.wording import f1_at
 from cellharness.statistics import ALL
 
@@ -96,6 +96,6 @@ def row_grid(
 
 def _title(title: str, room_mm: float) -> tuple[str, float]:
     """Write a title smaller where it is tight, and cut it where that is not enough."""
-    if lettering.width_mm(title, 7.0) <= room_mm:
-        return title, 7.0
+    if lettering.width_mm(title, TEXT_PT) <= room_mm:
+        return title, TEXT_PT
     return lettering.shorten(title, 6.5, room_mm), 6.5

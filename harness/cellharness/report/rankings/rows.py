@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 
 from cellharness.report import lettering
 from cellharness.report.sheet import Sheet
-from cellharness.report.style import GREY, INK, LineStyle
+from cellharness.report.style import GREY, INK, TEXT_PT, LineStyle
 
 # All rows together are as high as this if they can: a row has limits.
 _TOGETHER_MM, _LOWEST_MM, _HIGHEST_MM = 40.0, 2.75, 8.0
 # Lower rows than these have smaller letters.
-_LOW_MM, _TEXT_PT, _SMALL_PT = 3.2, 7.0, 6.5
+_LOW_MM, _SMALL_PT = 3.2, 6.5
 #: Letters of the heads of columns.
 HEAD_PT = 6.5
 _NUMBER_MM, _GAP_MM = 4.2, 1.6
@@ -99,7 +99,7 @@ def plan_rows(
         Of the whole panel, of which names take less than half.
     """
     pitch = min(max(_TOGETHER_MM / len(methods), _LOWEST_MM), _HIGHEST_MM)
-    size = _TEXT_PT if pitch >= _LOW_MM else _SMALL_PT
+    size = TEXT_PT if pitch >= _LOW_MM else _SMALL_PT
     widest = max(lettering.width_mm(labels[method], size) for method in methods)
     names_mm = min(max(widest + _EDGE_MM, _LEAST_NAMES_MM), _MOST_NAMES * width_mm)
     room = names_mm - _EDGE_MM

@@ -12,7 +12,7 @@ from cellharness.report import lettering
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import MAIN, PAPER_SCHEMES, Ranked
 from cellharness.report.sheet import Sheet
-from cellharness.report.style import GREY, INK
+from cellharness.report.style import GREY, INK, TEXT_PT
 from cellharness.report.wording import number
 
 _HEAD_MM, _BELOW_MM, _RIGHT_MM, _LEFT_GAP_MM = 4.0, 8.5, 12.0, 1.6
@@ -54,7 +54,7 @@ def tau_panel(ranked: Ranked, width_mm: float, height_mm: float = 0.0) -> Panel:
         Of the panel; it is not lower than its violins need.
     """
     series = tau_series(ranked)
-    left = max(lettering.width_mm(name, 7.0) for name, _, _ in series) + 0.8 + _LEFT_GAP_MM
+    left = max(lettering.width_mm(name, TEXT_PT) for name, _, _ in series) + 0.8 + _LEFT_GAP_MM
     wanted = (height_mm - _HEAD_MM - _BELOW_MM) / len(series)
     pitch = min(max(wanted, _LEAST_PITCH_MM), _MOST_PITCH_MM)
     rows_mm = pitch * len(series)
