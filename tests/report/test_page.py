@@ -141,7 +141,7 @@ def test_provenance_is_complete_and_without_folders_of_the_machine(run, page):
     assert "the word “omnipose” occurs with 12 of 24 images" in page.text
 
 
-def test_figures_have_the_printed_width_and_real_text(run):
+def test_figures_have_the_printed_width_and_real_text(run, page):
     names = ("f1_by_modality", "seen_unseen")
     widths = [(f"{name}{end}", mm) for name in names for end, mm in (("", 180), ("_1column", 88))]
     for name, width_mm in widths:
