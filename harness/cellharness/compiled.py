@@ -68,7 +68,7 @@ def package_keeps_code(package: str) -> Iterator[None]:
     """Have a package that is imported in this block keep what numba compiles for it.
 
     Loops with explicit signatures are compiled when their module is imported; without a cache
-    that is done again in every process and takes cellpose 5.5 s. Other packages that are imported
+    that is done again in every process, and takes seconds. Other packages that are imported
     on the way are left as they are.
 
     Parameters
