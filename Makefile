@@ -34,13 +34,16 @@ demo: $(STAMP)  ## weights, embedded data, the comparison, a report to open
 	$(BIN)/cellharness run configs/demo.yaml --out runs/demo --resume
 	$(BIN)/cellharness forgetting configs/demo-forgetting.yaml --out runs/demo-forgetting --resume
 
+# A process a core, but no more than four: each takes up to 3 GB.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+
 test: $(STAMP)  ## all tests but the slow ones
 	-$(BIN)/cellharness weights fetch cyto
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-slow: $(STAMP)  ## the tests that `make test` leaves out
 	-$(BIN)/cellharness weights fetch cyto
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(STAMP)  ## ruff and mypy, as pre-commit runs them
 	$(BIN)/pre-commit run --all-files

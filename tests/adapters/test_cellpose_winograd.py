@@ -11,6 +11,7 @@ pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 import torch.nn.functional as F  # noqa: E402, N812
 from torch import nn  # noqa: E402
 
+from cellharness_adapters.cellpose import precision
 from cellharness_adapters.cellpose.cpu.folded import FoldedNetwork  # noqa: E402
 from cellharness_adapters.cellpose.cpu.tile_networks import TileNetworks  # noqa: E402
 from cellharness_adapters.cellpose.cpu.winograd import (  # noqa: E402
@@ -202,6 +203,6 @@ def test_few_tiles_on_many_cores_and_large_ones_go_the_direct_way(network, rando
 
 @pytest.mark.parametrize(("amx", "chosen"), [(True, "mixed"), (False, "float32")])
 def test_auto_takes_bfloat16_only_where_matrices_are_multiplied_in_it(monkeypatch, amx, chosen):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(precision, "has_amx", lambda: amx)
     assert automatic_precision("cpu") == chosen
     assert automatic_precision("cuda") == "float32"

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from cellharness.errors import UsageError
+from cellharness.methods import device
 from cellharness.methods.device import (
     choose_device,
     choose_precision,
@@ -19,11 +20,17 @@ from cellharness.methods.device import (
 torch = pytest.importorskip("torch", reason="needs torch")
 
 
-@pytest.fixture
-def machine(monkeypatch):
-    """Call with what the machine has to make torch report just that."""
+@pytest.fixture(params=["linux", "elsewhere"])
+def machine(request, monkeypatch, tmp_path):
+    """Call with what the machine has to make the system, or else torch, report just that."""
 
     def has(*instructions, cuda=False, bfloat16_on_cuda=True):
+        processor = tmp_path / "cpuinfo"
+        monkeypatch.setattr(device, "_PROCESSOR", processor)
+        if request.param == "linux":
+            flags = " ".join(["fpu", "avx2", *instructions])
+            processor.write_text(f"processor : 0\nflags\t\t: {flags}\nbugs : none\n")
+        monkeypatch.setattr(device, "_may_have_gpu", lambda: cuda or request.param != "linux")
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bfloat16_on_cuda)
         for name in ("amx_tile", "avx512_bf16"):
@@ -64,7 +71,8 @@ def test_a_given_precision_stays_and_a_rule_of_ones_own_is_asked_for_auto_only(m
     assert choose_precision("auto", "cpu", "own on {}".format) == "own on cpu"
 
 
-def test_a_torch_that_cannot_tell_has_no_native_bfloat16(monkeypatch):
+def test_a_torch_that_cannot_tell_has_no_native_bfloat16(monkeypatch, tmp_path):
+    monkeypatch.setattr(device, "_PROCESSOR", tmp_path / "none")
     for name in ("amx_tile", "avx512_bf16"):
         monkeypatch.delattr(torch.cpu, f"_is_{name}_supported", raising=False)
     assert not has_native_bfloat16()
@@ -91,9 +99,25 @@ def test_a_gpu_that_is_not_there_is_refused(machine):
         choose_device("cuda")
 
 
+def test_this_machine_is_told_as_torch_tells_it():
+    assert has_amx() == torch.cpu._is_amx_tile_supported()
+    assert device._reports("avx512_bf16") == torch.cpu._is_avx512_bf16_supported()
+    assert choose_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def imports_torch(code):
+    names = "from cellharness.methods.device import choose_device, choose_precision"
+    lines = f"import sys; {names}; {code}; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", lines], capture_output=True, check=True)
+    return answer.stdout == b"True\n"
+
+
 def test_a_given_device_and_precision_need_no_torch():
-    code = (
-        "import sys; from cellharness.methods.device import choose_device, choose_precision\n"
-        "choose_precision('float32', choose_device('cpu')); sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert not imports_torch("choose_precision('float32', choose_device('cpu'))")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or torch.cuda.is_available(), reason="needs a Linux without a GPU"
+)
+def test_automatic_choices_need_no_torch_on_a_linux_without_a_gpu():
+    assert not imports_torch("choose_precision('auto', choose_device('auto'))")

@@ -140,6 +140,7 @@ def test_licences_that_forbid_pixels(make_study, build_quickly):
     assert page_tables(page.source)["cell_retention"]
 
 
+@pytest.mark.slow
 def test_licences_that_allow_some(make_study, build_quickly):
     run = make_study(report={"panel_licences": ["^MIT"]})
     manifest = pd.read_csv(run / "manifest.csv")

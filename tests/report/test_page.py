@@ -191,6 +191,7 @@ def test_complete_run_carries_none(page):
     assert 'class="banner"' not in page.source
 
 
+@pytest.mark.slow
 def test_unknown_modality_is_a_group_of_its_own(make_run):
     page = Page(build_report(make_run(modalities=(None,), per_modality=2, thresholds=(0.5,))))
     assert "Unknown modality" in page.headings
@@ -207,6 +208,7 @@ def test_one_method_on_one_image(make_run):
     assert "Every method gave a mask for every image." in page.text
 
 
+@pytest.mark.slow
 def test_method_that_fails_everywhere(make_run):
     cases = [f"m0_{i:02d}" for i in range(3)]
     path = make_run(
@@ -223,6 +225,7 @@ def test_method_that_fails_everywhere(make_run):
     assert "No image to show." in page.text
 
 
+@pytest.mark.slow
 def test_every_method_fails_everywhere(make_run):
     path = make_run(
         modalities=("DIC",), per_modality=1, thresholds=(0.5, 0.7),
@@ -244,6 +247,7 @@ def test_images_without_cells(make_run):
     assert "F1 1.00" in page.text
 
 
+@pytest.mark.slow
 def test_no_picture_allowed(make_run):
     path = make_run(
         modalities=("DIC", "Fluorescent"), per_modality=2, thresholds=(0.5,),
@@ -256,6 +260,7 @@ def test_no_picture_allowed(make_run):
     assert "published" not in {p.stem for p in (path / "report/tables").iterdir()}
 
 
+@pytest.mark.slow
 def test_only_allowed_pixels_are_shown(make_run):
     path = make_run(
         modalities=("DIC",), per_modality=4, thresholds=(0.5,), report={"panel_licences": ["cc0"]}
@@ -265,6 +270,7 @@ def test_only_allowed_pixels_are_shown(make_run):
     assert set(labels) <= {"m0_00", "m0_02"}
 
 
+@pytest.mark.slow
 def test_scores_that_are_not_numbers(make_run):
     path = make_run(modalities=("DIC", "Fluorescent"), per_modality=2, thresholds=(0.5, 0.7))
     scores = pd.read_csv(path / "scores.csv")
@@ -277,6 +283,7 @@ def test_scores_that_are_not_numbers(make_run):
     assert ">nan<" not in page.source.lower()
 
 
+@pytest.mark.slow
 def test_mask_that_was_made_but_not_scored(make_run):
     path = make_run(
         modalities=("DIC",), per_modality=1, thresholds=(0.5,),
@@ -289,6 +296,7 @@ def test_mask_that_was_made_but_not_scored(make_run):
 
 
 @pytest.mark.parametrize("profile", ["challenge", "strict"])
+@pytest.mark.slow
 def test_one_profile_and_no_threshold_of_a_half(make_run, profile):
     path = make_run(modalities=("DIC", "Fluorescent"), per_modality=1, thresholds=(0.7, 0.9))
     scores = pd.read_csv(path / "scores.csv")
@@ -299,6 +307,7 @@ def test_one_profile_and_no_threshold_of_a_half(make_run, profile):
     assert "Two profiles, and where they differ" not in page.headings
 
 
+@pytest.mark.slow
 def test_image_that_changed_or_went_is_told_not_shown(make_run):
     path = make_run(modalities=("DIC", "Fluorescent"), per_modality=1, thresholds=(0.5,))
     data = path.parent / "data"
@@ -310,12 +319,14 @@ def test_image_that_changed_or_went_is_told_not_shown(make_run):
     assert "m1_00 cannot be shown: the image file is not the one that was segmented." in text
 
 
+@pytest.mark.slow
 def test_run_that_was_moved_with_its_data(make_run, tmp_path):
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
     (tmp_path / "data").rename(path / "data")
     assert "data:image/jpeg" in build_report(path).read_text()
 
 
+@pytest.mark.slow
 def test_older_report_is_replaced(make_run):
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
     (path / "report/tables").mkdir(parents=True)
@@ -324,6 +335,7 @@ def test_older_report_is_replaced(make_run):
     assert not (path / "report/tables/stale.csv").exists()
 
 
+@pytest.mark.slow
 def test_older_report_stays_when_the_new_one_fails(make_run):
     path = make_run(
         modalities=("DIC",), per_modality=1, thresholds=(0.5,), report={"panel_licences": ["("]}
@@ -355,6 +367,7 @@ def test_broken_tables_are_refused(make_run):
         build_report(path)
 
 
+@pytest.mark.slow
 def test_names_that_look_like_missing_values_are_kept(make_run):
     path = make_run(
         methods={"NA": "NA", "null": "null"}, modalities=("DIC",), per_modality=1,
@@ -364,6 +377,7 @@ def test_names_that_look_like_missing_values_are_kept(make_run):
     assert set(pd.read_csv(table, keep_default_na=False)["method"]) == {"NA", "null"}
 
 
+@pytest.mark.slow
 def test_large_table_builds_in_a_minute(make_run):
     """Seven methods, 422 cases, ten thresholds; the files behind it are not there."""
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))

@@ -130,6 +130,7 @@ def test_only_where_both_kinds_occur(make_run):
     assert not (path / "report/figures/seen_unseen.svg").exists()
 
 
+@pytest.mark.slow
 def test_images_of_which_it_is_not_stated_are_left_out_and_told(make_run):
     path = make_run(thresholds=(0.5,), per_modality=4, modalities=("DIC",))
     change_scores(
@@ -140,6 +141,7 @@ def test_images_of_which_it_is_not_stated_are_left_out_and_told(make_run):
     assert "Images of which it is not stated are left out: 1." in Page(build_report(path)).text
 
 
+@pytest.mark.slow
 def test_nothing_where_it_is_not_recorded(make_run):
     path = make_run(thresholds=(0.5,), per_modality=2, modalities=("DIC",))
     change_scores(path, lambda s: s.assign(seen=np.nan))

@@ -171,6 +171,7 @@ def test_page_shows_figure_table_and_raw_numbers(run):
 
 
 @pytest.mark.parametrize("head", [{}, {"trainings": []}])
+@pytest.mark.slow
 def test_run_without_trainings_shows_nothing(make_run, head):
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,), head=head)
     page = Page(build_report(path))
@@ -180,6 +181,7 @@ def test_run_without_trainings_shows_nothing(make_run, head):
     assert not {"trainings", "training", "training_1column"} & made
 
 
+@pytest.mark.slow
 def test_failed_training_shows_status_and_message(run):
     told = "DivergedError: the loss became nan in <epoch 3>"
     add_training(run, log=USUAL[:3], status="error", message=told, checkpoint="")
@@ -192,6 +194,7 @@ def test_failed_training_shows_status_and_message(run):
     assert "7 images; error after epoch 2" in page.text
 
 
+@pytest.mark.slow
 def test_training_that_never_began_has_no_figure(run):
     parameters = {"weights": "cyto2"}
     add_training(
@@ -207,6 +210,7 @@ def test_training_that_never_began_has_no_figure(run):
     assert "Time" not in rows
 
 
+@pytest.mark.slow
 def test_log_of_another_training_is_not_shown(run):
     record = add_training(run)
     folder = run / "training" / record.name
@@ -218,6 +222,7 @@ def test_log_of_another_training_is_not_shown(run):
     assert "All held-back images" not in table_of(run)
 
 
+@pytest.mark.slow
 def test_run_directory_without_the_training_folder(run):
     add_training(run)
     (run / "training").rename(run.parent / "elsewhere")

@@ -11,7 +11,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import imageio.v3 as iio
 import numpy as np
 import tifffile
@@ -322,6 +321,8 @@ def _read_array(path: Path) -> np.ndarray:
 
 def _read_png(path: Path) -> np.ndarray:
     # Pillow cuts 16-bit RGB down to 8 bits; imagecodecs keeps it.
+    import imagecodecs  # takes a tenth of a second, and few images need it
+
     array = imagecodecs.png_decode(path.read_bytes())
     return array[..., 0] if array.ndim == 3 and array.shape[-1] == 2 else array
 
@@ -374,6 +375,8 @@ def _read_tiff(path: Path) -> np.ndarray:
             # tifffile before 2024 cannot read big-endian pixels under numpy 2.
             if tiff.byteorder != ">":
                 raise
+            import imagecodecs
+
             array = imagecodecs.tiff_decode(path.read_bytes())
         if first.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
             array = _apply_palette(array, first.keyframe.colormap)

@@ -1,16 +1,21 @@
 """Device and precision that ``auto`` comes to on this machine, for methods and trainings alike.
 
-torch is imported at the first question that needs it.
+torch takes seconds to import, so it is asked only where the system itself gives no answer.
 """
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from cellharness.errors import UsageError
 
 Device = Literal["cpu", "cuda"]
+
+_PROCESSOR = Path("/proc/cpuinfo")
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
@@ -23,10 +28,11 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
     """
     if wanted == "cpu":
         return "cpu"
-    import torch
+    if _may_have_gpu():
+        import torch
 
-    if torch.cuda.is_available():
-        return "cuda"
+        if torch.cuda.is_available():
+            return "cuda"
     if wanted == "cuda":
         msg = "device 'cuda' was asked for and there is no CUDA GPU; see `cellharness doctor`"
         raise UsageError(msg)
@@ -75,9 +81,28 @@ def has_native_bfloat16() -> bool:
     return _reports("avx512_bf16") or has_amx()
 
 
+def _may_have_gpu() -> bool:
+    """Whether torch should be asked: it finds no GPU on a Linux without a driver for one."""
+    if sys.platform != "linux" or Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
 def _reports(instructions: str) -> bool:
-    """Ask torch about the processor; releases that cannot tell do not use them either."""
+    """Ask Linux about the processor, or torch on other systems."""
+    try:
+        lines = _PROCESSOR.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        name, _, flags = line.partition(":")
+        if name.strip() == "flags":
+            return instructions in flags.split()
     import torch
 
     check = getattr(torch.cpu, f"_is_{instructions}_supported", None)
-    return bool(check and check())
+    return bool(check and check())  # releases that cannot tell do not use them either

@@ -26,6 +26,7 @@ from cellharness.methods.child_process import (
     describe,
     die_first,
     die_with_parent,
+    leave,
     seed_everything,
     status_of,
 )
@@ -79,6 +80,7 @@ def serve(connection: Connection, spec: MethodSpec) -> None:
         try:
             task = connection.recv()
         except EOFError:
+            leave()
             return
         outcome = segment_case(segmenter, spec, task, first)
         first = {}

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from cellharness.data.manifest import Case
-from cellharness.methods.child_process import describe, die_with_parent, seed_everything, status_of
+from cellharness.methods.child_process import (
+    describe,
+    die_with_parent,
+    leave,
+    seed_everything,
+    status_of,
+)
 from cellharness.training.log import EpochRecord
 from cellharness.training.trainer import build_trainer
 from cellharness.vocabulary import InputMode
@@ -99,6 +105,7 @@ def _serve(connection: Connection, task: TrainingTask) -> None:
         status = status_of(error) if isinstance(error, Exception) else "error"
         end = TrainingEnd(status, describe(error))
     connection.send(end)
+    leave()
 
 
 def _send(connection: Connection, record: EpochRecord) -> None:

@@ -121,6 +121,7 @@ def test_no_path_of_the_machine_is_told(run):
         assert str(run.parent) not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_an_older_explorer_is_replaced(run):
     report = build_report(run).parent
     assert 'href="explore.html"' in (report / "index.html").read_text(encoding="utf-8")
