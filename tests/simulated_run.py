@@ -206,7 +206,7 @@ def head(what: Simulation, folder: Path, n_cases: int) -> dict:
         "status": "complete",
         "limit": None,
         "seed": what.seed,
-        "config": {"name": "simulated", "report": {"published": False}},
+        "config": {"name": "simulated", "report": {"published": False, "unit": "image"}},
         "versions": {},
         "machine": {"gpus": []},
         "git": {"commit": None, "dirty": False},

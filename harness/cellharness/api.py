@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cellharness.errors import UsageError
 from cellharness.vocabulary import INPUT_MODES
@@ -165,8 +165,7 @@ def compare(
     threshold: float = 0.5,
     profile: str = "strict",
     baseline: str | None = None,
-    samples: int = 1000,
-    seed: int = 0,
+    unit: Literal["experiment", "image"] | None = None,
 ) -> Comparison:
     """Set runs or score tables side by side, with paired statistics on common cases.
 
@@ -183,8 +182,8 @@ def compare(
         Of run directories.
     baseline : str or None
         Compare the others with this method; None for all pairs.
-    samples, seed : int
-        Of the bootstrap.
+    unit : {"experiment", "image"} or None
+        What is independent; None is experiments where every case names one, else images.
 
     Returns
     -------
@@ -199,10 +198,9 @@ def compare(
     Examples
     --------
     >>> comparison = compare(["runs/mini", "theirs.csv"])  # doctest: +SKIP
-    >>> comparison.pairs[["method", "other", "mean_change", "verdict"]]  # doctest: +SKIP
+    >>> comparison.pairs[["method", "other", "estimate", "verdict"]]  # doctest: +SKIP
     """
     from cellharness.report.comparing import ScoreChoice, compare_sources
-    from cellharness.statistics.resampling import Resampling
 
     if isinstance(sources, str | os.PathLike):
         msg = f"compare takes several sources in a list, not the one path '{os.fspath(sources)}'"
@@ -211,5 +209,5 @@ def compare(
         map(Path, sources),
         ScoreChoice(metric, threshold, profile),
         baseline,
-        Resampling(samples, seed),
+        unit,
     )

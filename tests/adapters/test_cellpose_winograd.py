@@ -11,7 +11,7 @@ pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 import torch.nn.functional as F  # noqa: E402, N812
 from torch import nn  # noqa: E402
 
-from cellharness_adapters.cellpose import precision
+from cellharness_adapters.cellpose import precision  # noqa: E402
 from cellharness_adapters.cellpose.cpu.folded import FoldedNetwork  # noqa: E402
 from cellharness_adapters.cellpose.cpu.tile_networks import TileNetworks  # noqa: E402
 from cellharness_adapters.cellpose.cpu.winograd import (  # noqa: E402

@@ -125,7 +125,7 @@ class RunMaker:
         pd.DataFrame(ledger).to_csv(run / "ledger.csv", index=False)
         pd.DataFrame(cases).to_csv(run / "manifest.csv", index=False)
         info = run_head(methods, data, len(cases))
-        info["config"]["report"] = dict(report or {})
+        info["config"]["report"] = {"unit": "image", **(report or {})}
         info.update(head or {})
         (run / "run.json").write_text(json.dumps(info), encoding="utf-8")
         return run
@@ -193,7 +193,11 @@ def run_head(methods: Mapping[str, str], data: Path, n_cases: int) -> dict[str, 
         "status": "complete",
         "limit": None,
         "seed": 0,
-        "config": {"name": "synthetic", "dataset": {"manifest": str(data / "manifest.csv")}},
+        "config": {
+            "name": "synthetic",
+            "dataset": {"manifest": str(data / "manifest.csv")},
+            "report": {"unit": "image"},
+        },
         "versions": {"numpy": "2.0.2", "pandas": "2.2.0"},
         "python": "3.11.9",
         "platform": "Linux",

@@ -91,7 +91,7 @@ class StudyRunMaker:
         pd.DataFrame(ledger).to_csv(run / "ledger.csv", index=False)
         pd.DataFrame(cases).to_csv(run / "manifest.csv", index=False)
         info = run_head({m["method"]: m["method"] for m in made}, data, len(cases))
-        info["config"]["report"] = dict(report or {})
+        info["config"]["report"] = {"unit": "image", **(report or {})}
         (run / "run.json").write_text(json.dumps(info), encoding="utf-8")
         told = _plan(listed, remedies, stages, mixes, protocols, modalities, teams)
         (run / "study.json").write_text(json.dumps(told | plan), encoding="utf-8")

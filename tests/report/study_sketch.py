@@ -97,7 +97,7 @@ def sketch_study(
     manifest.assign(image="gone.tif", label="gone.tif").to_csv(run / "manifest.csv", index=False)
     names = dict.fromkeys(row["method"] for row in rows)
     info = run_head({name: name for name in names}, folder / "data", len(cases))
-    info["config"]["report"] = dict(report or {})
+    info["config"]["report"] = {"unit": "image", **(report or {})}
     (run / "run.json").write_text(json.dumps(info), encoding="utf-8")
     told = {
         "name": "sketch", "title": "A sketch", "plain": next(iter(changes)), "main": "truth",

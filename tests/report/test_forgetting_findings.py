@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import wilcoxon
 from study_reader import f1_by_case, staged
 from study_sketch import sketch_study
 
@@ -58,22 +57,22 @@ def claims(text):
 def test_a_proven_loss_and_gain_are_called_so(told):
     case = told({"plain": LOSS})
     assert claims(case.words.change) == ["lost F1", "gained F1"]
-    assert "(10 cases), Plain lost F1: on average −0.200" in case.words.change
-    assert "(10 cases), Plain gained F1: on average +0.200" in case.words.change
+    assert "(10 images), Plain lost F1: on average −0.200" in case.words.change
+    assert "(10 images), Plain gained F1: on average +0.200" in case.words.change
     assert case.words.remedies == case.words.in_short == case.caveats == ""
 
 
 def test_without_an_effect_no_change_is_proven(told):
     words = told({"plain": (BOTH_WAYS, BOTH_WAYS)}).words.change
     assert claims(words) == []
-    assert words.count("neither a gain nor a loss of Plain is proven: on average 0 (") == 2
+    assert words.count("the change under Plain is not significant: on average 0 (") == 2
 
 
 def test_equal_scores_prove_nothing(told):
     nothing = (np.zeros(10), np.zeros(10))
     case = told({"plain": nothing, "replay": nothing})
     assert claims(case.words.change) == []
-    assert case.words.change.count("no case changed.") == 2
+    assert case.words.change.count("on average 0 (95 % interval 0 to 0), p = 1.000") == 2
     assert case.words.in_short == (
         "No remedy is shown to lose less than Plain on unseen experiments."
     )
@@ -93,7 +92,7 @@ def test_what_is_said_of_every_change_is_what_its_interval_carries(tmp_path):
         ):
             (text,) = [line for line in case.words.change.split(". ") if part in line]
             row = changes[(changes["level"] == "overall") & (changes["seen"] == seen)].iloc[0]
-            carried = wilcoxon(own).pvalue < 0.05 and row["mean_low"] * row["mean_high"] > 0
+            carried = row["p_adjusted"] < 0.05 and row["low"] * row["high"] > 0
             word = "lost F1" if own.mean() < 0 else "gained F1"
             assert claims(text) == [word] * bool(carried)
             said.update(claims(text) or ["nothing"])
@@ -102,7 +101,7 @@ def test_what_is_said_of_every_change_is_what_its_interval_carries(tmp_path):
 
 def test_no_seen_case(told):
     case = told({"plain": LOSS, "replay": BETTER}, seen=0)
-    assert "No case of experiments trained on was scored" in case.words.change
+    assert "No image of experiments trained on was scored" in case.words.change
     assert "so every case is unseen" in case.caveats
     assert case.words.in_short == (
         "Replay is shown to lose less than Plain on unseen experiments; that its gain on seen "
@@ -113,20 +112,21 @@ def test_no_seen_case(told):
 
 def test_no_unseen_case(told):
     case = told({"plain": LOSS, "replay": BETTER}, unseen=0)
-    assert case.words.change.startswith("No case of experiments not trained on was scored")
+    assert case.words.change.startswith("No image of experiments not trained on was scored")
     assert case.words.causes == case.words.in_short == ""
-    assert case.words.remedies == "No case of experiments not trained on says what remedies keep."
-    assert case.rows(remedy_table)[0][1:5] == ("0", "–", "–", "not shown")
+    assert case.words.remedies == "No image of experiments not trained on says what remedies keep."
+    assert case.rows(remedy_table)[0][1:5] == ("0", "–", "–", "too few units")
     assert case.rows(change_table)[1][2:8] == ("0", *["–"] * 5)
 
 
 def test_one_case_proves_nothing(told):
     case = told({"plain": LOSS, "replay": BETTER}, unseen=1, seen=1)
     assert claims(case.words.change) == []
-    assert case.words.change.count("one case proves nothing about others") == 2
-    assert case.words.causes.startswith("1 case under all protocols is too few")
+    assert case.words.change.count("nothing is concluded from 1 image") == 2
+    assert case.words.causes.startswith("1 image under all protocols is too few")
     assert case.words.remedies == (
-        "That Replay loses less than Plain on experiments not trained on is not proven."
+        "Whether remedies lose less than Plain on experiments not trained on cannot be told: 1 "
+        "image; 6 are the fewest that can show anything."
     )
     (row,) = [row for row in case.rows(change_table) if row[0] == "Plain"]
     assert row[5] == "−0.200", "no interval from a single case"
@@ -197,7 +197,7 @@ def test_plain_fine_tuning_that_failed(told):
             for k in "us" for i in range(10)}  # fmt: skip
     case = told({"plain": LOSS, "replay": BETTER}, statuses=gone)
     assert case.findings.subject == "replay"
-    assert "On experiments not trained on (10 cases), Replay lost F1" in case.words.change
+    assert "On experiments not trained on (10 images), Replay lost F1" in case.words.change
     assert case.words.remedies == case.words.in_short == ""
     assert "Plain has no scores after training; figures of one training show Replay" in case.caveats
     assert case.findings.notes["comparison"].startswith("Plain has no scores after training")
@@ -227,7 +227,7 @@ def test_cases_without_a_modality(told):
     assert case.study.modalities == ("DIC", "Unknown modality")
     assert not case.study.scores.loc[case.study.scores["experiment"] == "old", "seen"].any()
     assert case.study.scores.loc[case.study.scores["experiment"] == "new", "seen"].all()
-    assert case.findings.met_again["replay"]["n_unseen"] == 8
+    assert case.findings.met_again["replay"]["n_images"] == 8
     facts = dict(case.facts())
     assert facts["Trained on"] == "experiments new (DIC) and new (Unknown modality)"
     assert facts["Met again"] == "by Replay: experiment old (Unknown modality)"
@@ -255,13 +255,14 @@ def test_what_was_met_again_leaves_only_unseen_cases_out(told):
                 modalities=("DIC", "Fluorescent"), replayed=again)  # fmt: skip
     assert list(case.findings.met_again) == ["replay"]
     row = case.findings.met_again["replay"]
-    assert (row["n_unseen"], row["n_seen"]) == (6, 10)
+    assert row["n_images"] == 6
     scores = staged(case.run)
     gone = (scores["remedy"] == "replay") & (scores["modality"] == "DIC") & ~scores["seen"]
-    expected = compare_with_plain(scores[~gone], "plain", "truth")
-    expected = expected[(expected["modality"] == ALL) & (expected["remedy"] == "replay")].iloc[0]
-    assert row["kept_more"] == pytest.approx(expected["kept_more"])
-    assert row["p_loses_less_holm"] == pytest.approx(expected["p_loses_less_holm"])
+    expected = compare_with_plain(scores[~gone], "plain", "truth", unit="image")
+    expected = expected[(expected["modality"] == ALL) & (expected["seen"] == "unseen")]
+    expected = expected[expected["remedy"] == "replay"].iloc[0]
+    assert row["estimate"] == pytest.approx(expected["estimate"])
+    assert row["p_adjusted"] == pytest.approx(expected["p_adjusted"])
     assert "Replay met experiments again that are called unseen here" in case.caveats
     printed = [row[0] for row in case.rows(remedy_table)]
     assert printed == ["Replay", "without what it met again", "Slow encoder"]
@@ -269,9 +270,9 @@ def test_what_was_met_again_leaves_only_unseen_cases_out(told):
 
 def test_what_was_met_again_may_be_all_there_is(told):
     case = told({"plain": LOSS, "replay": BETTER}, replayed={"replay": [["DIC", "old"]]})
-    assert case.findings.met_again["replay"]["n_unseen"] == 0
+    assert case.findings.met_again["replay"]["n_images"] == 0
     assert case.rows(remedy_table)[1] == (
-        "without what it met again", "0", "–", "–", "not shown", "–", "–", "–",
+        "without what it met again", "0", "–", "–", "too few units", "–", "–", "–",
     )  # fmt: skip
 
 
@@ -284,9 +285,7 @@ def test_replayed_seen_experiments_are_not_met_again(told):
 
 def test_too_few_cases_for_any_proof_are_told(told):
     case = told({"plain": LOSS}, unseen=5, seen=6)
-    assert "to prove any change, even if all went one way: unseen (5 cases, 1 test at once)." in (
-        case.caveats
-    )
+    assert "to show any change, even if all went one way: unseen (5 images)." in (case.caveats)
     assert claims(case.words.change) == ["gained F1"]
 
 
@@ -294,12 +293,12 @@ def test_too_few_cases_by_modality_are_told(told):
     changes = {"plain": LOSS, "replay": BETTER}
     case = told(changes, unseen=10, seen=18, modalities=("DIC", "Fluorescent"))
     rows = case.findings.changes
-    proven = rows[(rows["level"] == "modality") & rows["verdict"].isin(["loss", "gain"])]
+    proven = rows[(rows["level"] == "modality") & rows["verdict"].isin(["lower", "higher"])]
     assert "seen" in set(proven["seen"])
     assert "unseen" not in set(proven["seen"])
     assert case.caveats == (
-        "By modality, too few cases to prove any change, even if all went one way: unseen (at "
-        "most 5 cases, 2 tests at once)."
+        "By modality, too few units to show any change, even if all went one way: unseen (at most "
+        "5 images)."
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest, rankdata
+from scipy.stats import binomtest
 from study_built import FAILED, STUDY_REMEDIES
 from study_reader import csv_of, f1_by_case, page_tables, staged
 
@@ -17,16 +17,19 @@ from cellharness.data.images import read_label
 from cellharness.report.published import published
 from cellharness.scoring import score_pair
 from cellharness.statistics import ALL, summarise
-from cellharness.statistics.change import change
+from cellharness.statistics import change as changes
+from cellharness.statistics.contrast import mean_difference
 from cellharness.statistics.decomposition import BEST, decompose
-from cellharness.statistics.forgetting import backward_transfer, forgetting
+from cellharness.statistics.forgetting import forgetting_measures
 from cellharness.statistics.learning_curves import curves
-from cellharness.statistics.plasticity import compare_with_plain, stability_plasticity
+from cellharness.statistics.plasticity import compare_with_plain
+from cellharness.statistics.resampling import Resampling
 from cellharness.statistics.retention import retention
 from cellharness.vocabulary import PRETRAINED
 
 GROUPS = {"All images": ALL, "Brightfield": "Brightfield", "Fluorescent": "Fluorescent"}
 PARTS = ("unseen", "seen")
+VERDICTS = {"higher": "gain", "lower": "loss"}
 REMEDIES = ("plain", "replay", "slow", "mix-50")
 LABELS = {name: label for name, (label, _, _) in STUDY_REMEDIES.items()} | {"mix-50": "50 % mixed"}
 PROTOCOLS = {"truth": "True diameter", "estimate": "Estimated diameter",
@@ -96,15 +99,14 @@ def p_text(p):
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def wilcoxon(differences, side):
-    """Share of all ways to give the ranks signs that are as extreme; exact, with ties."""
-    differences = differences[differences != 0]
-    ranks = rankdata(np.abs(differences))
-    sums = (np.arange(2**ranks.size)[:, None] >> np.arange(ranks.size) & 1) @ ranks
-    found = ranks[differences > 0].sum()
-    # Sums of mean ranks are multiples of one half.
-    gain, lose = (sums > found - 0.1).mean(), (sums < found + 0.1).mean()
-    return {"gain": gain, "loss": lose, "two": min(1.0, 2 * min(gain, lose))}[side]
+def change(scores, protocol):
+    """As the report has it: the made study takes images as independent."""
+    return changes.change(scores, protocol, primary="plain", unit="image")
+
+
+def p_of(differences, name="p"):
+    """p by the statistics, which have tests of their own."""
+    return getattr(mean_difference(differences, unit="image"), name)
 
 
 def holm(p):
@@ -140,9 +142,9 @@ def test_change_is_that_of_the_statistics(run, shown, scores):
             for part, own in zip(PARTS, (cells[2:8], cells[8:14]), strict=True):
                 row = only(expected, remedy=name, modality=group, seen=part)
                 assert own == [
-                    str(row["n"]), f"{row['mean_before']:.3f}", f"{row['mean_after']:.3f}",
-                    with_ends(row["mean_change"], row["mean_low"], row["mean_high"]),
-                    p_text(row["p_two_sided_holm"]), row["verdict"],
+                    str(row["n_images"]), f"{row['mean_before']:.3f}", f"{row['mean_after']:.3f}",
+                    with_ends(row["estimate"], row["low"], row["high"]),
+                    p_text(row["p_adjusted"]), VERDICTS.get(row["verdict"], row["verdict"]),
                 ]  # fmt: skip
 
 
@@ -155,19 +157,14 @@ def test_change_worked_out_by_hand(run, scores):
             before = f1_by_case(scores, PRETRAINED, 0, "truth")[cases].to_numpy()
             after = f1_by_case(scores, name, 4, "truth")[cases].to_numpy()
             row = only(rows, level="modality", remedy=name, modality=group, seen="unseen")
-            assert row["n"] == 9
+            assert row["n_images"] == 9
             assert row["mean_before"] == pytest.approx(before.mean(), abs=1e-12)
             assert row["mean_after"] == pytest.approx(after.mean(), abs=1e-12)
-            assert row["mean_change"] == pytest.approx((after - before).mean(), abs=1e-12)
+            assert row["estimate"] == pytest.approx((after - before).mean(), abs=1e-12)
             assert row["median_change"] == pytest.approx(np.median(after - before), abs=1e-12)
-            p = wilcoxon((after - before).round(12), "two")
-            assert row["p_two_sided"] == pytest.approx(p, abs=1e-12)
-            # A bootstrap of its own; the ends of two such intervals differ a little.
-            rng = np.random.default_rng(5)
-            drawn = (after - before)[rng.integers(0, 9, (4000, 9))].mean(axis=1)
-            ends = np.quantile(drawn, [0.025, 0.975])
-            assert [row["mean_low"], row["mean_high"]] == pytest.approx(ends, abs=0.015)
-            family.append((p, row["p_two_sided_holm"]))
+            p = p_of(after - before)
+            assert row["p"] == pytest.approx(p, abs=1e-12)
+            family.append((p, row["p_adjusted"]))
         own, told = np.array(family).T
         assert told == pytest.approx(holm(own), abs=1e-12)
 
@@ -177,7 +174,7 @@ def test_a_failed_case_counts_as_zero_and_is_not_dropped(run, scores):
     assert f1_by_case(scores, "plain", 4, "truth")[case] == 0
     about = {"level": "modality", "remedy": "plain", "modality": "Brightfield", "seen": "unseen"}
     plain = only(csv_of(run, "change"), **about)
-    assert (plain["n"], plain["n_missing"]) == (9, 0)
+    assert (plain["n_images"], plain["n_missing"]) == (9, 0)
     cases = [name for name in of_part(scores, "unseen", "Brightfield") if name != case]
     others = f1_by_case(scores, "plain", 4, "truth")[cases].sum()
     assert plain["mean_after"] == pytest.approx(others / 9, abs=1e-12)
@@ -194,39 +191,25 @@ def test_experiments(run, shown):
 
 
 def test_published_measures(run, shown, scores):
-    transfer, forgot = backward_transfer(scores, "truth"), forgetting(scores, "truth")
+    expected = forgetting_measures(scores, "truth", unit="image")
+    same(csv_of(run, "forgetting_measures"), expected)
     kept = retention(scores, "truth")
-    found = csv_of(run, "forgetting_measures")
-    assert found["backward_transfer"].tolist() == pytest.approx(
-        transfer["backward_transfer"].tolist()
-    )
-    for name in (
-        "initial_minus_last",
-        "initial_low",
-        "initial_high",
-        "max_minus_last",
-        "best_stage",
-    ):
-        assert found[name].tolist() == pytest.approx(forgot[name].tolist())
-    average = {
-        "transfer": transfer[(transfer["modality"] == ALL)].set_index("remedy"),
-        "forgot": forgot[(forgot["modality"] == ALL)].set_index("remedy"),
-        "kept": kept[(kept["modality"] == ALL) & (kept["seen"] == "unseen")].set_index("remedy"),
-    }
+    kept = kept[(kept["modality"] == ALL) & (kept["seen"] == "unseen")].set_index("remedy")
+    found = expected.set_index(["measure", "remedy"])
+    ends = ["estimate", "low", "high"]
     for name, row in zip(REMEDIES, shown["forgetting_measures"][2:], strict=True):
-        one, two, three = (average[key].loc[name] for key in ("transfer", "forgot", "kept"))
+        three = kept.loc[name]
         share = 100 * three[["retention", "low", "high"]].astype(float)
         assert row == [
-            LABELS[name], with_ends(one["backward_transfer"], one["low"], one["high"]),
-            loss(two["initial_minus_last"], two["initial_low"], two["initial_high"]),
-            loss(two["max_minus_last"], two["max_low"], two["max_high"]),
+            LABELS[name], with_ends(*found.loc[("backward transfer", name), ends]),
+            loss(*found.loc[("best minus last", name), ends]),
             f"{three['kept']} of {three['kept'] + three['lost']}: {share.iloc[0]:.0f} % "
             f"({share.iloc[1]:.0f} to {share.iloc[2]:.0f})",
         ]  # fmt: skip
 
 
 def test_published_measures_worked_out_by_hand(run, scores):
-    found = csv_of(run, "forgetting_measures").set_index(["remedy", "modality"])
+    found = csv_of(run, "forgetting_measures").set_index(["measure", "remedy"])["estimate"]
     cases = [of_part(scores, "unseen", group) for group in list(GROUPS.values())[1:]]
     accuracy = np.array(
         [
@@ -234,11 +217,10 @@ def test_published_measures_worked_out_by_hand(run, scores):
             for name, stage in ((PRETRAINED, 0), ("plain", 2), ("plain", 4))
         ]
     )
-    row = found.loc["plain", ALL]
-    assert row["backward_transfer"] == pytest.approx((accuracy[2] - accuracy[0]).mean())
-    assert row["initial_minus_last"] == pytest.approx(-row["backward_transfer"])
+    moved = (accuracy[2] - accuracy[0]).mean()
+    assert found["backward transfer", "plain"] == pytest.approx(moved)
     best = accuracy[:2].max(axis=0)
-    assert row["max_minus_last"] == pytest.approx((best - accuracy[2]).mean())
+    assert found["best minus last", "plain"] == pytest.approx((best - accuracy[2]).mean())
 
 
 def test_retention_of_cases(run, shown, scores):
@@ -260,7 +242,7 @@ def test_retention_of_cases(run, shown, scores):
 
 
 def test_curves(run, shown, scores):
-    expected = curves(scores, "truth")
+    expected = curves(scores, "truth", unit="image")
     same(csv_of(run, "curves"), expected)
     rows = blocks(shown["curves"])["Unseen experiments"]
     # Weights made from others have no stages of their own but the one they are made at.
@@ -277,14 +259,17 @@ def test_curves(run, shown, scores):
 
 
 def test_stability_and_plasticity(run, shown, scores):
-    expected = stability_plasticity(scores, "truth")
-    same(csv_of(run, "stability_plasticity"), expected)
+    overall = change(scores, "truth")
+    found = csv_of(run, "stability_plasticity").set_index("remedy")
     for name, row in zip(REMEDIES, shown["stability_plasticity"][1:], strict=True):
-        one = expected.set_index("remedy").loc[name]
+        gain, lost = (
+            only(overall, remedy=name, level="overall", seen=part) for part in ("seen", "unseen")
+        )
         assert row == [
-            LABELS[name], "4", "14", with_ends(*one[["gain_seen", "gain_low", "gain_high"]]),
-            "18", loss(*one[["loss_unseen", "loss_low", "loss_high"]]),
+            LABELS[name], "4", "14", with_ends(*gain[["estimate", "low", "high"]]),
+            "18", loss(-lost["estimate"], -lost["high"], -lost["low"]),
         ]  # fmt: skip
+        assert found.loc[name, "loss_unseen"] == pytest.approx(-lost["estimate"])
 
 
 def test_thresholds(run, shown):
@@ -293,7 +278,8 @@ def test_thresholds(run, shown):
     kept = ("plain", "replay")
     for column, level in enumerate(levels, start=1):
         scores = staged(run, level)
-        rows = change(scores[scores["remedy"].isin([*kept, PRETRAINED])], "truth")
+        chosen = scores[scores["remedy"].isin([*kept, PRETRAINED])]
+        rows = changes.change(chosen, "truth", unit="image")
         rows = rows[(rows["level"] == "overall") & (rows["seen"] != ALL)]
         own = found[found["threshold"] == level].drop(columns="threshold")
         same(own.reset_index(drop=True), rows)
@@ -301,68 +287,75 @@ def test_thresholds(run, shown):
             printed = blocks(shown["thresholds"])[f"{part.capitalize()} experiments"]
             for name, cells in zip(kept, printed, strict=True):
                 row = rows[(rows["remedy"] == name) & (rows["seen"] == part)].iloc[0]
-                mark = "*" if row["verdict"] in ("loss", "gain") else ""
-                assert cells[column] == _signed(row["mean_change"]) + mark
+                mark = "*" if row["verdict"] in ("lower", "higher") else ""
+                assert cells[column] == _signed(row["estimate"]) + mark
 
 
 def test_remedies_are_compared_as_the_statistics_do(run, shown, scores):
-    expected = compare_with_plain(scores, "plain", "truth")
+    expected = compare_with_plain(scores, "plain", "truth", unit="image")
     found = csv_of(run, "remedies")
+    found = found[found["cases"] == "all"]
     same(found[["label", *expected.columns]], expected)
-    whole = expected[expected["modality"] == ALL].set_index("remedy")
     printed = [row for row in shown["remedies"][2:] if row[0] in LABELS.values()]
     assert [row[0] for row in printed] == [LABELS[name] for name in REMEDIES[1:]]
     for name, cells in zip(REMEDIES[1:], printed, strict=True):
-        row = whole.loc[name]
+        kept, gain = (
+            only(expected, remedy=name, modality=ALL, seen=part) for part in ("unseen", "seen")
+        )
+        word = "comparable" if gain["comparable"] else "lower"
+        word = word if gain["comparable"] or gain["verdict"] == "lower" else "not shown"
         assert cells[1:] == [
-            "18", with_ends(*row[["kept_more", "kept_more_low", "kept_more_high"]]),
-            p_text(row["p_loses_less_holm"]), "yes" if row["loses_less"] else "not shown",
-            "14", with_ends(
-                *row[["gain_difference", "gain_difference_low", "gain_difference_high"]]
-            ), row["gain"],
+            "18", with_ends(*kept[["estimate", "low", "high"]]), p_text(kept["p_adjusted"]),
+            "yes" if kept["verdict"] == "higher" else kept["verdict"],
+            "14", with_ends(*gain[["estimate", "low", "high"]]), word,
         ]  # fmt: skip
 
 
 def test_remedies_worked_out_by_hand(run, scores):
     found = csv_of(run, "remedies")
-    found = found[found["modality"] == ALL].set_index("remedy")
+    found = found[(found["modality"] == ALL) & (found["cases"] == "all")]
     unseen, seen = of_part(scores, "unseen"), of_part(scores, "seen")
     after = {name: f1_by_case(scores, name, 4, "truth") for name in REMEDIES}
-    p = []
+    p, told = [], []
     for name in REMEDIES[1:]:
         more = (after[name] - after["plain"])[unseen].to_numpy()
-        assert found.loc[name, "kept_more"] == pytest.approx(more.mean(), abs=1e-12)
+        row = only(found, remedy=name, seen="unseen")
+        assert row["estimate"] == pytest.approx(more.mean(), abs=1e-12)
         gained = (after[name] - after["plain"])[seen].mean()
-        assert found.loc[name, "gain_difference"] == pytest.approx(gained, abs=1e-12)
-        p.append(wilcoxon(more.round(12), "gain"))
-    assert found.loc[list(REMEDIES[1:]), "p_loses_less_holm"].tolist() == pytest.approx(holm(p))
+        gain = only(found, remedy=name, seen="seen")["estimate"]
+        assert gain == pytest.approx(gained, abs=1e-12)
+        p.append(p_of(more))
+        told.append(row["p_adjusted"])
+    assert told == pytest.approx(holm(p))
 
 
 def test_what_a_remedy_met_again_is_left_out_once_more(run, shown, scores):
     gone = (scores["remedy"] == "replay") & (scores["experiment"] == "fl-old")
     assert gone.sum() == 9 * 4
-    expected = compare_with_plain(scores[~gone], "plain", "truth")
-    row = expected[(expected["modality"] == ALL) & (expected["remedy"] == "replay")].iloc[0]
-    assert row["n_unseen"] == 9
+    expected = compare_with_plain(scores[~gone], "plain", "truth", unit="image")
+    row = only(expected, modality=ALL, remedy="replay", seen="unseen")
+    assert row["n_images"] == 9
     printed = shown["remedies"][2:]
     (at,) = [i for i, cells in enumerate(printed) if cells[0] == "without what it met again"]
     assert printed[at - 1][0] == LABELS["replay"]
     assert printed[at][1:] == [
-        "9", with_ends(*row[["kept_more", "kept_more_low", "kept_more_high"]]),
-        p_text(row["p_loses_less_holm"]), "yes" if row["loses_less"] else "not shown",
-        "–", "–", "–",
+        "9", with_ends(*row[["estimate", "low", "high"]]), p_text(row["p_adjusted"]),
+        "yes" if row["verdict"] == "higher" else row["verdict"], "–", "–", "–",
     ]  # fmt: skip
     own = csv_of(run, "remedies")
-    own = own[(own["modality"] == ALL) & (own["remedy"] == "replay")].iloc[0]
-    assert own["n_unseen_without_replayed"] == 9
-    assert own["kept_more_without_replayed"] == pytest.approx(row["kept_more"])
+    own = only(own[own["cases"] != "all"], modality=ALL, remedy="replay", seen="unseen")
+    assert own["n_images"] == 9
+    assert own["estimate"] == pytest.approx(row["estimate"])
 
 
 @pytest.mark.parametrize(("name", "statistic"), [("decomposition", "mean"),
                                                  ("decomposition_median", "median")])  # fmt: skip
 def test_the_loss_is_taken_apart_as_the_statistics_do(run, shown, scores, name, statistic):
     only = scores[scores["remedy"].isin(["plain", PRETRAINED])]
-    expected = decompose(only, "training_mean", "estimate", stages=4, statistic=statistic)
+    expected = decompose(
+        only, "training_mean", "estimate", stages=4, statistic=statistic, unit="image",
+        resampling=Resampling(samples=10_000),
+    )  # fmt: skip
     same(csv_of(run, name), expected)
     printed = blocks(shown[name])
     for (title, rows), group in zip(printed.items(), GROUPS.values(), strict=True):
@@ -497,7 +490,6 @@ def test_teams_are_tested_case_by_case(run, shown):
     scores = scores[scores["threshold"] == 0.5].set_index(["method", "case"])["f1"]
     methods = ("before.truth", "plain-4.truth", "replay-4.truth")
     differences = [(scores[m] - scores["mediar"]).to_numpy().round(12) for m in methods]
-    # More than can be counted one by one; the statistics have their own proof for the test.
     rows = blocks(shown["team_tests"])["mediar, All images"]
     for method, by, cells in zip(methods, differences, rows, strict=True):
         assert cells[1:4] == [
@@ -510,5 +502,5 @@ def test_teams_are_tested_case_by_case(run, shown):
     raw = csv_of(run, "team_tests")
     small = raw[(raw["modality"] == "Fluorescent") & (raw["method"] == "plain-4.truth")].iloc[0]
     cases = [case for case in scores["mediar"].index if case.startswith("m1")]
-    p = wilcoxon((scores["plain-4.truth"] - scores["mediar"])[cases].to_numpy().round(12), "two")
-    assert small["p_two_sided"] == pytest.approx(p, abs=1e-12)
+    p = p_of((scores["plain-4.truth"] - scores["mediar"])[cases].to_numpy())
+    assert small["p"] == pytest.approx(p, abs=1e-12)

@@ -10,7 +10,6 @@ from cellharness.report.forgetting.sentences import in_words
 from cellharness.statistics.change import change
 from cellharness.statistics.decomposition import BEST, decompose
 from cellharness.statistics.plasticity import compare_with_plain
-from cellharness.statistics.resampling import Resampling
 
 COLUMNS = ["remedy", "stage", "protocol", "case", "modality", "experiment", "seen", "f1"]
 N = 12
@@ -21,9 +20,18 @@ def study(runs, modalities=("DIC",), seen=False):
     """Scores from ``{(remedy, stage, protocol): (F1 of each case)}``, modalities in turn."""
     return pd.DataFrame(
         [
-            (remedy, stage, protocol, f"c{i:02}", modalities[i % len(modalities)], "e", seen, f1)
+            (
+                remedy,
+                stage,
+                protocol,
+                f"c{i:02}",
+                modalities[i % len(modalities)],
+                f"e{i}",
+                seen,
+                f,
+            )
             for (remedy, stage, protocol), values in runs.items()
-            for i, f1 in enumerate(values)
+            for i, f in enumerate(values)
         ],
         columns=COLUMNS,
     )
@@ -40,10 +48,9 @@ def words(scores, **more):
 def test_a_loss():
     text = words(moved(-0.2 + SPREAD), labels={"tuned": "plain fine-tuning"})
     assert re.fullmatch(
-        r"On experiments not trained on \(12 cases\), plain fine-tuning lost F1: on average "
-        r"−0\.200 \(95 % interval −0\.2\d\d to −0\.1\d\d\), median −0\.200, "
-        r"Holm-corrected p < 0\.001\. "
-        r"No case of experiments trained on was scored before and after, so nothing is said of "
+        r"On experiments not trained on \(12 images of 12 experiments\), plain fine-tuning lost "
+        r"F1: on average −0\.200 \(95 % interval −0\.2\d\d to −0\.1\d\d\), p < 0\.001\. "
+        r"No image of experiments trained on was scored before and after, so nothing is said of "
         r"them\.",
         text,
     ), text
@@ -51,14 +58,17 @@ def test_a_loss():
 
 def test_a_gain():
     text = words(moved(0.2 + SPREAD, seen=True))
-    assert "On experiments trained on (12 cases), tuned gained F1: on average +0.200" in text
+    assert (
+        "experiments trained on (12 images of 12 experiments), tuned gained F1: on average +0.200"
+        in text
+    )
     assert "lost" not in text
-    assert text.startswith("No case of experiments not trained on was scored before and after")
+    assert text.startswith("No image of experiments not trained on was scored before and after")
 
 
 def test_nothing_provable():
     text = words(moved(np.tile([-0.3, 0.3], 6) + SPREAD / 9))
-    assert "neither a gain nor a loss of tuned is proven: on average 0 (95 % interval −" in text
+    assert "the change under tuned is not significant: on average 0 (95 % interval −" in text
     for claim in ("lost F1", "gained F1"):
         assert claim not in text
 
@@ -66,25 +76,25 @@ def test_nothing_provable():
 def test_one_case_proves_nothing():
     text = words(moved(np.array([-0.4])))
     assert text.startswith(
-        "Of experiments not trained on there is one case, whose F1 changed by −0.400; one case "
-        "proves nothing about others."
+        "On experiments not trained on (1 image of 1 experiment), F1 of tuned changed by −0.400 on "
+        "average; nothing is concluded from 1 experiment; 6 are the fewest that can show anything."
     )
     assert "interval" not in text
 
 
 def test_five_losses_of_five_are_not_called_a_loss():
     text = words(moved(np.linspace(-0.3, -0.1, 5)))
-    assert "neither a gain nor a loss" in text
-    assert "p = 0.062" in text
+    assert "changed by −0.200 on average; nothing is concluded from 5 experiments" in text
+    assert "lost" not in text
 
 
 def test_no_change_at_all():
     text = words(moved(np.zeros(8)))
-    assert "is proven: on average 0 (95 % interval 0 to 0), median 0, no case changed." in text
+    assert "is not significant: on average 0 (95 % interval 0 to 0), p = 1.000." in text
 
 
 def test_the_confidence_of_the_interval_is_named():
-    frame = change(moved(-0.2 + SPREAD), resampling=Resampling(confidence=0.9))
+    frame = change(moved(-0.2 + SPREAD), confidence=0.9)
     assert "(90 % interval −" in in_words(frame, "tuned")
 
 
@@ -94,12 +104,12 @@ def test_modalities_are_named_by_what_is_proven_of_them():
     text = words(moved(by, modalities=("Fluorescent", "Brightfield", "DIC")))
     sentence = next(s for s in text.split(". ") if s.startswith("By modality"))
     assert re.search(
-        r"a loss is proven in Fluorescent \(−0\.\d+, .+\); a gain is proven in Brightfield "
-        r"\(\+0\.\d+, .+\); nothing is proven in DIC$",
+        r"the loss is significant in Fluorescent \(−0\.\d+, .+\); the gain is significant in "
+        r"Brightfield \(\+0\.\d+, .+\); not in DIC$",
         sentence,
     ), sentence
     nothing = words(moved(np.tile([-0.3, -0.2, 0.3, 0.2], 6), modalities=("DIC", "Fluorescent")))
-    assert "no change is proven in any of 2 modalities" in nothing
+    assert "no change is significant (DIC and Fluorescent)" in nothing
 
 
 def test_missing_scores_are_mentioned():
@@ -175,9 +185,9 @@ def test_what_is_not_proven_is_not_explained():
     gain = explained([0.5] * N, [0.7] * N, [0.6] * N)
     assert "There is no apparent loss to explain: F1 before less after is −0.200" in gain
     few = explained([0.8] * 3, [0.4] * 3, [0.5] * 3)
-    assert "3 cases under all protocols are too few to say" in few
+    assert "3 images of 3 experiments under all protocols are too few to say" in few
     single = explained([0.8], [0.4], [0.5])
-    assert "1 case under all protocols is too few to say" in single
+    assert "1 image of 1 experiment under all protocols is too few to say" in single
     for text in (open_loss, gain, few, single):
         assert "left in the weights" not in text
         assert "% of it" not in text
@@ -207,8 +217,8 @@ def test_a_remedy_that_loses_less_at_a_comparable_gain():
     text = remedies({"r0": (0.1 + SPREAD / 2, -0.01 + SPREAD / 5)})
     assert re.fullmatch(
         r"replay loses less than tuned on experiments not trained on, and its gain on experiments "
-        r"trained on is at most 0\.05 lower\. replay keeps 0\.100 more \(95 % interval \+0\.09\d "
-        r"to \+0\.1\d\d\); its gain differs by −0\.010 \(−0\.01\d to −0\.00\d\)\.",
+        r"trained on is comparable \(within 0\.05\)\. replay keeps 0\.100 more \(95 % interval "
+        r"\+0\.09\d to \+0\.1\d\d\); its gain differs by −0\.010 \(−0\.01\d to −0\.00\d\)\.",
         text,
     ), text
 
@@ -227,10 +237,10 @@ def test_a_remedy_that_costs_gain_and_one_of_which_that_is_open():
 def test_remedies_that_prove_nothing():
     nothing = (BOTH_WAYS, 0.0)
     assert remedies({"r0": nothing, "r1": nothing, "r2": nothing}) == (
-        "Of 3 remedies, none is proven to lose less than tuned on experiments not trained on."
+        "Of 3 remedies, none loses significantly less than tuned on experiments not trained on."
     )
     assert remedies({"r0": nothing}) == (
-        "That replay loses less than tuned on experiments not trained on is not proven."
+        "Whether replay loses less than tuned on experiments not trained on is not significant."
     )
 
 
@@ -238,7 +248,7 @@ def test_several_remedies_each_in_a_sentence_that_keeps_most_first():
     text = remedies({"r0": (0.1 + SPREAD / 2, 0.0), "r1": (0.15 + SPREAD / 2, 0.01)})
     first, *others = text.split(". ")
     assert first.startswith("Both remedies lose less than tuned on experiments not trained on")
-    assert first.endswith("and their gain on experiments trained on is at most 0.05 lower")
+    assert first.endswith("and their gain on experiments trained on is comparable (within 0.05)")
     assert [sentence.split(" keeps ")[0] for sentence in others] == ["r1", "replay"]
 
 
@@ -253,11 +263,11 @@ def test_many_remedies_stay_readable():
     )  # fmt: skip
     assert re.fullmatch(
         r"Of 6 remedies, 1 loses less than tuned on experiments not trained on, and its gain on "
-        r"experiments trained on is at most 0\.05 lower\. replay keeps 0\.100 more \(.+?\); its "
-        r"gain differs by 0 \(0 to 0\)\. "
+        r"experiments trained on is comparable \(within 0\.05\)\. replay keeps 0\.100 more "
+        r"\(.+?\); its gain differs by 0 \(0 to 0\)\. "
         r"1 more loses less, but that its gain is comparable is not shown: r3\. "
         r"2 more lose less, but at the cost of gain: r2 and r1\. "
-        r"Of r4 and r5 it is not proven that they lose less\.",
+        r"That they lose less is not significant for r4 and r5\.",
         text,
     ), text
     assert max(map(len, text.split(". "))) < 200
@@ -265,7 +275,7 @@ def test_many_remedies_stay_readable():
 
 def test_remedies_without_an_unseen_case():
     assert remedies({"r0": (0.1, 0.0)}, parts="s").endswith(
-        "No case of experiments not trained on says what remedies keep."
+        "No image of experiments not trained on says what remedies keep."
     )
 
 

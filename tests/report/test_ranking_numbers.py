@@ -16,12 +16,13 @@ from cellharness.report.rankings.tables import ranking_tables
 from cellharness.report.rankings.tau_violins import tau_series
 from cellharness.report.rankings.words import ranking_captions, ranking_sentences
 from cellharness.report.rendering import to_markdown
+from cellharness.report.wording import listing
 from cellharness.statistics import ALL, summarise
 from cellharness.statistics.efficiency import running_times
+from cellharness.statistics.method_pairs import both_ways, compare_pairs
 from cellharness.statistics.rank_bootstrap import bootstrap_challenge, bootstrap_ranks
 from cellharness.statistics.ranking import compare_schemes, rank
 from cellharness.statistics.side_by_side import rank_side_by_side
-from cellharness.statistics.significance import signed_rank_tests
 from simulated_run import Simulation, simulate_run
 
 SIZES = {"Brightfield": 14, "DIC": 9, "Fluorescent": 11}
@@ -86,26 +87,10 @@ def test_rank_intervals_are_those_of_the_bootstrap(tables, values):
     assert set(found["seed"]) == {0}
 
 
-def test_median_intervals_hold_the_medians_and_match_a_bootstrap_of_their_own(run, tables):
-    found = tables["ranking"]
-    found = found[found["modality"] == ALL].set_index("method")
-    assert (found["median_low"] <= found["median_f1"]).all()
-    assert (found["median_f1"] <= found["median_high"]).all()
-    rng = np.random.default_rng(5)
-    wide = run.main.pivot_table("f1", "case", "method")
-    draws = rng.integers(0, len(wide), (4000, len(wide)))
-    for method in found.index:
-        medians = np.median(wide[method].to_numpy()[draws], axis=1)
-        ends = np.quantile(medians, [0.025, 0.975])
-        mine = found.loc[method, ["median_low", "median_high"]].to_numpy(float)
-        # Two bootstraps with draws of their own differ by a little.
-        assert mine == pytest.approx(ends, abs=0.03)
-
-
 def test_letters_follow_from_the_tests(ranked, tables):
     for group, ranking in ranked.groups.items():
         rows = tables["ranking"][tables["ranking"]["modality"] == group].set_index("method")
-        tests = ranking.tests.set_index(["method", "other"])["significant_holm"]
+        tests = ranking.tests.set_index(["method", "other"])["better"]
         for first in ranked.order:
             for second in ranked.order:
                 if first == second:
@@ -115,38 +100,46 @@ def test_letters_follow_from_the_tests(ranked, tables):
                 assert bool(shared) != differ
 
 
-def test_p_values_of_every_modality_are_in_the_csv(values, tables):
-    for group in (ALL, *SIZES):
-        rows = values if group == ALL else values[values["modality"] == group]
-        expected = signed_rank_tests(rows, missing=0.0).set_index(["method", "other"])
-        found = tables["ranking_tests"]
-        found = found[found["modality"] == group].set_index(["method", "other"])
-        for name in ("n", "statistic", "p", "p_holm", "significant", "significant_holm"):
-            mine = found[name].to_numpy(float)
-            assert mine == pytest.approx(expected.loc[found.index, name].to_numpy(float), rel=1e-9)
+@pytest.fixture(scope="module")
+def tests(values):
+    """Every pair in both orders, as the statistics have them."""
+    return both_ways(compare_pairs(values, unit="image"))
 
 
-def test_the_map_shows_the_tests(ranked, values):
+def test_p_values_of_every_modality_are_in_the_csv(tests, tables):
+    keys = ["modality", "method", "other"]
+    found = tables["ranking_tests"].set_index(keys)
+    expected = tests.set_index(keys)
+    assert set(found.index) == set(expected.index)
+    expected = expected.loc[found.index]
+    for name in ("n_images", "n_units", "estimate", "low", "high", "p", "p_adjusted"):
+        assert found[name].to_numpy(float) == pytest.approx(expected[name].to_numpy(float))
+    assert (found["verdict"] == expected["verdict"]).all()
+
+
+def test_the_map_shows_the_tests(ranked, tests):
     states = pair_states(ranked)
-    tests = signed_rank_tests(values, missing=0.0).set_index(["method", "other"])
+    own = tests[tests["modality"] == ALL].set_index(["method", "other"])
+    higher = own["verdict"] == "higher"
+    raw = (own["p"] < 0.05) & (own["estimate"] > 0)
     for i, row in enumerate(ranked.order):
         for j, column in enumerate(ranked.order):
             if i == j:
                 assert states[i, j] == WORSE
-            elif tests.loc[(row, column), "significant_holm"]:
+            elif higher[row, column]:
                 assert (states[i, j], states[j, i]) == (BETTER, WORSE)
-            elif tests.loc[(row, column), "significant"]:
+            elif raw[row, column]:
                 assert states[i, j] == RAW
-            elif not tests.loc[(column, row), "significant_holm"]:
+            elif not higher[column, row]:
                 assert states[i, j] == LEVEL
-    assert {BETTER, RAW, LEVEL} <= set(states.ravel())
+    assert {BETTER, LEVEL} <= set(states.ravel())
 
 
-def test_wins_and_lists_of_the_page_are_those_of_the_tests(ranked, values):
+def test_wins_and_lists_of_the_page_are_those_of_the_tests(ranked, tests):
     table = ranking_tables(ranked, dict.fromkeys(ranked.order, ""))["ranking_tests"]
-    tests = signed_rank_tests(values, missing=0.0)
+    won = tests[(tests["modality"] == ALL) & (tests["verdict"] == "higher")]
     for number, (method, row) in enumerate(zip(ranked.order, table.rows, strict=True), start=1):
-        own = tests[(tests["method"] == method) & tests["significant_holm"]]
+        own = won[won["method"] == method]
         assert row.cells[0].startswith(f"{number} ")
         assert row.cells[1] == str(len(own))
         beaten = sorted(ranked.order.index(other) + 1 for other in own["other"])
@@ -240,7 +233,7 @@ def test_bubbles_are_median_time_and_peak_of_memory(run, ranked):
         assert point["median_f1"] == pytest.approx(f1.median())
 
 
-def test_sentences_say_what_the_numbers_say(ranked, values):
+def test_sentences_say_what_the_numbers_say(ranked, values, tests):
     first = ranked.order[0]
     label = ranked.run.labels[first]
     shares = bootstrap_ranks(values, [MAIN], missing=0.0).ranks[MAIN]
@@ -249,11 +242,11 @@ def test_sentences_say_what_the_numbers_say(ranked, values):
     assert text.startswith(f"{label} ranks first by ")
     assert share < 1
     assert f"in {100 * share:.0f} % of 1,000 bootstrap samples" in text
-    level = signed_rank_tests(values, missing=0.0)
-    level = level[(level["method"] == first) & ~level["significant_holm"]]
+    level = tests[(tests["modality"] == ALL) & (tests["method"] == first)]
+    level = level[level["verdict"] != "higher"]
     names = [ranked.run.labels[m] for m in ranked.order if m in set(level["other"])]
-    assert len(names) == 2
-    assert f"significantly better than all but {names[0]} and {names[1]} (" in text
+    assert 1 <= len(names) <= 4
+    assert f"significantly better than all but {listing(names)} (" in text
 
 
 def test_captions_say_what_the_bubbles_are(ranked):

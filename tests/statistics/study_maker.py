@@ -28,8 +28,8 @@ def study(runs, cases=None):
 
 
 def unseen(count, modality="DIC", seen=False):
-    """Names and facts of many cases of one modality."""
-    return {f"c{i:03}": (modality, "e", seen) for i in range(count)}
+    """Names and facts of many cases of one modality, each an experiment of its own."""
+    return {f"c{i:03}": (modality, f"e{i:03}", seen) for i in range(count)}
 
 
 def simulated(cases=40, stages=(0, 5, 10), remedies=("plain", "replay"), seed=0, holes=0.0):

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from study_maker import one, simulated, study, unseen
 
+from cellharness.statistics.contrast import mean_difference
 from cellharness.statistics.forgetting import accuracy_frame
 from cellharness.statistics.learning_curves import curves
-from cellharness.statistics.resampling import Resampling
 from cellharness.vocabulary import PRETRAINED
 
 
 def test_values_are_those_of_the_accuracy_frame():
     scores = simulated(cases=60, stages=(0, 2, 4), holes=0.05)
     keys = ["remedy", "stage", "modality", "seen"]
-    found = curves(scores, resampling=Resampling(10)).set_index(keys)
+    found = curves(scores).set_index(keys)
     expected = accuracy_frame(scores).set_index(keys).loc[found.index]
     for name in ("n", "n_missing", "mean", "median"):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-14)
@@ -41,31 +41,18 @@ def test_one_curve_by_hand():
     np.testing.assert_allclose(frame["median"], [0.8, 0.8, 0.4])
     # The case that stage 1 lacks is not in its change: -0.1 and -0.1.
     np.testing.assert_allclose(frame["change"], [0, -0.1, -0.3], atol=1e-15)
-    assert frame["n_paired"].tolist() == [3, 2, 3]
-    np.testing.assert_allclose(frame[["change_low", "change_high"]].iloc[1], [-0.1, -0.1])
+    assert frame["n_images"].tolist() == [3, 2, 3]
+    assert frame[["change_low", "change_high"]].isna().all(axis=None)
 
 
-def test_intervals_equal_samples_written_out():
+def test_changes_are_the_estimates_of_the_paired_differences():
     scores = simulated(cases=50, stages=(0, 5), remedies=("plain",))
-    resampling = Resampling(samples=90, seed=2)
-    row = one(curves(scores, resampling=resampling), stage=5, modality="DIC", seen="unseen")
+    row = one(curves(scores, unit="image"), stage=5, modality="DIC", seen="unseen")
     here = scores[~scores["seen"] & (scores["modality"] == "DIC")]
-    wide = here.pivot_table("f1", "case", "stage").sort_index().to_numpy()
-    times = resampling.draw(len(wide), "DIC", "All", "unseen").astype(int)
-    drawn = [np.repeat(wide, t, axis=0) for t in times.T]
-    for name, over in (
-        ("mean", lambda sample: sample[:, 1].mean()),
-        ("median", lambda sample: np.median(sample[:, 1])),
-        ("change", lambda sample: (sample[:, 1] - sample[:, 0]).mean()),
-    ):
-        ends = np.quantile([over(sample) for sample in drawn], [0.025, 0.975])
-        assert row[[f"{name}_low", f"{name}_high"]].tolist() == pytest.approx(ends.tolist())
-
-
-def test_a_paired_change_is_known_better_than_a_level():
-    frame = curves(simulated(cases=100))
-    row = one(frame, remedy="replay", stage=10, modality="All", seen="unseen")
-    assert row["change_high"] - row["change_low"] < row["mean_high"] - row["mean_low"]
+    wide = here.pivot_table("f1", "case", "stage").to_numpy()
+    found = mean_difference(wide[:, 1] - wide[:, 0], unit="image")
+    ends = (found.estimate, found.low, found.high)
+    assert tuple(row[["change", "change_low", "change_high"]]) == pytest.approx(ends)
 
 
 def test_each_training_changes_from_its_own_start():
@@ -81,5 +68,5 @@ def test_one_case_has_a_curve_without_intervals():
     frame = curves(study({("t", 0): [0.9], ("t", 3): [0.2]}, unseen(1)))
     row = one(frame, stage=3, modality="DIC", seen="unseen")
     assert (row["mean"], row["change"]) == (0.2, pytest.approx(-0.7))
-    assert math.isnan(row["mean_low"])
+    assert math.isnan(row["change_low"])
     assert one(frame, stage=3, modality="DIC", seen="seen")["n"] == 0

@@ -199,3 +199,40 @@ def test_bad_choices_are_errors(choice, message):
 def test_bad_interval_is_an_error():
     with pytest.raises(RankingError, match="level is 95; valid are numbers between 0 and 1"):
         bootstrap_ranks(simulated(), samples=2).intervals(95)
+
+
+def test_experiments_are_drawn_with_all_their_images_modality_by_modality():
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(40):
+        modality, experiment = ("A", f"e{i // 8}") if i < 24 else ("B", f"e{i // 4}")
+        base = rng.normal(0, 0.3) + (i // 8 % 3) * 0.4
+        for method in ("a", "b", "c"):
+            value = base * (method == "a") + rng.normal(0.5, 0.1)
+            rows.append((f"c{i:02}", method, modality, experiment, value))
+    table = pd.DataFrame(rows, columns=["case", "method", "modality", "experiment", "value"])
+    images = bootstrap_ranks(table, samples=100)
+    assert (images.unit, images.n_units) == ("image", 40)
+    found = bootstrap_ranks(table, samples=100, unit="experiment")
+    assert (found.unit, found.n_units) == ("experiment", 3 + 4)
+    pd.testing.assert_frame_equal(found.rankings, images.rankings)
+    again = bootstrap_ranks(table.sample(frac=1, random_state=1), samples=100, unit=None)
+    assert again.unit == "experiment"
+    order = [again.methods.index(name) for name in found.methods]
+    for scheme, ranks in found.ranks.items():
+        np.testing.assert_array_equal(ranks, again.ranks[scheme][:, order])
+    # By hand: the samples written out and ranked one by one.
+    one = bootstrap_ranks(table, ["mean-then-rank", "median-then-rank"], samples=3, unit=None)
+    from cellharness.statistics.rank_bootstrap import _draw
+    from cellharness.statistics.ranking import rank
+
+    cases = sorted(table["case"].unique())
+    _, _, draws = _draw(table, cases, 3, 0, None)
+    for sample, drawn in enumerate(draws):
+        parts = [
+            table[table["case"] == cases[row]].assign(case=f"{number:03}")
+            for number, row in enumerate(drawn[drawn >= 0])
+        ]
+        for scheme in one.ranks:
+            expected = rank(pd.concat(parts), scheme).set_index("method")["rank"]
+            assert one.ranks[scheme][sample].tolist() == expected[list(one.methods)].tolist()

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cellharness.statistics.resampling import Resampling, center, resample
-from cellharness.statistics.staged_scores import ForgettingError
+from cellharness.statistics.resampling import Resampling, resample
+from cellharness.statistics.staged_scores import ForgettingError, center
 
 
 def written_out(row, weights, over):
@@ -41,6 +41,14 @@ def test_groups_are_drawn_independently_of_each_other():
     for one, other in ((0, 1), (1, 2)):
         assert (draws[one] != draws[other]).mean() > 0.3
     assert (Resampling(samples=50, seed=1).draw(9, "DIC") != draws[1]).mean() > 0.3
+
+
+def test_units_are_drawn_with_all_their_cases():
+    units = np.array([5, 5, 7, 9, 9, 9])
+    weights = Resampling(samples=200).draw(6, "DIC", units=units)
+    assert (weights[[0, 3]] == weights[[1, 4]]).all()
+    assert (weights[[0, 2, 3]].sum(axis=0) == 3).all()
+    assert weights.sum(axis=0).std() > 0
 
 
 def test_many_cases_do_not_overflow_the_counts():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -35,8 +35,13 @@ def compare(
     baseline: Annotated[
         str | None, typer.Option(help="Compare the others with this method; else all pairs.")
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Bootstrap samples.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    unit: Annotated[
+        str | None,
+        typer.Option(
+            help="What is independent: experiment or image. By default experiments where every "
+            "case names one, as images of one experiment resemble each other."
+        ),
+    ] = None,
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="Write the tables here: csv, md and tex.")
     ] = None,
@@ -51,8 +56,7 @@ def compare(
         threshold=threshold,
         profile=profile,
         baseline=baseline,
-        samples=samples,
-        seed=seed,
+        unit=cast("Any", unit),
     )
     for warning in comparison.warnings:
         err.print(f"[yellow]warning:[/yellow] {plain(warning)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -145,6 +145,11 @@ class ReportConfig(Strict):
         description="Regular expressions; only cases whose licence matches are shown as pixels.",
     )
     published: bool = Field(True, description="Show the paper's published values for reference.")
+    unit: Literal["experiment", "image"] | None = Field(
+        None,
+        description="What is independent; by default experiments where every case names one, as "
+        "images of one experiment resemble each other. image is what the paper's tests assume.",
+    )
 
 
 class RunConfig(BasedConfig):

@@ -86,7 +86,7 @@ def build_report(run_dir: Path) -> Path:
             (draft / name).mkdir()
         with explorer_meanwhile(run, styles, draft):
             content = _make(run, summary, ranked, styles, draft)
-        page = render_page(run, headline(run, summary), content, styles)
+        page = render_page(run, headline(run, summary, ranked), content, styles)
         (draft / "index.html").write_text(page, encoding="utf-8")
         draft.chmod(0o755)
         target = run.path / "report"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from cellharness.report.loading import RunData
+from cellharness.report.rankings.ranked import Ranked
 from cellharness.report.records import records
 from cellharness.report.wording import absent, count, listing, number
 from cellharness.statistics import ALL
@@ -61,7 +62,7 @@ class Headline:
     standings: tuple[Standing, ...]
 
 
-def headline(run: RunData, summary: pd.DataFrame) -> Headline:
+def headline(run: RunData, summary: pd.DataFrame, ranked: Ranked | None = None) -> Headline:
     """Put the result into words.
 
     Parameters
@@ -70,7 +71,12 @@ def headline(run: RunData, summary: pd.DataFrame) -> Headline:
         Names and order.
     summary : DataFrame
         From `cellharness.statistics.summarise`, by modality.
+    ranked : Ranked or None
+        Says whether the lead is more than chance, and who leads by ranks.
     """
+    # Methods that read the truth lead nothing.
+    summary = summary[~summary["method"].isin(run.oracles)]
+    run = replace(run, methods=tuple(name for name in run.methods if name not in run.oracles))
     rows = summary[(summary["profile"] == run.profile) & (summary["threshold"] == run.threshold)]
     standings = {group: _standing(run.labels, rows, group) for group in run.groups}
     overall = standings[ALL]
@@ -78,6 +84,8 @@ def headline(run: RunData, summary: pd.DataFrame) -> Headline:
     sentences = [_overall_sentence(run, overall)]
     if len(run.methods) > 1 and len(modalities) > 1 and overall.leaders:
         sentences.append(_modality_sentence(run, overall, modalities))
+    if ranked is not None and len(overall.leaders) == 1:
+        sentences += _lead_in_words(ranked, overall.leaders[0])
     return Headline(tuple(sentences), tuple(_caveats(run, rows, summary, modalities)), modalities)
 
 
@@ -140,6 +148,27 @@ def _modality_sentence(run: RunData, overall: Standing, modalities: tuple[Standi
     ]
     parts += [f"there is no score in {listing(g)}" for who, g in places.items() if not who]
     return f"By modality, {'; '.join(parts)}."
+
+
+def _lead_in_words(ranked: Ranked, leader: str) -> list[str]:
+    """Say whether the lead is significant, and whether ranks give another leader."""
+    labels = ranked.run.labels
+    tests = ranked.groups[ALL].tests
+    method = next(name for name in ranked.order if labels[name] == leader)
+    own = records(tests[tests["method"] == method])
+    level = [labels[row["other"]] for row in own if not row["better"]]
+    said = []
+    if own[0]["why_not"]:
+        said.append(f"Too few units to show any difference: {own[0]['why_not']}.")
+    elif level:
+        among = f"mean F1, {count(own[0]['n_units'], own[0]['unit'])}"
+        said.append(f"It is not distinguishable from {listing(level)} ({among}).")
+    else:
+        units = count(own[0]["n_units"], own[0]["unit"])
+        said.append(f"Its mean F1 is significantly higher than that of every other ({units}).")
+    if ranked.order[0] != method:
+        said.append(f"By the mean of its ranks over images, {labels[ranked.order[0]]} comes first.")
+    return said
 
 
 def _caveats(

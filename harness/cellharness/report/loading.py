@@ -12,11 +12,13 @@ import pandas as pd
 from cellharness.run_directory import (
     LEDGER_TEXT,
     SCORE_TEXT,
+    MethodRecord,
     RunDirectory,
     RunDirectoryError,
     RunRecord,
 )
 from cellharness.statistics import ALL, UNKNOWN_MODALITY, check_scores
+from cellharness.statistics.contrast import Unit
 from cellharness.tables import TableError, read_table
 from cellharness.vocabulary import MODALITIES
 
@@ -74,6 +76,17 @@ class RunData:
         return scores[chosen]
 
     @property
+    def unit(self) -> Unit | None:
+        """What the configuration takes as independent; None where it leaves that open."""
+        unit: Unit | None = (self.config.get("report") or {}).get("unit")
+        return unit
+
+    @property
+    def oracles(self) -> frozenset[str]:
+        """Methods that read the truth: an upper bound, ranked and tested against nobody."""
+        return frozenset(record.name for record in self.record.methods if reads_truth(record))
+
+    @property
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration of the run."""
         return self.record.config
@@ -81,6 +94,11 @@ class RunData:
     def prediction(self, method: str, case: str) -> Path:
         """Where the mask of a method for a case lies, if there is one."""
         return RunDirectory(self.path).prediction(method, case)
+
+
+def reads_truth(record: MethodRecord) -> bool:
+    """Whether a method segments with the help of the truth, such as the cells' true diameter."""
+    return record.info.needs_truth or "truth_median" in record.parameters.values()
 
 
 def load_run(run_dir: Path) -> RunData:

@@ -168,7 +168,7 @@ def banners(run: RunData) -> list[tuple[str, str]]:
                 "they stand in a group of their own.",
             )
         )
-    oracles = [m["label"] for m in methods_of(run) if _is_oracle(m)]
+    oracles = [run.labels[name] for name in run.methods if name in run.oracles]
     if oracles:
         found.append(
             (
@@ -227,11 +227,6 @@ def _texts(value: Any) -> list[str]:
 
 def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z0-9]+", text.lower()))
-
-
-def _is_oracle(method: Mapping[str, Any]) -> bool:
-    given = [v for v in method["parameters"].values() if isinstance(v, str)]
-    return method["info"].needs_truth or "truth_median" in given
 
 
 def _are(n: int) -> str:

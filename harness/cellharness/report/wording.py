@@ -179,6 +179,18 @@ def change_with_ends(row: Record, value: str, stem: str) -> str:
     return f"{signed(row[value])} ({signed(low)} to {signed(high)})"
 
 
+def with_interval(row: Record) -> str:
+    """Write an estimate, as `cellharness.statistics.estimates` has them, with its interval.
+
+    Examples
+    --------
+    >>> with_interval({"estimate": 0.1, "low": -0.02, "high": 0.22})
+    '+0.100 (−0.020 to +0.220)'
+    """
+    ends = {"estimate": row["estimate"], "estimate_low": row["low"], "estimate_high": row["high"]}
+    return change_with_ends(ends, "estimate", "estimate")
+
+
 def loss_with_ends(row: Record, value: str, stem: str) -> str:
     """Write a loss, whose sign needs no plus, with the ends of its interval."""
     return change_with_ends(row, value, stem).replace("+", "")

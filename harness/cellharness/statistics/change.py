@@ -7,16 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.paired_change import (
-    ALPHA,
-    PairedChange,
-    adjust_families,
-    check_alpha,
-    paired_changes,
-    verdict,
+from cellharness.statistics.contrast import Estimate, Unit, mean_difference
+from cellharness.statistics.estimates import estimate_rows
+from cellharness.statistics.staged_scores import (
+    LEVELS,
+    UNSEEN,
+    Group,
+    Pair,
+    StagedScores,
+    center,
+    read_scores,
 )
-from cellharness.statistics.resampling import RESAMPLING, Resampling, center
-from cellharness.statistics.staged_scores import LEVELS, StagedScores, read_scores
 
 
 def change(
@@ -25,17 +26,20 @@ def change(
     before_protocol: str | None = None,
     stages: int | Mapping[str, int] | None = None,
     *,
-    alpha: float = ALPHA,
-    resampling: Resampling = RESAMPLING,
+    primary: str | None = None,
+    unit: Unit | None = None,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """How much every training changed the scores: overall, by modality and by experiment.
 
-    Scores are paired by case. Of the paired differences (after minus before, so a loss is negative)
-    stand there the median and the mean with percentile bootstrap intervals, and p of Wilcoxon's
-    signed-rank test (see `cellharness.statistics.paired_change`), one-sided for a loss and
-    two-sided. Holm's correction runs over a family: the groups of one level and part of one
-    training, such as all modalities of its unseen experiments. What is proven of a training so does
-    not hang on how many others are looked at beside it.
+    Scores are paired by case, after minus before, so a loss is negative. Estimates are those of
+    `cellharness.statistics.contrast`. Families, within which Holm's correction runs:
+
+    - The primary contrast, `primary` on all unseen experiments, was named beforehand; it is of no
+      family and not corrected.
+    - Overall, the trainings on a part (seen, unseen or all) are a family, without the primary.
+    - The modalities, and the experiments, of a part are one family for each training: what is shown
+      of a training does not hang on how many others are looked at beside it.
 
     Parameters
     ----------
@@ -46,66 +50,63 @@ def change(
         where there is only one; `before_protocol` is the same by default.
     stages : int or mapping of str to int, optional
         Epoch to look at, for all or by remedy; by default the last of each.
-    alpha : float
-        Level of the verdict.
-    resampling : Resampling
-        Samples, seed and confidence of the intervals.
+    primary : str, optional
+        The training of the primary contrast.
+    unit : {"experiment", "image"}, optional
+        What is independent, see `cellharness.statistics.contrast.contrast`.
+    confidence : float
+        Of the intervals, and of the verdicts.
 
     Returns
     -------
     DataFrame
         Columns ``remedy, stage, protocol, before_protocol, level`` (``"overall"``, ``"modality"``
-        or ``"experiment"``), ``modality, experiment, seen``; ``n`` (cases with both scores),
-        ``n_missing`` (cases that lack one), ``n_changed``; ``median_before, median_after,
-        mean_before, mean_after`` (over the n cases); ``median_change, median_low, median_high,
-        mean_change, mean_low, mean_high, p_loss, p_gain, p_two_sided``; ``family, family_size``
-        (tests that were done), ``p_loss_holm, p_two_sided_holm``; ``verdict`` (``"loss"``,
-        ``"gain"``, ``"not proven"`` or ``"no pairs"``, see
-        `cellharness.statistics.paired_change.verdict`); ``confidence, samples, seed``. Groups
-        without a case of their part have n 0; with one case there are no intervals.
+        or ``"experiment"``), ``modality, experiment, seen, mean_before, mean_after,
+        median_before, median_after`` (over the images scored both before and after),
+        ``median_change``, and the `ESTIMATE_COLUMNS`.
 
     Raises
     ------
     ForgettingError
         The scores, a protocol or a stage are not valid.
     """
-    check_alpha(alpha)
     table = read_scores(scores)
     pairs = table.pairs(protocol, before_protocol, stages)
-    rows: list[dict[str, object]] = []
-    found: list[PairedChange] = []
-    for group in table.groups(LEVELS):
-        before = np.stack([pair.before[group.rows] for pair in pairs])
-        after = np.stack([pair.after[group.rows] for pair in pairs])
-        unpaired = np.isnan(before) | np.isnan(after)
-        before[unpaired] = after[unpaired] = np.nan
-        changes = paired_changes(after - before, resampling, group.name)
-        levels = {
-            f"{statistic}_{when}": center(values, statistic)
-            for statistic in ("median", "mean")
-            for when, values in (("before", before), ("after", after))
-        }
-        for number, (pair, one) in enumerate(zip(pairs, changes, strict=True)):
-            rows.append(
+    unit, units = table.units(unit)
+    about: list[dict[str, object]] = []
+    found: list[Estimate] = []
+    families: list[str | None] = []
+    for pair in pairs:
+        for group in table.groups(LEVELS):
+            before, after = pair.before[group.rows], pair.after[group.rows]
+            differences = after - before
+            unpaired = np.isnan(differences)
+            sides = {"before": before, "after": after}
+            both = {name: np.where(unpaired, np.nan, side)[None] for name, side in sides.items()}
+            about.append(
                 {
                     "remedy": pair.remedy, "stage": pair.stage, "protocol": pair.protocol,
                     "before_protocol": pair.before_protocol, "level": group.level,
                     "modality": group.modality, "experiment": group.experiment,
-                    "seen": group.seen, "n": one.n, "n_missing": one.n_missing,
-                    "n_changed": one.n_changed,
-                    **{name: values[number] for name, values in levels.items()},
-                    **dict(zip(one._fields[3:], one[3:], strict=True)),
+                    "seen": group.seen,
+                    **{
+                        f"{statistic}_{name}": center(side, statistic)[0]
+                        for statistic in ("mean", "median")
+                        for name, side in both.items()
+                    },
+                    "median_change": center(differences[None], "median")[0],
                 }
             )  # fmt: skip
-            found.append(one)
-    frame = pd.DataFrame(rows)
-    families = (frame["remedy"] + ", " + frame["level"] + ", " + frame["seen"]).tolist()
-    two_sided = adjust_families([one.p_two_sided for one in found], families)
-    frame["family"] = families
-    frame["family_size"] = frame.groupby("family")["p_two_sided"].transform("count").astype(int)
-    frame["p_loss_holm"] = adjust_families([one.p_loss for one in found], families)
-    frame["p_two_sided_holm"] = two_sided
-    frame["verdict"] = [verdict(o, p, alpha) for o, p in zip(found, two_sided, strict=True)]
-    order = {pair.remedy: number for number, pair in enumerate(pairs)}
-    frame = frame.sort_values("remedy", key=lambda names: names.map(order), kind="stable")
-    return frame.assign(**resampling.settings()).reset_index(drop=True)
+            found.append(
+                mean_difference(differences, units[group.rows], unit=unit, confidence=confidence)
+            )
+            families.append(_family(pair, group, primary))
+    return estimate_rows(pd.DataFrame(about), found, families)
+
+
+def _family(pair: Pair, group: Group, primary: str | None) -> str | None:
+    if group.level == "overall":
+        if pair.remedy == primary and group.seen == UNSEEN:
+            return None
+        return f"trainings, {group.seen} experiments"
+    return f"{group.level} by {group.level}, {pair.remedy}, {group.seen} experiments"

@@ -8,32 +8,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellharness.statistics.resampling import (
-    RESAMPLING,
-    Resampling,
-    center,
-    check_statistic,
-    resample,
-)
+from cellharness.statistics.contrast import FEWEST_UNITS, Unit
+from cellharness.statistics.resampling import RESAMPLING, Resampling, check_statistic, resample
 from cellharness.statistics.staged_scores import (
     Floats,
     ForgettingError,
     Group,
     StagedScores,
+    center,
     read_scores,
 )
 
 #: Row of the protocol under which the trained weights do best, looked for in every sample anew.
 BEST = "best"
 
-#: Below this many cases no share is given: 6 equal signs are the fewest with a two-sided p < 0.05.
-FEWEST_FOR_A_SHARE = 6
-
 #: Why there is a share, or none.
 DEFINED = "defined"
 NOT_PROVEN = "loss not proven: its interval holds 0"
 IS_GAIN = "gain: nothing was lost"
-TOO_FEW = "too few cases"
+TOO_FEW = "too few units"
 
 
 def decompose(
@@ -45,6 +38,7 @@ def decompose(
     *,
     statistic: str = "mean",
     resampling: Resampling = RESAMPLING,
+    unit: Unit | None = None,
 ) -> pd.DataFrame:
     """Split the apparent loss into what the protocol explains and what is left in the weights.
 
@@ -105,6 +99,7 @@ def decompose(
     """
     check_statistic(statistic)
     table = read_scores(scores)
+    unit, units = table.units(unit)
     rows = []
     for pair in table.pairs(trained_protocol, before_protocol, stages):
         protocols = _alternatives(table, pair.remedy, pair.stage, trained_protocol, alternatives)
@@ -117,11 +112,12 @@ def decompose(
         )
         needed = np.array([True, True, *[True] * len(after), *(s is not None for s in same)])
         for group in table.groups(("overall", "modality")):
-            split = _Split(series, needed, group, statistic, resampling)
+            split = _Split(series, needed, group, units, statistic, resampling)
             fixed = {
                 "remedy": pair.remedy, "stage": pair.stage, "trained_protocol": pair.protocol,
                 "before_protocol": pair.before_protocol, "statistic": statistic,
-                "modality": group.modality, "seen": group.seen,
+                "modality": group.modality, "seen": group.seen, "unit": unit,
+                "n_units": split.n_units,
             }  # fmt: skip
             for number, protocol in enumerate(protocols):
                 rows.append({**fixed, "protocol": protocol, **split.row(number, protocol)})
@@ -139,8 +135,8 @@ class _Split:
         Before, after under p, after under each q, before under each q.
     needed : ndarray of bool, shape (2 + 2 * protocols,)
         A case counts if it has a score in all of these.
-    group, statistic, resampling
-        What to average, how, and how to draw.
+    group, units, statistic, resampling
+        What to average, to which independent unit each case belongs, how, and how to draw.
     """
 
     def __init__(
@@ -148,6 +144,7 @@ class _Split:
         series: Floats,
         needed: NDArray[np.bool_],
         group: Group,
+        units: NDArray[np.int64],
         statistic: str,
         resampling: Resampling,
     ) -> None:
@@ -157,7 +154,9 @@ class _Split:
         self._resampling = resampling
         self._protocols = (len(series) - 2) // 2
         self._n, self._n_missing = int(complete.sum()), int((~complete).sum())
-        weights = resampling.draw(self._n, *group.name)
+        here = units[group.rows][complete]
+        self.n_units = np.unique(here).size
+        weights = resampling.draw(self._n, *group.name, units=here)
         # The value itself stands in front of its samples: one formula serves both.
         self._r = np.column_stack([center(values, statistic), resample(values, weights, statistic)])
 
@@ -205,13 +204,16 @@ class _Split:
         }  # fmt: skip
 
     def _reason(self, low: float, high: float) -> str:
-        if self._n < FEWEST_FOR_A_SHARE:
+        if self.n_units < FEWEST_UNITS:
             return TOO_FEW
         if high < 0:
             return IS_GAIN
         return DEFINED if low > 0 else NOT_PROVEN
 
     def _ends(self, values: Floats) -> tuple[float, float]:
+        # Percentile intervals of few units are too narrow to be shown.
+        if self.n_units < FEWEST_UNITS:
+            return np.nan, np.nan
         low, high = self._resampling.interval(values[1:])
         return float(low), float(high)
 

@@ -16,19 +16,19 @@ the protocol explains), `cell_properties` and `cell_curves` (which cells were lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from cellharness.statistics.resampling import RESAMPLING, Resampling, center
+from cellharness.statistics.contrast import Unit, equal_weights, mean_difference
+from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.staged_scores import (
     UNSEEN,
     Floats,
     StagedScores,
+    center,
     read_scores,
 )
-from cellharness.statistics.tasks import Tasks
 from cellharness.vocabulary import PRETRAINED
 
 
@@ -87,45 +87,39 @@ def accuracy_frame(
     return frame.sort_index(kind="stable", ignore_index=True)
 
 
-def backward_transfer(
+def forgetting_measures(
     scores: pd.DataFrame | StagedScores,
     protocol: str | None = None,
     before_protocol: str | None = None,
-    stages: int | Mapping[str, int] | None = None,
     *,
-    task: str = "modality",
     part: str = UNSEEN,
-    statistic: str = "mean",
-    resampling: Resampling = RESAMPLING,
+    unit: Unit | None = None,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Backward transfer: what the training did to the old tasks, R_last - R_0.
+    """Give the published measures of forgetting, each modality weighing the same.
 
-    BWT of Lopez-Paz & Ranzato 2017 (*Gradient Episodic Memory*, NeurIPS, eq. 3),
-    ``1 / (T - 1) * sum over i < T of (R[T, i] - R[i, i])``. All old tasks i were learned at
-    stage 0, so R[i, i] is R of the weights before training; T is the stage looked at. Negative
-    is forgetting.
+    ``backward transfer``
+        R_last - R_0, averaged over the old tasks, here the modalities: BWT of Lopez-Paz & Ranzato
+        2017 (*Gradient Episodic Memory*, NeurIPS, eq. 3). Every old task was learned at stage 0.
+        Forgetting from the start, as `avalanche` has it, is minus this.
+    ``best minus last``
+        max over all stages before the last of R, minus R_last: Chaudhry et al. 2018 (*Riemannian
+        Walk for Incremental Learning*, ECCV, eqs. 3 and 4), on images scored at every stage. The
+        best stage is chosen on the same images, so it overstates forgetting where they are few and
+        stages many, and its interval does not know of the choice.
 
     Parameters
     ----------
-    scores, protocol, before_protocol, stages, resampling
-        See `change`.
-    task : str
-        ``"modality"`` or ``"experiment"`` (of a modality): what is one task.
+    scores, protocol, before_protocol, unit, confidence
+        See `cellharness.statistics.change.change`.
     part : str
-        ``"unseen"``: only cases of experiments that were not trained on, the old tasks proper.
-        ``"seen"`` and `ALL` give the same difference for other cases.
-    statistic : str
-        R is the ``"mean"`` or the ``"median"`` F1 of a task's cases.
+        ``"unseen"``, experiments that were not trained on, ``"seen"`` or `ALL`.
 
     Returns
     -------
     DataFrame
-        Columns ``remedy, stage, protocol, before_protocol, statistic, seen, modality, experiment``
-        (of the task; both `ALL` in the row of the average over tasks, each weighing the same),
-        ``tasks`` (averaged), ``n`` (cases scored before and after), ``n_missing``,
-        ``before, last, backward_transfer, low, high, confidence, samples, seed``. Cases are drawn
-        task by task; where a task has a single case, there is no interval, neither for it nor for
-        the average.
+        One row a training and measure: ``measure, remedy, stage, protocol, before_protocol, seen,
+        modalities`` (averaged over), and the `ESTIMATE_COLUMNS`. The trainings are a family.
 
     Raises
     ------
@@ -133,123 +127,48 @@ def backward_transfer(
         The scores or a choice are not valid.
     """
     table = read_scores(scores)
-    rows = []
-    for pair in table.pairs(protocol, before_protocol, stages):
-        tasks = Tasks(table, task, part, statistic, resampling, (pair.before, pair.after))
-        for entry in tasks.entries():
-            low, high = resampling.interval(entry.samples[1] - entry.samples[0])
-            before, last = entry.accuracy
-            rows.append(
-                {
-                    "remedy": pair.remedy, "stage": pair.stage, "protocol": pair.protocol,
-                    "before_protocol": pair.before_protocol, **entry.about,
-                    "before": before, "last": last, "backward_transfer": last - before,
-                    "low": float(low), "high": float(high),
-                }
-            )  # fmt: skip
-    return pd.DataFrame(rows).assign(**resampling.settings())
-
-
-def forgetting(
-    scores: pd.DataFrame | StagedScores,
-    protocol: str | None = None,
-    before_protocol: str | None = None,
-    *,
-    task: str = "modality",
-    part: str = UNSEEN,
-    statistic: str = "mean",
-    resampling: Resampling = RESAMPLING,
-) -> pd.DataFrame:
-    """Forgetting in both published senses: from the start, and from the best stage before.
-
-    ``initial_minus_last``
-        R_0 - R_last, the accuracy on a task right after it was learned less the accuracy at the
-        end: as `avalanche` has it (``ExperienceForgetting``, and ``StreamForgetting`` for the
-        average over tasks). It is minus the backward transfer.
-    ``max_minus_last``
-        f = max over all stages l before the last of R_l, minus R_last: Chaudhry et al. 2018
-        (*Riemannian Walk for Incremental Learning*, ECCV, eq. 3); the average over tasks is their
-        eq. 4. Stage 0 is one of the stages. It is negative where the last stage is the best.
-    ``max_with_last_minus_last``
-        The same with the last stage among those of the maximum, as `mammoth` computes it
-        (``utils/metrics.py``); never below 0.
-
-    All stages of a training count, and only cases that were scored at every one of them. The best
-    stage is looked for anew in every sample. A maximum over noisy stages is too high rather than
-    too low, so ``max_minus_last`` overstates forgetting where cases are few and stages many.
-
-    Parameters
-    ----------
-    scores, protocol, before_protocol, resampling
-        See `change`.
-    task, part, statistic
-        See `backward_transfer`.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``remedy, stage`` (the last), ``protocol, before_protocol, statistic, seen,
-        modality, experiment, tasks, n, n_missing`` (as in `backward_transfer`, but for scores at
-        every stage), ``stages`` (how many, stage 0 included), ``initial, best`` (before the last
-        stage), ``best_stage`` (the first where several are level; -1 in the row of the average
-        and where there is no case), ``last, initial_minus_last, initial_low, initial_high,
-        max_minus_last, max_low, max_high, max_with_last_minus_last, confidence,
-        samples, seed``.
-
-    Raises
-    ------
-    ForgettingError
-        The scores or a choice are not valid.
-    """
-    table = read_scores(scores)
-    rows = []
+    unit, units = table.units(unit)
+    rows = np.flatnonzero(table.part(part))
+    modality, units = table.modality[rows], units[rows]
+    about, found = [], []
     for pair in table.pairs(protocol, before_protocol):
-        stages = (0, *table.stages(pair.remedy, pair.protocol))
-        series = (pair.before, *(table.after(pair.remedy, pair.protocol, s) for s in stages[1:]))
-        tasks = Tasks(table, task, part, statistic, resampling, series)
-        per_task: list[tuple[Floats, Floats]] = []
-        for entry in tasks.entries():
-            if entry.is_average:
-                numbers, samples = _average(per_task, entry.samples.shape[1])
-                best_stage = -1
-            else:
-                numbers = _measures(np.array(entry.accuracy)[:, None])[:, 0]
-                samples = _measures(entry.samples)
-                known = not np.isnan(numbers).any()
-                best_stage = stages[int(np.argmax(entry.accuracy[:-1]))] if known else -1
-                if known:
-                    per_task.append((numbers, samples))
-            low, high = resampling.interval(samples)
-            initial, best, last, from_initial, from_max, with_last = numbers.tolist()
-            rows.append(
+        stages = table.stages(pair.remedy, pair.protocol)
+        series = [pair.before, *(table.after(pair.remedy, pair.protocol, s) for s in stages)]
+        matrix = np.stack(series)[:, rows]
+        for measure, differences in (
+            (BACKWARD_TRANSFER, matrix[-1] - matrix[0]),
+            (BEST_MINUS_LAST, _best(matrix, modality) - matrix[-1]),
+        ):
+            about.append(
                 {
-                    "remedy": pair.remedy, "stage": pair.stage, "protocol": pair.protocol,
-                    "before_protocol": pair.before_protocol, **entry.about,
-                    "stages": len(stages), "initial": initial, "best": best,
-                    "best_stage": best_stage, "last": last, "initial_minus_last": from_initial,
-                    "initial_low": low[3], "initial_high": high[3], "max_minus_last": from_max,
-                    "max_low": low[4], "max_high": high[4],
-                    "max_with_last_minus_last": with_last,
+                    "measure": measure, "remedy": pair.remedy, "stage": pair.stage,
+                    "protocol": pair.protocol, "before_protocol": pair.before_protocol,
+                    "seen": part, "modalities": len(set(modality[~np.isnan(differences)])),
                 }
             )  # fmt: skip
-    return pd.DataFrame(rows).assign(**resampling.settings())
+            weights = equal_weights(differences, modality)
+            found.append(
+                mean_difference(
+                    differences, units, unit=unit, confidence=confidence, weights=weights
+                )
+            )
+    frame = pd.DataFrame(about)
+    families = [f"{measure} of the trainings, {part} experiments" for measure in frame["measure"]]
+    return estimate_rows(frame, found, families)
 
 
-def _measures(accuracy: Floats) -> Floats:
-    """From R of all stages, shape (stages, k): initial, best, last and the three differences."""
-    initial, last = accuracy[0], accuracy[-1]
-    best = accuracy[:-1].max(axis=0)
-    with_last = np.maximum(best, last)
-    return np.stack([initial, best, last, initial - last, best - last, with_last - last])
+BACKWARD_TRANSFER, BEST_MINUS_LAST = "backward transfer", "best minus last"
 
 
-def _average(per_task: list[tuple[Floats, Floats]], samples: int) -> tuple[Floats, Floats]:
-    if not per_task:
-        return np.full(6, np.nan), np.full((6, samples), np.nan)
-    return (
-        np.mean([numbers for numbers, _ in per_task], axis=0),
-        np.mean([drawn for _, drawn in per_task], axis=0),
-    )
+def _best(matrix: Floats, modality: NDArray[np.str_]) -> Floats:
+    """Scores at the stage before the last that is best, on average, for their modality."""
+    complete = ~np.isnan(matrix).any(axis=0)
+    best = np.full(matrix.shape[1], np.nan)
+    for name in dict.fromkeys(modality):
+        here = complete & (modality == name)
+        if here.any():
+            best[here] = matrix[np.argmax(matrix[:-1, here].mean(axis=1)), here]
+    return best
 
 
 def _pooled(counts: Floats) -> dict[str, Floats]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.resampling import RESAMPLING, Resampling, center, resample
-from cellharness.statistics.staged_scores import Floats, StagedScores, read_scores
+from cellharness.statistics.contrast import Unit, mean_difference
+from cellharness.statistics.staged_scores import Floats, StagedScores, center, read_scores
 
 
 def curves(
@@ -14,29 +16,26 @@ def curves(
     protocol: str | None = None,
     before_protocol: str | None = None,
     *,
-    resampling: Resampling = RESAMPLING,
+    unit: Unit | None = None,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Accuracy at every stage, by modality and part, with percentile bootstrap intervals.
+    """Accuracy at every stage, by modality and part, and its change since stage 0.
 
-    All stages and trainings of a group share the draws of its cases, so the curves of a sample
-    belong together. The interval of R says where the accuracy on such cases may lie; that of the
-    change is of the paired differences to stage 0, and much narrower where cases differ more from
-    each other than stages do: whether a curve has left its start is to be read from the change.
-    Intervals hold stage by stage, not for a whole curve at once.
+    The interval is of the paired differences to stage 0. It holds stage by stage, not for a whole
+    curve at once.
 
     Parameters
     ----------
-    scores, protocol, before_protocol, resampling
+    scores, protocol, before_protocol, unit, confidence
         See `cellharness.statistics.change.change`.
 
     Returns
     -------
     DataFrame
         One row a training, group and stage (0 first): ``remedy, protocol`` (at stage 0 that of the
-        weights before), ``modality, seen, stage, n`` (cases scored), ``n_missing, mean, mean_low,
-        mean_high, median, median_low, median_high``, and over the ``n_paired`` cases scored at
-        stage 0 as well the mean difference ``change, change_low, change_high``; ``confidence,
-        samples, seed``.
+        weights before), ``modality, seen, stage, n`` (cases scored), ``n_missing, mean, median``,
+        and over the ``n_images`` scored at stage 0 as well, of ``n_units``, the mean difference
+        ``change, change_low, change_high``; ``unit, confidence``.
 
     Raises
     ------
@@ -44,6 +43,7 @@ def curves(
         The scores or a protocol are not valid.
     """
     table = read_scores(scores)
+    unit, units = table.units(unit)
     about: list[tuple[str, str, int]] = []
     series: list[Floats] = []
     starts: list[int] = []
@@ -59,28 +59,26 @@ def curves(
     blocks = []
     for group in table.groups(("overall", "modality")):
         values = matrix[:, group.rows]
-        differences = values - values[starts]
-        weights = resampling.draw(group.rows.size, *group.name)
-        n = np.count_nonzero(~np.isnan(values), axis=1)
+        here = units[group.rows]
         block = pd.DataFrame(about, columns=["remedy", "protocol", "stage"])
         block = block.assign(modality=group.modality, seen=group.seen)
+        n = np.count_nonzero(~np.isnan(values), axis=1)
         block = block.assign(n=n, n_missing=group.rows.size - n)
-        for name, what, statistic in (
-            ("mean", values, "mean"),
-            ("median", values, "median"),
-            ("change", differences, "mean"),
-        ):
-            low, high = resampling.interval(resample(what, weights, statistic))
-            block[name] = center(what, statistic)
-            block[f"{name}_low"], block[f"{name}_high"] = low, high
-        block["n_paired"] = np.count_nonzero(~np.isnan(differences), axis=1)
-        blocks.append(block)
+        block = block.assign(mean=center(values, "mean"), median=center(values, "median"))
+        found = pd.DataFrame(
+            asdict(mean_difference(row, here, unit=unit, confidence=confidence))
+            for row in values - values[starts]
+        )
+        # At stage 0 there is no difference to estimate.
+        found.loc[block["stage"] == 0, ["low", "high"]] = np.nan
+        ends = {"estimate": "change", "low": "change_low", "high": "change_high"}
+        kept = [*ends, "n_images", "n_units", "unit", "confidence"]
+        blocks.append(block.join(found[kept].rename(columns=ends)))
     frame = pd.concat(blocks, ignore_index=True)
     columns = [
-        "remedy", "protocol", "modality", "seen", "stage", "n", "n_missing", "mean", "mean_low",
-        "mean_high", "median", "median_low", "median_high", "n_paired", "change", "change_low",
-        "change_high",
+        "remedy", "protocol", "modality", "seen", "stage", "n", "n_missing", "mean", "median",
+        "n_images", "n_units", "unit", "change", "change_low", "change_high", "confidence",
     ]  # fmt: skip
     order = {name: number for number, (name, _, _) in enumerate(about)}
     frame = frame.sort_values("remedy", key=lambda names: names.map(order), kind="stable")
-    return frame[columns].assign(**resampling.settings()).reset_index(drop=True)
+    return frame[columns].reset_index(drop=True)

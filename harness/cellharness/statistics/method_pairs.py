@@ -1,96 +1,100 @@
-"""Every pair of methods on the cases that both have, over all cases and by modality."""
+"""Every pair of methods on the cases that both have a score for, over all cases and by modality."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.paired_change import (
-    PairedChange,
-    adjust_families,
-    paired_changes,
-    verdict,
-)
-from cellharness.statistics.resampling import RESAMPLING, Resampling
-from cellharness.statistics.significance import ALPHA
+from cellharness.statistics.contrast import ContrastError, Unit, mean_difference, units_of
+from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.summary import ALL
-
-#: What the verdict on a pair can be, besides "not proven" and "no pairs".
-BETTER, WORSE = "better", "worse"
-
-_VERDICTS = {"gain": BETTER, "loss": WORSE}
 
 
 def compare_pairs(
     scores: pd.DataFrame,
     baseline: str | None = None,
     *,
-    resampling: Resampling = RESAMPLING,
-    alpha: float = ALPHA,
+    apart: Collection[str] = (),
+    unit: Unit | None = None,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
     """Compare methods two by two.
 
     Parameters
     ----------
     scores : DataFrame
-        Columns ``method``, ``case``, ``modality`` ("" where unknown) and ``value`` (larger is
-        better, NaN for a case without a score), one row a method and case.
+        Columns ``method, case, modality, experiment`` (both ``""`` where unknown) and ``value``
+        (larger is better), one row a method and case. A case with NaN, or without a row, is left
+        out of the comparisons of its method; the profile ``strict`` gives a failure the value 0.
     baseline : str or None
         Compare every other method with this one; with None, every pair.
-    resampling : Resampling
+    apart : collection of str
+        Methods that do not compete, such as those that read the truth; they are in no pair.
+    unit : {"experiment", "image"}, optional
+        What is independent; see `cellharness.statistics.contrast.contrast`.
+    confidence : float
         Of the intervals.
-    alpha : float
-        Level of the verdict.
 
     Returns
     -------
     DataFrame
-        Columns ``modality`` (`ALL` first), ``method``, ``other``, the fields of `PairedChange` for
-        the value of ``method`` minus that of ``other`` on their common cases, ``p_holm``
-        (two-sided, adjusted by Holm over the pairs of a modality; those of all cases are a family
-        of their own) and ``verdict``: `BETTER` or `WORSE` where p, mean and interval agree, see
-        `cellharness.statistics.paired_change.verdict`.
+        Columns ``modality`` (`ALL` first), ``method``, ``other``, ``median_difference``, and the
+        `ESTIMATE_COLUMNS` of the value of ``method`` less that of ``other``. The pairs of a
+        modality are a family, and those of all cases are one of their own.
 
     Raises
     ------
-    ValueError
-        If the baseline is no method of the table.
+    ContrastError
+        If the baseline is no method of the table, or experiments are asked for and not named.
     """
-    methods = list(dict.fromkeys(scores["method"]))
+    methods = [name for name in dict.fromkeys(scores["method"]) if name not in set(apart)]
     if baseline is not None and baseline not in methods:
-        msg = f"no method '{baseline}' to compare with; there are {', '.join(methods)}"
-        raise ValueError(msg)
+        msg = f"no method {baseline!r} to compare with; there are {', '.join(map(str, methods))}"
+        raise ContrastError(msg)
     pairs = (
         list(combinations(methods, 2))
         if baseline is None
         else [(method, baseline) for method in methods if method != baseline]
     )
-    modalities = dict(zip(scores["case"], scores["modality"], strict=True))
+    cases = scores.drop_duplicates("case").set_index("case").sort_index()
     values = scores.pivot_table("value", "case", "method", "first")
-    # The pivot has dropped cases and methods without any score; they are missing, not unknown.
-    values = values.reindex(index=sorted(modalities), columns=methods)
-    differences = np.stack([(values[a] - values[b]).to_numpy(float) for a, b in pairs])
-    groups = np.array([modalities[case] for case in values.index], dtype=object)
+    # The pivot has dropped cases and methods without any score.
+    values = values.reindex(index=cases.index, columns=methods)
+    unit, units = units_of(cases["modality"], cases["experiment"], unit)
+    groups = cases["modality"].to_numpy(object)
     names = [name for name in dict.fromkeys(scores["modality"]) if name]
-    blocks: list[tuple[str, Sequence[bool]]] = [(ALL, [True] * len(groups))]
     # With a single modality and no case without one, its block would repeat the first.
-    if len(set(groups)) > 1:
-        blocks += [(name, (groups == name).tolist()) for name in names]
-    rows = []
-    for modality, chosen in blocks:
-        changes = paired_changes(differences[:, np.asarray(chosen)], resampling, (modality,))
-        rows += [
-            (modality, method, other, *change)
-            for (method, other), change in zip(pairs, changes, strict=True)
-        ]
-    table = pd.DataFrame(rows, columns=["modality", "method", "other", *PairedChange._fields])
-    table["p_holm"] = adjust_families(table["p_two_sided"].tolist(), table["modality"].tolist())
-    fields = list(PairedChange._fields)
-    found = [
-        verdict(PairedChange._make(row[fields]), row["p_holm"], alpha)
-        for _, row in table.iterrows()
+    blocks = [ALL, *(names if len(set(groups)) > 1 else [])]
+    about, found = [], []
+    for modality in blocks:
+        chosen = np.full(len(groups), True) if modality == ALL else groups == modality
+        part = values[chosen]
+        for method, other in pairs:
+            differences = (part[method] - part[other]).to_numpy(float)
+            known = differences[~np.isnan(differences)]
+            about.append((modality, method, other, np.median(known) if known.size else np.nan))
+            found.append(
+                mean_difference(differences, units[chosen], unit=unit, confidence=confidence)
+            )
+    table = pd.DataFrame(about, columns=["modality", "method", "other", "median_difference"])
+    families = [
+        f"pairs of methods{' with ' + str(baseline) if baseline is not None else ''}, {modality}"
+        for modality in table["modality"]
     ]
-    return table.assign(verdict=[_VERDICTS.get(each, each) for each in found])
+    return estimate_rows(table, found, families)
+
+
+def both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Give every pair in both orders: ``method, other, p_adjusted, significant`` (first higher)."""
+    turned = pairs.rename(columns={"method": "other", "other": "method"})
+    turned = turned.assign(estimate=-pairs["estimate"], low=-pairs["high"], high=-pairs["low"],
+                           median_difference=-pairs["median_difference"],
+                           p_higher=pairs["p_lower"], p_lower=pairs["p_higher"],
+                           verdict=pairs["verdict"].replace(_TURNED))  # fmt: skip
+    return pd.concat([pairs, turned[list(pairs.columns)]], ignore_index=True)
+
+
+_TURNED = {"higher": "lower", "lower": "higher"}

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cellharness.statistics.case_table import Floats, Missing, RankingError, tabulate
 from cellharness.statistics.challenge_rank import challenge_case_ranks, challenge_rank
+from cellharness.statistics.contrast import Unit, units_of
 from cellharness.statistics.ranking import compare_schemes
 from cellharness.statistics.schemes import (
     SCHEMES,
@@ -36,6 +37,10 @@ class RankBootstrap:
         same, in whatever order the rows stand.
     samples : int
         How many times the cases were drawn.
+    unit : str
+        What was drawn: ``"image"``, or ``"experiment"`` with all its images.
+    n_units : int
+        How many there are.
     methods : tuple
         Names, in the order in which they first occur in the table.
     rankings : DataFrame
@@ -46,6 +51,8 @@ class RankBootstrap:
 
     seed: int
     samples: int
+    unit: str
+    n_units: int
     methods: tuple[Hashable, ...]
     rankings: pd.DataFrame
     ranks: Mapping[str, Integers]
@@ -134,11 +141,16 @@ def bootstrap_ranks(
     samples: int = 1000,
     seed: int = 0,
     alpha: float = ALPHA,
+    unit: Unit | None = "image",
 ) -> RankBootstrap:
     """Draw the cases with replacement and rank the methods anew, again and again.
 
     All schemes see the same samples. A sample ranks as `cellharness.statistics.ranking.rank` does
     on a table with the drawn cases written out, a case drawn twice standing there twice.
+
+    Images of one experiment resemble each other. Where experiments are drawn, with all their
+    images and in each modality as many as it has, the ranks vary as they would between data sets;
+    where images are, as in the paper's Fig. 3, they vary too little.
 
     Parameters
     ----------
@@ -151,6 +163,9 @@ def bootstrap_ranks(
         How many times to draw as many cases as there are.
     seed : int
         Of `numpy.random.default_rng`.
+    unit : {"image", "experiment"} or None
+        What is drawn; None is experiments where every case names one, else images. All but
+        ``"image"`` need the columns ``modality`` and ``experiment``.
 
     Returns
     -------
@@ -179,19 +194,20 @@ def bootstrap_ranks(
         raise RankingError(msg)
     rankings = compare_schemes(scores, schemes, larger_is_better, missing, alpha=alpha)
     (table,) = tabulate(scores)
+    unit, n_units, draws = _draw(scores, table.cases, samples, seed, unit)
     drawn = Sampled(
         table.values,
-        _draw(len(table.cases), samples, seed),
+        draws,
         larger_is_better=larger_is_better,
         missing=missing,
         alpha=alpha,
     )
     ranks = {scheme: drawn.ranks(scheme) for scheme in schemes}
-    return RankBootstrap(int(seed), int(samples), table.methods, rankings, ranks)
+    return RankBootstrap(int(seed), int(samples), unit, n_units, table.methods, rankings, ranks)
 
 
 def bootstrap_challenge(
-    scores: pd.DataFrame, *, samples: int = 1000, seed: int = 0
+    scores: pd.DataFrame, *, samples: int = 1000, seed: int = 0, unit: Unit | None = "image"
 ) -> RankBootstrap:
     """Draw the cases with replacement and rank the methods anew by the challenge's own scheme.
 
@@ -200,7 +216,7 @@ def bootstrap_challenge(
     scores : DataFrame
         Columns ``case``, ``method``, ``f1``, ``adjusted_seconds``, see
         `cellharness.statistics.challenge_rank.challenge_rank`.
-    samples, seed : int
+    samples, seed, unit
         See `bootstrap_ranks`.
 
     Returns
@@ -215,13 +231,16 @@ def bootstrap_challenge(
     """
     methods, by_f1, by_seconds = challenge_case_ranks(scores)
     case_scores = (by_f1 + by_seconds) / (2 * len(methods))
-    draws = _draw(len(case_scores), samples, seed)
+    (table,) = tabulate(scores, ("f1",))
+    unit, n_units, draws = _draw(scores, table.cases, samples, seed, unit)
     drawn = means(case_scores, draw_weights(draws, len(case_scores)))
     ranks = order_scores(drawn, larger_is_better=False)
     rankings = challenge_rank(scores).assign(scheme=CHALLENGE)
     return RankBootstrap(
         seed=int(seed),
         samples=int(samples),
+        unit=unit,
+        n_units=n_units,
         methods=methods,
         rankings=rankings[["scheme", "method", "score", "rank"]],
         ranks={CHALLENGE: ranks},
@@ -252,9 +271,26 @@ def kendall_taus(ranks: Integers, full: Integers) -> Floats:
         return orders @ order / np.sqrt(pairs)
 
 
-def _draw(cases: int, samples: int, seed: int) -> Integers:
+def _draw(
+    scores: pd.DataFrame, cases: Sequence[Hashable], samples: int, seed: int, unit: Unit | None
+) -> tuple[Unit, int, Integers]:
+    """Say what is drawn and how many there are, and draw rows, shape (samples, n); -1 is none."""
     for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             msg = f"{name} is {value!r}; valid are whole numbers from {least} on"
             raise RankingError(msg)
-    return np.random.default_rng(seed).integers(0, cases, (samples, cases))
+    generator = np.random.default_rng(seed)
+    if unit == "image":
+        return "image", len(cases), generator.integers(0, len(cases), (samples, len(cases)))
+    about = scores.drop_duplicates("case").set_index("case").reindex(list(cases))
+    unit, units = units_of(about["modality"], about["experiment"], unit)
+    rows = pd.Series(np.arange(len(cases))).groupby(units).apply(np.array)
+    members = np.full((len(rows), max(map(len, rows))), -1)
+    for place, found in enumerate(rows):
+        members[place, : len(found)] = found
+    modality = about["modality"].to_numpy(object)[members[:, 0]]
+    drawn = []
+    for name in sorted(set(modality), key=str):
+        own = np.flatnonzero(modality == name)
+        drawn.append(own[generator.integers(0, own.size, (samples, own.size))])
+    return unit, len(rows), members[np.concatenate(drawn, axis=1)].reshape(samples, -1)

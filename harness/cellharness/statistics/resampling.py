@@ -1,4 +1,4 @@
-"""Percentile bootstrap over cases: the same draws for many series of scores at once.
+"""Percentile bootstrap over cases or experiments: the same draws for many series of scores at once.
 
 Efron 1979 (Annals of Statistics 7:1), the percentile interval of Efron & Tibshirani 1993 (*An
 Introduction to the Bootstrap*, chapter 13). A sample draws as many cases as there are, with
@@ -58,8 +58,8 @@ class Resampling:
         """Return the columns that say how the intervals of a table were made."""
         return {"confidence": self.confidence, "samples": self.samples, "seed": self.seed}
 
-    def draw(self, cases: int, *group: str) -> Floats:
-        """Draw cases with replacement.
+    def draw(self, cases: int, *group: str, units: NDArray[np.int64] | None = None) -> Floats:
+        """Draw cases, or units of them, with replacement.
 
         Parameters
         ----------
@@ -68,6 +68,9 @@ class Resampling:
         *group : str
             What they are, such as the name of a modality. Each group has random numbers of its
             own, so that its draws depend neither on the other groups nor on their order.
+        units : ndarray of int, shape (cases,), optional
+            To which unit each case belongs. As many units are drawn as there are, each with all its
+            cases; by default every case is one.
 
         Returns
         -------
@@ -77,7 +80,11 @@ class Resampling:
         if cases == 0:
             return np.zeros((0, self.samples))
         generator = np.random.default_rng([self.seed, *(crc32(name.encode()) for name in group)])
-        return draw_weights(generator.integers(0, cases, (self.samples, cases)), cases)
+        if units is None:
+            return draw_weights(generator.integers(0, cases, (self.samples, cases)), cases)
+        _, codes = np.unique(units, return_inverse=True)
+        count = int(codes.max()) + 1
+        return draw_weights(generator.integers(0, count, (self.samples, count)), count)[codes]
 
     def interval(self, resampled: Floats) -> tuple[Floats, Floats]:
         """Quantiles of resampled values along the last axis.
@@ -104,7 +111,7 @@ class Resampling:
         return ends[0], ends[1]
 
 
-#: 1000 samples, seed 0, 95 %.
+#: Seed 0, 95 %.
 RESAMPLING = Resampling()
 
 
@@ -113,29 +120,6 @@ def check_statistic(statistic: str) -> None:
     if statistic not in STATISTICS:
         msg = f"unknown statistic {statistic!r}; valid: {', '.join(STATISTICS)}"
         raise ForgettingError(msg)
-
-
-def center(values: Floats, statistic: str) -> Floats:
-    """Mean or median over the cases that have a value.
-
-    Parameters
-    ----------
-    values : ndarray of float64, shape (series, cases)
-        NaN where there is no value.
-    statistic : str
-        One of `STATISTICS`.
-
-    Returns
-    -------
-    ndarray of float64, shape (series,)
-        NaN where no case has a value.
-    """
-    found = np.full(len(values), np.nan)
-    some = ~np.isnan(values).all(axis=1) if values.shape[1] else np.zeros(len(values), bool)
-    if some.any():
-        over = np.nanmean if statistic == "mean" else np.nanmedian
-        found[some] = over(values[some], axis=1)
-    return found
 
 
 def resample(values: Floats, weights: Floats, statistic: str) -> Floats:

@@ -39,7 +39,7 @@ class Sampled:
     values : ndarray of float64, shape (cases, methods)
         NaN where a method has no value for a case.
     draws : ndarray of int, shape (samples, n)
-        Rows of `values`, as drawn.
+        Rows of `values`, as drawn; -1 is none.
     larger_is_better : bool
         False for times and memory.
     missing : "worst" or float
@@ -114,9 +114,10 @@ class Sampled:
 def draw_weights(draws: Integers, cases: int) -> Floats:
     """Count how often each case was drawn: shape (cases, samples), from (samples, n)."""
     samples = len(draws)
-    cells = draws + np.arange(samples)[:, None] * cases
-    counts = np.bincount(cells.ravel(), minlength=samples * cases)
-    return np.ascontiguousarray(counts.reshape(samples, cases).T, dtype=np.float64)
+    cells = np.where(draws < 0, cases, draws) + np.arange(samples)[:, None] * (cases + 1)
+    counts = np.bincount(cells.ravel(), minlength=samples * (cases + 1))
+    counts = counts.reshape(samples, cases + 1)[:, :cases]
+    return np.ascontiguousarray(counts.T, dtype=np.float64)
 
 
 def means(matrix: Floats, weights: Floats) -> Floats:
@@ -125,7 +126,8 @@ def means(matrix: Floats, weights: Floats) -> Floats:
 
 
 def _medians(matrix: Floats, draws: Integers) -> Floats:
-    columns = [np.median(column[draws], axis=1) for column in matrix.T]
+    over = np.nanmedian if (draws < 0).any() else np.median
+    columns = [over(np.append(column, np.nan)[draws], axis=1) for column in matrix.T]
     return np.stack(columns, axis=1)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellharness.errors import UsageError
+from cellharness.statistics.contrast import Unit, units_of
 from cellharness.statistics.summary import ALL, UNKNOWN_MODALITY
 from cellharness.vocabulary import PRETRAINED
 
@@ -104,6 +105,8 @@ class StagedScores:
         ``tp, n_true, n_pred``, where the table has them.
     modalities, remedies, protocols : tuple of str
         In the order in which they first occur.
+    unit : str or None
+        What to take as independent where a function is not told, see `units`.
     """
 
     cases: tuple[str, ...]
@@ -116,6 +119,7 @@ class StagedScores:
     modalities: tuple[str, ...]
     remedies: tuple[str, ...]
     protocols: tuple[str, ...]
+    unit: Unit | None = None
 
     def groups(self, levels: Sequence[str] = LEVELS) -> list[Group]:
         """Group the cases: overall and by modality in all three parts, and by experiment.
@@ -228,6 +232,10 @@ class StagedScores:
             raise ForgettingError(msg)
         return found
 
+    def units(self, unit: Unit | None = None) -> tuple[Unit, NDArray[np.int64]]:
+        """Say what is independent and number it, see `cellharness.statistics.contrast.units_of`."""
+        return units_of(self.modality, self.experiment, unit or self.unit)
+
     def part(self, name: str) -> NDArray[np.bool_]:
         """Return which cases belong to one of `PARTS`."""
         if name not in PARTS:
@@ -264,7 +272,30 @@ class StagedScores:
         return groups
 
 
-def read_scores(scores: pd.DataFrame | StagedScores) -> StagedScores:
+def center(values: Floats, statistic: str) -> Floats:
+    """Mean or median over the cases that have a value.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (series, cases)
+        NaN where there is no value.
+    statistic : str
+        One of `STATISTICS`.
+
+    Returns
+    -------
+    ndarray of float64, shape (series,)
+        NaN where no case has a value.
+    """
+    found = np.full(len(values), np.nan)
+    some = ~np.isnan(values).all(axis=1) if values.shape[1] else np.zeros(len(values), bool)
+    if some.any():
+        over = np.nanmean if statistic == "mean" else np.nanmedian
+        found[some] = over(values[some], axis=1)
+    return found
+
+
+def read_scores(scores: pd.DataFrame | StagedScores, unit: Unit | None = None) -> StagedScores:
     """Check a table of scores and lay it out as a matrix.
 
     A *stage* is one set of weights in time: 0 before the training, then the epoch of a checkpoint.
@@ -279,6 +310,8 @@ def read_scores(scores: pd.DataFrame | StagedScores) -> StagedScores:
         `COUNTS`; others are passed over. ``f1`` is 0 for a case that failed and NaN for one that
         was not scored; a row that is not there counts as one whose ``f1`` is NaN. A `StagedScores`
         is returned as it is.
+    unit : {"experiment", "image"}, optional
+        See `StagedScores`.
 
     Returns
     -------
@@ -364,6 +397,7 @@ def read_scores(scores: pd.DataFrame | StagedScores) -> StagedScores:
         modalities=modalities,
         remedies=tuple(dict.fromkeys(key[0] for key in runs)),
         protocols=tuple(dict.fromkeys(key[1] for key in runs)),
+        unit=unit,
     )
 
 

@@ -6,12 +6,16 @@ import pandas as pd
 import pytest
 
 from cellharness.report.comparing import SourceError, combine
+from cellharness.report.comparing.sources import COLUMNS
 
 
 def scores(values, method="m", modality="", n_true=float("nan")):
     return pd.DataFrame(
-        [(method, case, modality, "ok", value, n_true) for case, value in values.items()],
-        columns=["method", "case", "modality", "status", "value", "n_true"],
+        [
+            (method, case, modality, "", "ok", value, n_true, False)
+            for case, value in values.items()
+        ],
+        columns=list(COLUMNS),
     )
 
 

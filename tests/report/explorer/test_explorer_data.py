@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,7 @@ from explorer_reader import Explorer, explore
 from run_maker import RunMaker
 
 from cellharness.report import build_report
-from cellharness.report.explorer.pair_tests import pair_tests
-from cellharness.statistics.paired_change import signed_rank
+from cellharness.statistics.contrast import contrast
 
 STATUSES = {("beta", "m1_01"): "timeout", ("beta", "m3_02"): "error", ("alpha", "m2_01"): "empty"}
 METHODS = {"alpha": "Alpha <net> & co", "beta": "Beta_100% {watershed}", "gamma": "Gamma"}
@@ -94,29 +94,33 @@ def test_colours_are_those_of_the_report(explorer):
 
 def test_pairs_are_tested_in_every_group(run, explorer):
     data = explorer.data
-    shape = (2, len(data["thresholds"]), len(data["groups"]), 2, 3)
+    shape = (2, len(data["thresholds"]), len(data["groups"]), 4, 3)
     tests = explorer.floats("tests", *shape)
     assert data["groups"][1:] == [each["name"] for each in data["modalities"]]
-    table = pd.read_csv(run / "scores.csv")
+    table = pd.read_csv(run / "scores.csv").rename(columns={"f1": "value"})
     part = table[(table["profile"] == "strict") & (table["threshold"] == 0.7)]
     for g, modality in enumerate([None, "Brightfield", "Fluorescent", "Phase-contrast", "DIC"]):
         rows = part if modality is None else part[part["modality"] == modality]
-        wide = rows.pivot_table(index="case", columns="method", values="f1")
         for pair, (i, j) in enumerate([("alpha", "beta"), ("alpha", "gamma"), ("beta", "gamma")]):
-            difference = (wide[j] - wide[i]).to_numpy()
-            expected = signed_rank(difference).p_two_sided
-            assert tests[0, 2, g, 0, pair] == pytest.approx(expected, rel=1e-5)
+            found = contrast(rows, j, i, unit="image")
+            expected = (found.p, found.low, found.high)
+            assert tests[0, 2, g, [0, 2, 3], pair] == pytest.approx(expected, nan_ok=True, rel=1e-5)
     raw, adjusted = tests[:, :, :, 0], tests[:, :, :, 1]
+    assert not np.isnan(raw[:, :, 0]).any()
     assert (adjusted >= raw)[~np.isnan(raw)].all()
     assert (np.isnan(adjusted) == np.isnan(raw)).all()
     assert adjusted[0, 0, 0].min() == pytest.approx(min(1, 3 * raw[0, 0, 0].min()), rel=1e-5)
 
 
-def test_what_cannot_be_tested_is_no_number():
-    f1 = np.array([[0.5, 0.5], [0.5, 0.5], [np.nan, np.nan]])
-    groups = {"all": np.array([True, True]), "one": np.array([True, False])}
-    assert np.isnan(pair_tests(f1, groups)).all()
-    assert pair_tests(f1[:1], groups).shape == (2, 2, 0)
+def test_an_oracle_is_tested_against_nobody(tmp_path):
+    run = RunMaker(tmp_path)(methods={"a": "A", "b": "B", "c": "C"}, per_modality=2)
+    record = json.loads((run / "run.json").read_text())
+    record["methods"][1]["parameters"] = {"diameter": "truth_median"}
+    (run / "run.json").write_text(json.dumps(record))
+    explorer = explore(run)
+    shape = (2, len(explorer.data["thresholds"]), 5, 4, 3)
+    raw = explorer.floats("tests", *shape)[0, 0, 0, 0]
+    assert np.isnan(raw).tolist() == [True, False, True]
 
 
 def test_one_method_has_a_page_too(tmp_path):

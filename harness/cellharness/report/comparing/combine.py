@@ -66,6 +66,8 @@ def combine(sources: Mapping[Path, pd.DataFrame]) -> Combined:
         raise SourceError(msg)
     known = _modalities(scores)
     scores["modality"] = [known.get(case, "") for case in scores["case"]]
+    named = scores[scores["experiment"] != ""].groupby("case")["experiment"].first()
+    scores["experiment"] = scores["case"].map(named).fillna("")
     counts = scores.groupby("case")["method"].nunique()
     if not (counts > 1).any():
         one, other = (part["case"].iloc[0] for part in parts[:2])

@@ -12,7 +12,7 @@ from cellharness.report.comparing.combine import combine
 from cellharness.report.comparing.sources import ScoreChoice, SourceError, read_source
 from cellharness.report.comparing.tables import comparison_tables
 from cellharness.report.rendering import Table, write_table
-from cellharness.statistics.resampling import RESAMPLING, Resampling
+from cellharness.statistics.contrast import ContrastError, Unit
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def compare_sources(
     sources: Iterable[Path],
     choice: ScoreChoice,
     baseline: str | None = None,
-    resampling: Resampling = RESAMPLING,
+    unit: Unit | None = None,
 ) -> Comparison:
     """Read several sources of scores and compare their methods on common cases.
 
@@ -63,8 +63,8 @@ def compare_sources(
         Which scores are compared.
     baseline : str or None
         Compare the others with this method; None for all pairs.
-    resampling : Resampling
-        Of the intervals.
+    unit : {"experiment", "image"} or None
+        What is independent; None is experiments where every case names one, else images.
 
     Raises
     ------
@@ -73,8 +73,9 @@ def compare_sources(
     """
     combined = combine({path: read_source(path, choice) for path in sources})
     try:
-        tables = comparison_tables(combined, choice, baseline, resampling)
-    except ValueError as error:
+        tables = comparison_tables(combined, choice, baseline, unit)
+    except ContrastError as error:
         raise SourceError(str(error)) from error
-    frames = {table.name: table.frame for table in tables}
+    frames = {name: pd.DataFrame() for name in ("methods", "pairs", "ranks")}
+    frames |= {table.name: table.frame for table in tables}
     return Comparison(**frames, warnings=combined.warnings, tables=tuple(tables))

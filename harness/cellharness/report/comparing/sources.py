@@ -9,12 +9,15 @@ from pathlib import Path
 import pandas as pd
 
 from cellharness.errors import UsageError
+from cellharness.report.loading import reads_truth
 from cellharness.run_directory import SCORE_TEXT, RunDirectory, RunDirectoryError, RunRecord
 from cellharness.statistics.side_by_side import LARGER_IS_BETTER
 from cellharness.tables import TableError, read_table
 
 #: Columns of what `read_source` returns.
-COLUMNS = ("method", "case", "modality", "status", "value", "n_true")
+COLUMNS = (
+    "method", "case", "modality", "experiment", "status", "value", "n_true", "oracle",
+)  # fmt: skip
 
 #: Metrics that can be compared: those of which more is better.
 METRICS = tuple(name for name, larger in LARGER_IS_BETTER.items() if larger)
@@ -71,8 +74,9 @@ def read_source(path: Path, choice: ScoreChoice) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns `COLUMNS`, one row a method and case: ``modality`` and ``status`` are "" where the
-        table has none, ``value`` is NaN for a case without a score, ``n_true`` NaN where unknown.
+        Columns `COLUMNS`, one row a method and case: ``modality``, ``experiment`` and ``status``
+        are "" where the table has none, ``value`` is NaN for a case without a score, ``n_true`` NaN
+        where unknown, ``oracle`` whether a run says that the method reads the truth.
 
     Raises
     ------
@@ -80,14 +84,16 @@ def read_source(path: Path, choice: ScoreChoice) -> pd.DataFrame:
         No such file, no form that is known, nothing at the metric, threshold or profile, a case
         that occurs twice or has no name, or a value that is no number from 0 to 1.
     """
-    file, labels = path, {}
+    file = path
+    labels: dict[str, str] = {}
+    oracles: frozenset[str] = frozenset()
     if path.is_dir():
         run = RunDirectory(path)
         file = run.scores
         if not file.is_file():
             msg = f"'{path}' holds no scores.csv; give a finished run directory, or a CSV of scores"
             raise SourceError(msg)
-        labels = _labels(run.record)
+        labels, oracles = _about_methods(run.record)
     table = _read(file)
     if "names" in table.columns and "F1" in table.columns:
         found = _official(table, file, choice)
@@ -101,7 +107,10 @@ def read_source(path: Path, choice: ScoreChoice) -> pd.DataFrame:
         first = twice.iloc[0]
         msg = f"'{file}' has case '{first['case']}' of '{first['method']}' more than once"
         raise SourceError(msg)
-    return found.assign(method=found["method"].map(lambda name: labels.get(name, name)))
+    return found.assign(
+        oracle=found["method"].isin(oracles),
+        method=found["method"].map(lambda name: labels.get(name, name)),
+    )[list(COLUMNS)]
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -118,14 +127,15 @@ def _read(file: Path) -> pd.DataFrame:
     return table
 
 
-def _labels(path: Path) -> dict[str, str]:
-    """How a run spells its methods; names that two methods share are not used."""
+def _about_methods(path: Path) -> tuple[dict[str, str], frozenset[str]]:
+    """How a run spells its methods, unless two share a name, and which of them read the truth."""
     try:
         methods = RunRecord.read(path).methods
     except RunDirectoryError:
-        return {}
+        return {}, frozenset()
     labels = {method.name: method.label or method.name for method in methods}
-    return labels if len(set(labels.values())) == len(labels) else {}
+    oracles = frozenset(method.name for method in methods if reads_truth(method))
+    return labels if len(set(labels.values())) == len(labels) else {}, oracles
 
 
 def _official(table: pd.DataFrame, file: Path, choice: ScoreChoice) -> pd.DataFrame:
@@ -179,12 +189,13 @@ def _formed(table: pd.DataFrame, name: str, file: Path, choice: ScoreChoice) -> 
             "method": table["method"] if "method" in table.columns else name,
             "case": table["case"].astype(str),
             "modality": table["modality"].fillna("") if "modality" in table.columns else "",
+            "experiment": table["experiment"].fillna("") if "experiment" in table.columns else "",
             "status": table["status"].fillna("") if "status" in table.columns else "",
             "value": values.astype(float),
             "n_true": pd.to_numeric(table.get("n_true", float("nan")), errors="coerce"),
         }
     )
-    return formed.reset_index(drop=True)[list(COLUMNS)]
+    return formed.reset_index(drop=True)
 
 
 def _case_of(name: str) -> str:

@@ -8,10 +8,11 @@ from cellharness.report.comparing.combine import Combined
 from cellharness.report.comparing.sources import ScoreChoice
 from cellharness.report.records import Record, records
 from cellharness.report.rendering import Row, Table
-from cellharness.report.wording import change_with_ends, number, p_value
-from cellharness.statistics.method_pairs import BETTER, WORSE, compare_pairs
+from cellharness.report.wording import number, p_value, signed, with_interval
+from cellharness.statistics.contrast import HIGHER, LOWER, Unit
+from cellharness.statistics.estimates import how_tested, too_few_words
+from cellharness.statistics.method_pairs import compare_pairs
 from cellharness.statistics.ranking import compare_schemes
-from cellharness.statistics.resampling import RESAMPLING, Resampling
 from cellharness.statistics.summary import ALL
 
 
@@ -19,7 +20,7 @@ def comparison_tables(
     combined: Combined,
     choice: ScoreChoice,
     baseline: str | None = None,
-    resampling: Resampling = RESAMPLING,
+    unit: Unit | None = None,
 ) -> list[Table]:
     """Make the tables of a comparison.
 
@@ -31,8 +32,8 @@ def comparison_tables(
         Says what the scores are.
     baseline : str or None
         Compare the others with this one only.
-    resampling : Resampling
-        Of the intervals.
+    unit : {"experiment", "image"} or None
+        See :func:`cellharness.statistics.method_pairs.compare_pairs`.
 
     Returns
     -------
@@ -46,12 +47,15 @@ def comparison_tables(
     """
     what = choice.metric.upper() if len(choice.metric) < 4 else choice.metric
     title = f"{what} (IoU ≥ {choice.threshold:g})"
-    pairs = compare_pairs(combined.scores, baseline, resampling=resampling)
-    return [
-        _methods(combined.scores, title),
-        _pairs(pairs, title, resampling),
-        _ranks(combined.scores, title),
+    scores = combined.scores
+    apart = set(scores.loc[scores["oracle"], "method"])
+    pairs = compare_pairs(scores, baseline, apart=apart, unit=unit)
+    tables = [
+        _methods(scores, title),
+        _pairs(pairs, title),
+        _ranks(scores[~scores["method"].isin(apart)], title),
     ]
+    return [table for table in tables if table is not None]
 
 
 def _blocks(scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -98,24 +102,28 @@ def _methods(scores: pd.DataFrame, title: str) -> Table:
     )
 
 
-def _pairs(pairs: pd.DataFrame, title: str, resampling: Resampling) -> Table:
+def _plural(pairs: pd.DataFrame) -> str:
+    return f"{pairs['unit'].iloc[0]}s" if len(pairs) else "units"
+
+
+def _pairs(pairs: pd.DataFrame, title: str) -> Table:
     rows: list[Row] = []
     last = None
     for row in records(pairs):
         if row["modality"] != last:
             rows.append(Row((row["modality"],), heading=True))
             last = row["modality"]
-        better = row["verdict"] == BETTER
-        worse = row["verdict"] == WORSE
+        better = row["verdict"] == HIGHER
+        worse = row["verdict"] == LOWER
         rows.append(
             Row(
                 (
                     row["method"],
                     row["other"],
-                    str(row["n"]),
-                    change_with_ends(row, "mean_change", "mean"),
-                    change_with_ends(row, "median_change", "median"),
-                    p_value(row["p_holm"]),
+                    f"{row['n_images']} / {row['n_units']}",
+                    with_interval(row),
+                    signed(row["median_difference"]),
+                    p_value(row["p_adjusted"]),
                     row["verdict"],
                 ),
                 strong=frozenset({0} if better else {1} if worse else ()),
@@ -124,30 +132,39 @@ def _pairs(pairs: pd.DataFrame, title: str, resampling: Resampling) -> Table:
     return Table(
         name="pairs",
         title=f"{title}, first less second method, on the cases that both have",
-        header=("First", "Second", "n", "Mean difference", "Median difference", "p", "First is"),
-        rows=tuple(rows),
-        frame=pairs.assign(**resampling.settings()),
-        text=frozenset({0, 1, 6}),
-        notes=(
-            f"In brackets {resampling.confidence:.0%} bootstrap intervals over cases "
-            f"({resampling.samples} samples, seed {resampling.seed}). p, Wilcoxon's signed-rank "
-            "test, two-sided, Holm-corrected over the pairs of a block. Better or worse only where "
-            "p < 0.05 and the interval of the mean lies on the same side of 0.".replace("%", " %"),
+        header=(
+            "First",
+            "Second",
+            f"Images / {_plural(pairs)}",
+            "Mean difference (interval)",
+            "Median difference",
+            "p",
+            "First is",
         ),
+        rows=tuple(rows),
+        frame=pairs,
+        text=frozenset({0, 1, 6}),
+        notes=(f"{how_tested(pairs)} {too_few_words(pairs)}".strip(),) if len(pairs) else (),
     )
 
 
-def _ranks(scores: pd.DataFrame, title: str) -> Table:
-    table = compare_schemes(scores[["case", "method", "value"]], missing=0.0)
+def _ranks(scores: pd.DataFrame, title: str) -> Table | None:
+    whole = scores.pivot_table("value", "case", "method", "first")
+    methods = list(dict.fromkeys(scores["method"]))
+    common = whole.reindex(columns=methods).dropna().index
+    if common.empty or len(methods) < 2:
+        return None
+    on_common = scores[scores["case"].isin(common)]
+    table = compare_schemes(on_common[["case", "method", "value"]])
     schemes = list(dict.fromkeys(table["scheme"]))
     ranks = table.pivot_table("rank", "method", "scheme", "first")[schemes]
     ranks = ranks.loc[ranks.mean(axis=1).sort_values(kind="stable").index]
     rows = [Row((str(method), *(str(rank) for rank in row))) for method, row in ranks.iterrows()]
     return Table(
         name="ranks",
-        title=f"Rank by {title} under the five schemes",
+        title=f"Rank by {title} under {len(schemes)} schemes",
         header=("Method", *(scheme.replace("-", " ") for scheme in schemes)),
         rows=tuple(rows),
         frame=table,
-        notes=("Over all cases of all sources; a case without a score counts as 0.",),
+        notes=(f"Over the {len(common)} cases that all methods have a score for.",),
     )

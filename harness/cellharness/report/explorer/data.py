@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cellharness.report.case_tables import failure_message
 from cellharness.report.explorer.packing import pack_bytes, pack_floats
-from cellharness.report.explorer.pair_tests import pair_tests
 from cellharness.report.loading import RunData
-from cellharness.report.records import by_key, group_title
+from cellharness.report.records import by_key, group_title, records
 from cellharness.report.style import LineStyle, modality_styles
 from cellharness.statistics import ALL
 from cellharness.statistics.efficiency import running_times
+from cellharness.statistics.estimates import how_tested
+from cellharness.statistics.method_pairs import compare_pairs
 from cellharness.vocabulary import SEGMENTED, STATUSES
 
 # A traceback in a message would make the page heavy.
@@ -98,11 +100,13 @@ def explorer_data(
         Of plain values. Arrays are packed (`cellharness.report.explorer.packing`), all with cases
         on the last axis: ``f1`` (profiles, thresholds, methods, cases), ``status`` (methods, cases)
         as places in ``statuses``, ``seconds`` and ``predicted`` (methods, cases), ``cells``
-        (cases). ``tests`` is (profiles, thresholds, groups, 2, pairs), see `pair_tests`.
+        (cases). ``tests`` is (profiles, thresholds, groups, 4, pairs): p, p adjusted, and the ends
+        of the interval of the second method less the first, from `compare_pairs`; pairs are in the
+        order of `itertools.combinations`, NaN where nothing was tested.
     """
     statuses = [name for name in STATUSES if name in set(run.main["status"])]
     status = run.main.assign(place=run.main["status"].map(statuses.index))
-    tests = [[pair_tests(f1, scores.groups) for f1 in block] for block in scores.f1]
+    tests = _tests(run, scores)
     looks = modality_styles(run.groups[1:])
     return {
         "main": {
@@ -130,8 +134,42 @@ def explorer_data(
         "predicted": pack_floats(_numbers(run, scores, run.main, "n_pred")),
         "cells": pack_floats(_cells(run, scores)),
         "messages": _messages(run, scores),
-        "tests": pack_floats(np.array(tests)),
+        "tests": pack_floats(tests.values),
+        "tested": tests.words,
     }
+
+
+class _Tests(NamedTuple):
+    """Tests of all pairs, and how they were made; empty words where there are none."""
+
+    values: np.ndarray
+    words: str
+
+
+def _tests(run: RunData, scores: Scores) -> _Tests:
+    pairs = list(combinations(range(len(run.methods)), 2))
+    shape = (len(scores.profiles), len(scores.thresholds), len(scores.groups), 4, len(pairs))
+    found = np.full(shape, np.nan)
+    words = ""
+    place = {pair: number for number, pair in enumerate(pairs)}
+    rank = {name: number for number, name in enumerate(run.methods)}
+    groups = {name: number for number, name in enumerate(scores.groups)}
+    columns = ["case", "method", "modality", "experiment", "f1"]
+    for i, profile in enumerate(scores.profiles):
+        for j, threshold in enumerate(scores.thresholds):
+            rows = run.scores
+            rows = rows[(rows["profile"] == profile) & (rows["threshold"] == threshold)]
+            order = rows["method"].map(rank).sort_values(kind="stable").index
+            values = rows.loc[order, columns].rename(columns={"f1": "value"})
+            table = compare_pairs(values, apart=run.oracles, unit=run.unit)
+            for row in records(table):
+                at = place[rank[row["method"]], rank[row["other"]]]
+                # The page gives the second less the first.
+                numbers = (row["p"], row["p_adjusted"], -row["high"], -row["low"])
+                found[i, j, groups[row["modality"]], :, at] = numbers
+            if len(table):
+                words = how_tested(table)
+    return _Tests(found, words)
 
 
 def _cases(

@@ -9,6 +9,7 @@ from cellharness.report.forgetting.plane import sweep
 from cellharness.report.forgetting.study import Study
 from cellharness.report.wording import count, f1_at, listing
 from cellharness.statistics import ALL
+from cellharness.statistics.estimates import how_tested
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
 Captions = dict[str, tuple[str, str]]
@@ -32,10 +33,8 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
         "Heat map of the mean change of F1, remedies by modality, unseen and seen experiments; the "
         "numbers stand in the table below",
         f"Mean change of {score} after less before training, paired by case, {under}. Red, loss; "
-        "blue, gain. Numbers over the columns, cases scored before and after. *, loss or gain is "
-        "proven: Wilcoxon's signed-rank test, two-sided, Holm-corrected over the modalities of a "
-        f"row in a block (all together are one test), p < 0.05, and the "
-        f"{interval} of the mean on the same side of 0. –, no case."
+        "blue, gain. Numbers over the columns, cases scored before and after. *, significant. "
+        f"{how_tested(findings.changes)} –, no case."
         + (" Not drawn: " + _lacking(findings) + "." if _lacking(findings) else ""),
     )
     slope = (
@@ -81,9 +80,9 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
         "Forest plot of each remedy against plain fine-tuning, unseen and seen experiments; the "
         "numbers stand in the table below",
         f"Mean difference of the change of {score} to {study.labels[study.record.plain]}, the same "
-        f"cases ({n}). Bars, {interval}. Left, filled: loses less, one-sided Wilcoxon test, "
-        "Holm-corrected over the remedies, p < 0.05. Right, filled: comparable, the interval does "
-        "not reach the dotted margin."
+        f"cases ({n}). Bars, {interval}. Left, filled: keeps significantly more, "
+        "Holm-corrected over the remedies. Right, filled: comparable, shown to lie between the "
+        "dotted margins by two one-sided tests."
         + (
             " Small marks: without the cases of experiments that the remedy met again in training."
             if findings.met_again
@@ -132,7 +131,7 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
 
 def _interval(findings: Findings) -> str:
     row = findings.changes.iloc[0]
-    return f"{100 * row['confidence']:g} % bootstrap interval"
+    return f"{100 * row['confidence']:g} % interval by {row['unit']}"
 
 
 def _lacking(findings: Findings) -> str:

@@ -45,15 +45,17 @@ def _too_few(study: Study, findings: Findings) -> list[str]:
         for part in (UNSEEN, SEEN):
             rows = findings.changes
             rows = rows[(rows["level"] == level) & (rows["seen"] == part)]
-            n, tests = int(rows["n"].max()), int(rows["family_size"].max())
-            # The smallest two-sided p of n cases is that of all changes going one way.
+            n, tests = int(rows["n_units"].max()), max(int(rows["family_size"].max()), 1)
+            # The smallest two-sided p of n units is that of all changes going one way.
             if n and part not in hopeless and tests * min(1.0, 2.0 ** (1 - n)) >= ALPHA:
                 hopeless.append(part)
                 most = "at most " if level == "modality" else ""
-                parts.append(f"{part} ({most}{count(n, 'case')}, {count(tests, 'test')} at once)")
+                units = count(n, rows["unit"].iloc[0])
+                corrected = f", {count(tests, 'test')} at once" if tests > 1 else ""
+                parts.append(f"{part} ({most}{units}{corrected})")
         if parts:
-            few = "Too few cases" if not where else f"{where}too few cases"
-            said.append(f"{few} to prove any change, even if all went one way: {listing(parts)}.")
+            few = f"{where}too few units" if where else "Too few units"
+            said.append(f"{few} to show any change, even if all went one way: {listing(parts)}.")
     return said
 
 

@@ -14,14 +14,16 @@ from cellharness.report.rendering import Row, Table
 from cellharness.report.wording import (
     NOTHING,
     change_with_ends,
-    loss_with_ends,
     number,
     p_value,
     share_with_ends,
     signed,
+    with_interval,
 )
 from cellharness.statistics import ALL
-from cellharness.statistics.paired_change import NO_PAIRS
+from cellharness.statistics.contrast import FEWEST_UNITS, HIGHER, LOWER
+from cellharness.statistics.estimates import how_tested
+from cellharness.statistics.forgetting import BACKWARD_TRANSFER, BEST_MINUS_LAST
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
 _PARTS = (UNSEEN, SEEN)
@@ -51,10 +53,9 @@ def change_table(study: Study, findings: Findings, colours: Colours) -> Table:
         spans=(("", 2), ("Unseen experiments", 6), ("Seen experiments", 6)),
         text=frozenset({0, 7, 13}),
         notes=(
-            "Cases are paired. p, Wilcoxon's signed-rank test, two-sided, Holm-corrected over the "
-            f"weights and modalities of a level and part. {_intervals(changes)} Verdict: a loss or "
-            "a gain where corrected p, test, mean and interval agree. The csv has medians, "
-            "one-sided p and experiments as well.",
+            f"Images are paired; n, images / {changes['unit'].iloc[0]}s. {how_tested(changes)} "
+            f"Primary, not corrected: {primary_words(study)}. {too_few_note(changes)} The csv "
+            "has medians, experiments and families as well.",
         ),
     )
 
@@ -88,8 +89,7 @@ def measure_table(study: Study, findings: Findings, colours: Colours) -> Table |
     """Give the published measures, averaged over the modalities of unseen experiments."""
     if not findings.has(UNSEEN):
         return None
-    transfer = by_key(_averages(findings.transfer), "remedy")
-    forgot = by_key(_averages(findings.forgetting), "remedy")
+    found = by_key(findings.measures, "measure", "remedy")
     kept = by_key(
         findings.retention[
             (findings.retention["modality"] == ALL) & (findings.retention["seen"] == UNSEEN)
@@ -98,41 +98,34 @@ def measure_table(study: Study, findings: Findings, colours: Colours) -> Table |
     )
     rows = []
     for name in findings.trained:
-        one, two, three = transfer[name,], forgot[name,], kept[name,]
+        three = kept[name,]
         rows.append(
             Row(
                 (
                     study.labels[name],
-                    change_with_ends(one | _ends(one), "backward_transfer", "transfer"),
-                    loss_with_ends(two, "initial_minus_last", "initial"),
-                    loss_with_ends(two, "max_minus_last", "max"),
+                    with_interval(found[BACKWARD_TRANSFER, name]),
+                    with_interval(found[BEST_MINUS_LAST, name]).replace("+", ""),
                     f"{three['kept']} of {three['kept'] + three['lost']}: "
                     + share_with_ends(three, "retention", "low", "high"),
                 ),
                 colour=colours[name],
             )
         )
-    frame = findings.transfer.merge(
-        findings.forgetting,
-        on=["remedy", "stage", "protocol", "before_protocol", "statistic", "seen", "modality",
-            "experiment"],
-        suffixes=("_transfer", "_forgetting"),
-    )  # fmt: skip
-    tasks = int(_averages(findings.transfer)["tasks"].max())
+    tasks = int(findings.measures["modalities"].max())
     least = findings.retention["correct_from"].iloc[0]
     return Table(
         name="forgetting_measures",
         title="Published measures of forgetting, unseen experiments",
-        header=("Weights", "Backward transfer", "First − last", "Best − last", "Cases kept"),
+        header=("Weights", "Backward transfer", "Best − last", "Images kept"),
         rows=tuple(rows),
-        frame=labelled(study, frame),
-        spans=(("", 2), ("Forgetting", 2), ("Retention", 1)),
+        frame=labelled(study, findings.measures),
+        spans=(("", 2), ("Forgetting", 1), ("Retention", 1)),
         notes=(
-            f"Of mean F1, {_averaged(tasks)}: backward transfer of Lopez-Paz & Ranzato 2017; "
-            "forgetting from the start, as avalanche has it, and from the best epoch before "
-            "the last, of Chaudhry et al. 2018, which overstates where cases are few and epochs "
-            f"many. Retention, share of the cases with F1 ≥ {least:g} before that stay so "
-            "(Clopper–Pearson interval).",
+            f"Of mean F1, {_averaged(tasks)}: backward transfer of Lopez-Paz & Ranzato 2017 "
+            "(forgetting from the start is minus this), and forgetting from the best epoch before "
+            "the last, of Chaudhry et al. 2018, which overstates where images are few and epochs "
+            f"many. {how_tested(findings.measures)} Retention, share of the images with F1 ≥ "
+            f"{least:g} before that stay so (Clopper–Pearson interval, by image).",
         ),
     )  # fmt: skip
 
@@ -175,8 +168,8 @@ def threshold_table(study: Study, findings: Findings, colours: Colours) -> Table
             cells = [study.labels[name]]
             for level in levels:
                 row = found[name, part, level]
-                mark = "*" if row["verdict"] in ("loss", "gain") else ""
-                cells.append(signed(row["mean_change"]) + mark)
+                mark = "*" if row["verdict"] in (HIGHER, LOWER) else ""
+                cells.append(signed(row["estimate"]) + mark)
             rows.append(Row(tuple(cells), colour=colours[name]))
     return Table(
         name="thresholds",
@@ -184,10 +177,7 @@ def threshold_table(study: Study, findings: Findings, colours: Colours) -> Table
         header=("Weights", *(f"IoU ≥ {level:g}" for level in levels)),
         rows=tuple(rows),
         frame=labelled(study, frame),
-        notes=(
-            "*, verdict loss or gain; Holm-corrected over the weights shown, at each threshold for "
-            "itself.",
-        ),
+        notes=(f"*, significant. {how_tested(frame)} Each threshold for itself.",),
     )
 
 
@@ -202,32 +192,33 @@ def labelled(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(row: Record) -> list[str]:
-    if row["verdict"] == NO_PAIRS:
+    if not row["n_images"]:
         return ["0", *[NOTHING] * 5]
+    n = f"{row['n_images']:,}"
     return [
-        f"{row['n']:,}", number(row["mean_before"]), number(row["mean_after"]),
-        change_with_ends(row, "mean_change", "mean"), p_value(row["p_two_sided_holm"]),
-        row["verdict"],
+        n if row["unit"] == "image" else f"{n} / {row['n_units']:,}",
+        number(row["mean_before"]), number(row["mean_after"]), with_interval(row),
+        p_value(row["p_adjusted"]), _VERDICTS.get(row["verdict"], str(row["verdict"])),
     ]  # fmt: skip
 
 
-def _averages(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[(frame["modality"] == ALL) & (frame["experiment"] == ALL)]
+_VERDICTS = {HIGHER: "gain", LOWER: "loss"}
+
+
+def primary_words(study: Study) -> str:
+    """Name the one contrast that was chosen beforehand."""
+    return f"{study.labels[study.record.plain]} on all unseen experiments"
+
+
+def too_few_note(rows: pd.DataFrame) -> str:
+    """Say what has no interval, and why."""
+    few = rows[(rows["why_not"] != "") & (rows["n_images"] > 0)]
+    if few.empty:
+        return ""
+    return f"No interval and no test with fewer than {FEWEST_UNITS} {few['unit'].iloc[0]}s."
 
 
 def _averaged(modalities: int) -> str:
     if modalities == 1:
         return "of one modality"
     return f"the average of {modalities} modalities, each weighing the same"
-
-
-def _ends(row: Record) -> Record:
-    return {"transfer_low": row["low"], "transfer_high": row["high"]}
-
-
-def _intervals(frame: pd.DataFrame) -> str:
-    row = frame.iloc[0]
-    return (
-        f"Interval, {100 * row['confidence']:g} %, percentile bootstrap over cases "
-        f"({row['samples']:,} samples, seed {row['seed']})."
-    )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cellharness.report.forgetting.change_tables import Colours, labelled
 from cellharness.report.forgetting.findings import Findings
+from cellharness.report.forgetting.sentences import gain_verdict
 from cellharness.report.forgetting.study import Study
 from cellharness.report.forgetting.teams import OTHER_DATA, Standing, shown_groups
 from cellharness.report.records import Record, by_key, group_title, records
@@ -22,8 +23,10 @@ from cellharness.report.wording import (
     p_value,
     signed,
     spread,
+    with_interval,
 )
-from cellharness.statistics import ALL
+from cellharness.statistics.contrast import HIGHER
+from cellharness.statistics.estimates import how_tested
 
 
 def plane_table(study: Study, findings: Findings, colours: Colours) -> Table:
@@ -55,16 +58,12 @@ def remedy_table(study: Study, findings: Findings, colours: Colours) -> Table | 
     if comparison is None:
         return None
     again = findings.met_again
-    whole = comparison[comparison["modality"] == ALL]
     rows = []
-    for row in _in_order(study, whole):
-        colour = colours[row["remedy"]]
-        gain = (
-            f"{row['n_seen']:,}", change_with_ends(row, "gain_difference", "gain_difference"),
-            str(row["gain"]),
-        )  # fmt: skip
-        rows.append(Row((study.labels[row["remedy"]], *_kept(row), *gain), colour=colour))
-        other = again.get(row["remedy"])
+    for name, (unseen, seen) in findings.against_plain.items():
+        colour = colours[name]
+        gain = (_n(seen), with_interval(seen), gain_verdict(seen))
+        rows.append(Row((study.labels[name], *_kept(unseen), *gain), colour=colour))
+        other = again.get(name)
         if other is not None:
             cells = ("without what it met again", *_kept(other), *[NOTHING] * 3)
             rows.append(Row(cells, colour=colour))
@@ -79,19 +78,19 @@ def remedy_table(study: Study, findings: Findings, colours: Colours) -> Table | 
         spans=(("", 1), ("Unseen experiments", 4), ("Seen experiments", 3)),
         text=frozenset({0, 4, 7}),
         notes=(
-            "Differences of the mean change of the same cases. p, one-sided, Wilcoxon's "
-            "signed-rank test, Holm-corrected over the remedies. Loses less: corrected p < 0.05 "
-            "and interval above 0. Gain: comparable where the interval does not reach below "
-            f"−{margin:g}, lower where it does and lies below 0, else not shown; with fewer than "
-            "six cases always not shown." + (_REPLAY_NOTE if again else ""),
+            f"Differences of the mean change of the same images; n, images / "
+            f"{comparison['unit'].iloc[0]}s. {how_tested(comparison)} Gain: comparable where two "
+            f"one-sided tests, Holm-corrected over the remedies, show that it differs by less than "
+            f"{margin:g}; lower where it is significantly lower; else not shown."
+            + (_REPLAY_NOTE if again else ""),
         ),
     )  # fmt: skip
 
 
 def _kept(row: Record) -> tuple[str, ...]:
     return (
-        f"{row['n_unseen']:,}", change_with_ends(row, "kept_more", "kept_more"),
-        p_value(row["p_loses_less_holm"]), "yes" if row["loses_less"] else "not shown",
+        _n(row), with_interval(row), p_value(row["p_adjusted"]),
+        "yes" if row["verdict"] == HIGHER else row["verdict"],
     )  # fmt: skip
 
 
@@ -104,12 +103,13 @@ _REPLAY_NOTE = (
 def _with_own(frame: pd.DataFrame, own: pd.DataFrame | None) -> pd.DataFrame:
     if own is None:
         return frame
-    columns = ["n_unseen", "kept_more", "kept_more_low", "kept_more_high", "p_loses_less_holm",
-               "loses_less"]  # fmt: skip
-    renamed = own[["modality", "remedy", *columns]].rename(
-        columns={name: f"{name}_without_replayed" for name in columns}
-    )
-    return frame.merge(renamed, on=["modality", "remedy"], how="left")
+    both = [frame.assign(cases="all"), own.assign(cases="without what the remedy met again")]
+    return pd.concat(both, ignore_index=True)
+
+
+def _n(row: Record) -> str:
+    n = f"{row['n_images']:,}"
+    return n if row["unit"] == "image" else f"{n} / {row['n_units']:,}"
 
 
 def team_table(study: Study, standing: Standing, colours: Colours) -> Table:
@@ -167,9 +167,9 @@ def team_test_table(study: Study, standing: Standing, colours: Colours) -> Table
             for method, remedy in standing.remedies.items():
                 row = found[team, method, group]
                 cells = (
-                    standing.methods[method], f"{row['n']:,}", number(row["mean_before"]),
-                    number(row["mean_after"]), change_with_ends(row, "mean_change", "mean"),
-                    signed(row["median_change"]), p_value(row["p_two_sided_holm"]),
+                    standing.methods[method], _n(row), number(row["mean_before"]),
+                    number(row["mean_after"]), with_interval(row),
+                    signed(row["median_change"]), p_value(row["p_adjusted"]),
                 )  # fmt: skip
                 rows.append(Row(cells, colour=colours[remedy]))
     return Table(
@@ -180,8 +180,7 @@ def team_test_table(study: Study, standing: Standing, colours: Colours) -> Table
         rows=tuple(rows),
         frame=against,
         notes=(
-            "Weights less team, paired by case; p, Wilcoxon's signed-rank test, two-sided, "
-            "Holm-corrected over all rows of all images, and over all rows of modalities.",
+            f"Weights less team, paired by image. {how_tested(against)}",
         ),
     )  # fmt: skip
 

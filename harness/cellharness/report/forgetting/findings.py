@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
+from cellharness.report.forgetting.sentences import (
+    COMPARABLE,
+    LESS,
+    OPEN,
+    gain_verdict,
+    rows_of,
+)
 from cellharness.report.forgetting.study import Study, placed
 from cellharness.report.records import Record, by_key, records
 from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import ALL
 from cellharness.statistics.change import change
+from cellharness.statistics.contrast import mean_difference
 from cellharness.statistics.decomposition import decompose
-from cellharness.statistics.forgetting import accuracy_frame, backward_transfer, forgetting
+from cellharness.statistics.forgetting import accuracy_frame, forgetting_measures
 from cellharness.statistics.learning_curves import curves
-from cellharness.statistics.plasticity import (
-    COMPARABLE,
-    LOWER,
-    OPEN,
-    compare_with_plain,
-    stability_plasticity,
-)
+from cellharness.statistics.plasticity import compare_with_plain
+from cellharness.statistics.resampling import Resampling
 from cellharness.statistics.retention import retention
 from cellharness.statistics.staged_scores import SEEN, UNSEEN, StagedScores
 from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL
@@ -76,9 +80,12 @@ class Findings:
         The remedy beside it, see `BEST_RULE`; None where there is none.
     stages
         Last scored epoch by remedy.
-    changes, curves, plane, retention, transfer, forgetting
-        From the functions of `cellharness.statistics` of these names (``plane``:
-        `stability_plasticity`; ``transfer``: `backward_transfer`).
+    changes, curves, retention, measures
+        From the functions of `cellharness.statistics` of these names (``measures``:
+        `forgetting_measures`).
+    plane
+        The overall rows of `changes` side by side: ``remedy, stage, n_seen, gain_seen, gain_low,
+        gain_high, n_unseen, loss_unseen, loss_low, loss_high``; a loss is positive.
     comparison, comparison_own
         From `compare_with_plain`; the second without the unseen cases of experiments that a
         remedy met again, None where none did.
@@ -98,8 +105,7 @@ class Findings:
     curves: pd.DataFrame
     plane: pd.DataFrame
     retention: pd.DataFrame
-    transfer: pd.DataFrame
-    forgetting: pd.DataFrame
+    measures: pd.DataFrame
     comparison: pd.DataFrame | None
     comparison_own: pd.DataFrame | None
     thresholds: pd.DataFrame
@@ -114,7 +120,7 @@ class Findings:
     def has(self, part: str) -> bool:
         """Whether any case of a part was scored before and after."""
         rows = self.changes[(self.changes["level"] == "overall") & (self.changes["seen"] == part)]
-        return bool(rows["n"].gt(0).any())
+        return bool(rows["n_images"].gt(0).any())
 
     def cases(self, modality: str, part: str) -> int:
         """How many cases of a group were scored before and after, at most."""
@@ -123,7 +129,7 @@ class Findings:
             & (self.changes["modality"] == modality)
             & (self.changes["seen"] == part)
         ]
-        return int(rows["n"].max()) if len(rows) else 0
+        return int(rows["n_images"].max()) if len(rows) else 0
 
     @property
     def met_again(self) -> Mapping[str, Record]:
@@ -131,13 +137,20 @@ class Findings:
         own, whole = self.comparison_own, self.comparison
         if own is None or whole is None:
             return {}
-        before = by_key(whole[whole["modality"] == ALL], "remedy")
-        found = records(own[own["modality"] == ALL])
+        before = by_key(rows_of(whole, UNSEEN), "remedy")
         return {
             row["remedy"]: row
-            for row in found
-            if row["n_unseen"] < before[row["remedy"],]["n_unseen"]
+            for row in records(rows_of(own, UNSEEN))
+            if row["n_images"] < before[row["remedy"],]["n_images"]
         }
+
+    @property
+    def against_plain(self) -> Mapping[str, tuple[Record, Record]]:
+        """Of every remedy, the rows of `comparison` over all unseen and all seen images."""
+        if self.comparison is None:
+            return {}
+        unseen, seen = (by_key(rows_of(self.comparison, part), "remedy") for part in (UNSEEN, SEEN))
+        return {name: (unseen[name,], seen[name,]) for (name,) in unseen}
 
 
 def measure(study: Study) -> Findings:
@@ -167,17 +180,17 @@ def measure(study: Study) -> Findings:
     subject = plain if plain in trained else next(iter(trained))
     best = None if comparison is None else _best(comparison)
     causes = _causes(study, table, subject, notes)
+    changes = change(table, main, primary=plain)
     return Findings(
         table=table,
         subject=subject,
         best=best,
         stages=trained,
-        changes=change(table, main),
+        changes=changes,
         curves=curves(table, main),
-        plane=stability_plasticity(table, main),
+        plane=_plane(changes),
         retention=retention(table, main),
-        transfer=backward_transfer(table, main),
-        forgetting=forgetting(table, main),
+        measures=forgetting_measures(table, main),
         comparison=comparison,
         comparison_own=own,
         thresholds=_thresholds(study, [subject, *([best] if best else [])]),
@@ -215,12 +228,33 @@ def _without_replayed(study: Study, plain: str) -> pd.DataFrame | None:
 
 
 def _best(comparison: pd.DataFrame) -> str | None:
-    rows = comparison[(comparison["modality"] == ALL) & comparison["kept_more"].notna()]
-    for wanted in ((COMPARABLE,), (OPEN,), (LOWER,)):
-        kept = rows[rows["gain"].isin(wanted)]
+    rows = rows_of(comparison, UNSEEN)
+    rows = rows[rows["estimate"].notna()]
+    gains = by_key(rows_of(comparison, SEEN), "remedy")
+    gain = rows["remedy"].map(lambda name: gain_verdict(gains.get((name,))))
+    for wanted in (COMPARABLE, OPEN, LESS):
+        kept = rows[gain == wanted]
         if not kept.empty:
-            return str(kept["remedy"].iloc[int(kept["kept_more"].argmax())])
+            return str(kept["remedy"].iloc[int(kept["estimate"].argmax())])
     return None
+
+
+def _plane(changes: pd.DataFrame) -> pd.DataFrame:
+    overall = changes[changes["level"] == "overall"].set_index(["remedy", "stage"])
+    sides = []
+    for part, name, sign, ends in (
+        (SEEN, "gain", 1, ("low", "high")),
+        (UNSEEN, "loss", -1, ("high", "low")),
+    ):
+        rows = overall[overall["seen"] == part]
+        side = rows[["n_images", "n_units"]].rename(
+            columns={"n_images": f"n_{part}", "n_units": f"units_{part}"}
+        )
+        side[f"{name}_{part}"] = sign * rows["estimate"]
+        side[f"{name}_low"], side[f"{name}_high"] = (sign * rows[end] for end in ends)
+        sides.append(side)
+    plane = pd.concat(sides, axis="columns").reset_index()
+    return plane.assign(unit=changes["unit"].iloc[0], confidence=changes["confidence"].iloc[0])
 
 
 def _causes(study: Study, table: StagedScores, subject: str, notes: dict[str, str]) -> Causes:
@@ -251,13 +285,15 @@ def _causes(study: Study, table: StagedScores, subject: str, notes: dict[str, st
         pair = (published.after, published.before, None, {subject: stage})
         laid_out = study.staged(only)
         return Causes(
-            split=decompose(laid_out, *pair),
-            median_split=decompose(laid_out, *pair, statistic="median"),
+            split=decompose(laid_out, *pair, resampling=_DRAWS),
+            median_split=decompose(laid_out, *pair, statistic="median", resampling=_DRAWS),
             protocol=chosen,
             accuracy=accuracy,
         )
     return nothing
 
+
+_DRAWS = Resampling(samples=10_000)
 
 _ACCURACY = ("protocol", "stage", "modality", "seen", "n", "mean", "mean_low", "mean_high")
 
@@ -268,12 +304,25 @@ def _accuracy(study: Study, subject: str, stage: int, protocol: str) -> pd.DataF
     mine = (scores["remedy"] == subject) & scores["stage"].isin([0, stage])
     mine |= scores["remedy"] == PRETRAINED
     table = study.staged(scores[mine & (scores["protocol"] == protocol)])
-    if table.before(subject, protocol) is None:
-        rows = accuracy_frame(table, protocol)
-        rows = rows.assign(mean_low=float("nan"), mean_high=float("nan"))
-    else:
-        rows = curves(table, protocol)
-    return rows.loc[rows["remedy"] == subject, list(_ACCURACY)]
+    rows = accuracy_frame(table, protocol)
+    rows = rows[rows["remedy"] == subject]
+    ends = [_level(table, subject, protocol, row) for row in records(rows)]
+    rows = rows.assign(mean_low=[low for low, _ in ends], mean_high=[high for _, high in ends])
+    return rows[list(_ACCURACY)]
+
+
+def _level(table: StagedScores, subject: str, protocol: str, row: Record) -> tuple[float, float]:
+    """Interval of a mean F1; none where there are no scores before and after to compare."""
+    before = table.before(subject, protocol)
+    if before is None:
+        return math.nan, math.nan
+    values = table.after(subject, protocol, row["stage"]) if row["stage"] else before
+    here = table.part(row["seen"]) & (
+        (table.modality == row["modality"]) | (row["modality"] == ALL)
+    )
+    unit, units = table.units()
+    found = mean_difference(values[here], units[here], unit=unit)
+    return found.low, found.high
 
 
 def _thresholds(study: Study, remedies: list[str]) -> pd.DataFrame:
@@ -282,7 +331,7 @@ def _thresholds(study: Study, remedies: list[str]) -> pd.DataFrame:
     for threshold in sorted(study.run.scores["threshold"].unique()):
         scores = study.at_threshold(threshold)
         kept = scores[scores["remedy"].isin([*remedies, PRETRAINED])]
-        rows = change(kept, study.record.main)
+        rows = change(study.staged(kept), study.record.main)
         rows = rows[(rows["level"] == "overall") & rows["seen"].isin([SEEN, UNSEEN])]
         blocks.append(rows.assign(threshold=threshold))
     return pd.concat(blocks, ignore_index=True)

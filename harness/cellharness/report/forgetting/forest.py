@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.look import SIGNED, left_room, zero_line
+from cellharness.report.forgetting.sentences import of_units
 from cellharness.report.forgetting.study import Study
 from cellharness.report.layout import (
     KEY_ROW_MM,
@@ -25,11 +26,10 @@ from cellharness.report.layout import (
     panels,
     text_mm,
 )
-from cellharness.report.records import Record, by_key
+from cellharness.report.records import Record
 from cellharness.report.style import GREY, TWO_COLUMNS_MM, LineStyle
-from cellharness.report.wording import absent, count
-from cellharness.statistics import ALL
-from cellharness.statistics.plasticity import COMPARABLE
+from cellharness.report.wording import absent
+from cellharness.statistics.contrast import HIGHER
 
 _ROW_MM = 5.2
 _GAP_MM, _RIGHT_MM = 5.0, 2.5
@@ -44,7 +44,7 @@ def forest_figure(
 ) -> Figure:
     """Draw differences to plain fine-tuning with intervals: unseen to the left, seen to the right.
 
-    Filled marks are what was shown: that the remedy loses less, and that its gain is comparable.
+    Filled marks are what was shown: that the remedy keeps more, and that its gain is comparable.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def forest_figure(
     if findings.comparison is None:
         msg = "a forest plot needs remedies beside plain fine-tuning"
         raise ValueError(msg)
-    rows = by_key(findings.comparison[findings.comparison["modality"] == ALL], "remedy")
-    names = [name for name in study.remedies if (name,) in rows]
+    rows = findings.against_plain
+    names = [name for name in study.remedies if name in rows]
     own = findings.met_again
     labels = [study.labels[name] for name in names]
     wide = width_mm >= TWO_COLUMNS_MM
@@ -77,12 +77,12 @@ def forest_figure(
     above = -(-len(samples) // per_row) * KEY_ROW_MM + 1
     figure, (kept, gain) = panels(grid, 2, width_mm, height, 9.5, above)
     first = next(iter(rows.values()))
-    for ax, title, n in (
-        (kept, "Kept more", first["n_unseen"]),
-        (gain, "Gained more", first["n_seen"]),
+    for ax, title, row in (
+        (kept, "Kept more", first[0]),
+        (gain, "Gained more", first[1]),
     ):
         part = "unseen" if ax is kept else "seen"
-        letter(ax, int(ax is gain), title, f"{part}, {count(int(n), 'case')}")
+        letter(ax, int(ax is gain), title, f"{part}, {of_units(row)}")
         zero_line(ax, vertical=True)
         ax.set_ylim(len(names) - 0.4, -0.6)
         ax.spines["left"].set_visible(False)
@@ -91,22 +91,24 @@ def forest_figure(
         ax.set_xlabel(_axis_label(study.labels[study.record.plain], panel), labelpad=2)
     kept.set_yticklabels([cut(label, left - 2) for label in labels])
     for y, name in enumerate(names):
-        row, colour = rows[name,], styles[name].colour
+        (unseen, seen), colour = rows[name], styles[name].colour
         again = own.get(name)
         shift = 0.16 if again else 0.0
-        _bar(kept, y - shift, row, "kept_more", colour, styles[name], filled=row["loses_less"])
+        more = unseen["verdict"] == HIGHER
+        _bar(kept, y - shift, unseen, colour, styles[name], filled=more)
         if again is not None:
-            _bar(kept, y + 0.2, again, "kept_more", colour, None, filled=again["loses_less"])
-        _bar(gain, y, row, "gain_difference", colour, styles[name],
-             filled=row["gain"] == COMPARABLE)  # fmt: skip
+            _bar(kept, y + 0.2, again, colour, None, filled=again["verdict"] == HIGHER)
+        _bar(gain, y, seen, colour, styles[name], filled=seen["comparable"])
         if wide:
-            kept.annotate(_p(row["p_loses_less_holm"]), (1, y), (4, 0),
+            kept.annotate(_p(unseen["p_adjusted"]), (1, y), (4, 0),
                           xycoords=("axes fraction", "data"), textcoords="offset points",
                           va="center", color=GREY, fontsize=6.5)  # fmt: skip
-    margin = -float(first["margin"])
-    gain.axvline(margin, color=GREY, lw=0.7, ls=(0, (1, 1.5)), zorder=0)
-    for ax, columns in ((kept, "kept_more"), (gain, "gain_difference")):
-        _scale(ax, rows.values(), own.values() if ax is kept else (), columns, margin)
+    margin = -float(first[0]["margin"])
+    for end in (margin, -margin):
+        gain.axvline(end, color=GREY, lw=0.7, ls=(0, (1, 1.5)), zorder=0)
+    _scale(kept, [*(unseen for unseen, _ in rows.values()), *own.values()])
+    _scale(gain, [seen for _, seen in rows.values()], margin)
+    for ax in (kept, gain):
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4 if panel > _NARROW_MM else 2))
     draw_key(figure, samples, 1.0, per_row, sample=1.6)
     return figure
@@ -116,35 +118,32 @@ def _bar(
     ax: Axes,
     y: float,
     row: Record,
-    name: str,
     colour: str,
     style: LineStyle | None,
     *,
     filled: bool,
 ) -> None:
     """Draw one difference; a thin one without a style is the repeated comparison."""
-    if absent(row[name]):
+    if absent(row["estimate"]):
         ax.text(0, y, "no case", va="center", ha="center", color=GREY, fontsize=6.5)
         return
     size = 4.6 if style else 3.0
-    ax.plot([row[f"{name}_low"], row[f"{name}_high"]], [y, y], color=colour, zorder=2,
+    ax.plot([row["low"], row["high"]], [y, y], color=colour, zorder=2,
             lw=1.1 if style else 0.7)  # fmt: skip
-    ax.plot(row[name], y, style.marker if style else "o", ms=size, mec=colour, mew=0.9, zorder=3,
-            mfc=colour if filled else "white")  # fmt: skip
+    ax.plot(
+        row["estimate"], y, style.marker if style else "o", ms=size, mec=colour, mew=0.9, zorder=3,
+        mfc=colour if filled else "white",
+    )  # fmt: skip
 
 
-def _scale(
-    ax: Axes, rows: Iterable[Record], own: Iterable[Record], name: str, margin: float
-) -> None:
-    every = pd.DataFrame([*rows, *own])
-    values = every[[name, f"{name}_low", f"{name}_high"]].to_numpy(float).ravel()
+def _scale(ax: Axes, rows: Iterable[Record], margin: float = 0.0) -> None:
+    every = pd.DataFrame(list(rows))
+    values = every[["estimate", "low", "high"]].to_numpy(float).ravel()
     values = values[~pd.isna(values)]
     if not values.size:
         ax.set_xlim(-0.1, 0.1)
         return
-    low, high = min(values.min(), 0.0), max(values.max(), 0.0)
-    if name == "gain_difference":
-        low = min(low, margin)
+    low, high = min(values.min(), margin), max(values.max(), -margin)
     room = 0.08 * max(high - low, 0.02)
     ax.set_xlim(low - room, high + room)
     ax.xaxis.set_major_formatter(SIGNED)

@@ -20,7 +20,7 @@ from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, TWO_COLUMNS_MM
 from cellharness.report.wording import absent
 from cellharness.statistics import ALL
-from cellharness.statistics.paired_change import GAIN, LOSS
+from cellharness.statistics.contrast import HIGHER, LOWER
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
 #: Mark of a change that is proven.
@@ -41,8 +41,8 @@ _LEAST_LIMIT = 0.1
 def heatmap_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
     """Draw mean changes of F1 as a table of colours with numbers, unseen beside seen experiments.
 
-    Red is a loss, blue a gain, white no change; `PROVEN` marks those whose verdict is one of the
-    two. Rows are the remedies of the study, those without scores among them.
+    Red is a loss, blue a gain, white no change; `PROVEN` marks those that are significant. Rows are
+    the remedies of the study, those without scores among them.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def _names_wanted(block: int, *, beside: bool) -> bool:
 
 def _limit(rows: list[Record]) -> float:
     """Both ends of the scale, up to the next tenth."""
-    largest = max((abs(r["mean_change"]) for r in rows if not absent(r["mean_change"])), default=0)
+    largest = max((abs(r["estimate"]) for r in rows if not absent(r["estimate"])), default=0)
     return max(_LEAST_LIMIT, math.ceil(largest * 10 - 1e-9) / 10)
 
 
@@ -121,15 +121,15 @@ def _frame(ax: Axes, columns: int, rows: int) -> None:
 
 
 def _cell(ax: Axes, column: int, row: int, record: Record | None, limit: float) -> None:
-    known = record is not None and not absent(record["mean_change"])
+    known = record is not None and not absent(record["estimate"])
     if record is None or not known:
         _box(ax, column, row, 1, _NO_CELL)
         ax.text(column + 0.5, row + 0.5, "–", ha="center", va="center", color=GREY, fontsize=6.5)
         return
-    value = float(record["mean_change"])
+    value = float(record["estimate"])
     colour = _MAP(0.5 + 0.5 * value / limit)
     _box(ax, column, row, 1, colour)
-    mark = PROVEN if record["verdict"] in (LOSS, GAIN) else ""
+    mark = PROVEN if record["verdict"] in (HIGHER, LOWER) else ""
     text = f"{value:+.2f}".replace("-", "−")
     text = "0" if not text.strip("+−0.") else text
     light = _luminance(colour) > _EVEN

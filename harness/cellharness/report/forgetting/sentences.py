@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from cellharness.report.records import Record, records
+from cellharness.report.records import Record, by_key, records
 from cellharness.report.wording import absent, count, listing, number, signed
+from cellharness.statistics.contrast import HIGHER, LOWER
 from cellharness.statistics.decomposition import BEST, DEFINED, IS_GAIN, TOO_FEW
-from cellharness.statistics.paired_change import GAIN, LOSS, NO_PAIRS
-from cellharness.statistics.plasticity import COMPARABLE, LOWER, OPEN
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 from cellharness.statistics.summary import ALL
 
@@ -29,9 +28,9 @@ def in_words(
     """Write a paragraph about one training, and the remedies beside it.
 
     A change is called a gain or a loss where the verdict of `cellharness.statistics.change.change`
-    is one: corrected p, test, mean and interval agree. A remedy loses less where `loses_less` is
-    true. A part of a loss is explained, or left, where its interval lies above 0. All else is
-    called not proven, and one case is said to prove nothing.
+    is higher or lower; a remedy keeps more where it is higher. A part of a loss is explained, or
+    left, where its interval lies above 0. All else is called not significant, which does not mean
+    that there is nothing.
 
     Parameters
     ----------
@@ -61,11 +60,11 @@ def in_words(
     Examples
     --------
     >>> from cellharness.statistics.change import change
-    >>> rows = [("tuned", s, "p", f"c{i}", "DIC", "e", False, 0.8 - 0.04 * s - 0.01 * i * s)
+    >>> rows = [("tuned", s, "p", f"c{i}", "DIC", f"e{i}", False, 0.8 - 0.04 * s - 0.01 * i * s)
     ...         for s in (0, 2) for i in range(8)]
     >>> names = ["remedy", "stage", "protocol", "case", "modality", "experiment", "seen", "f1"]
     >>> in_words(change(pd.DataFrame(rows, columns=names)), "tuned").split(":")[0]
-    'On experiments not trained on (8 cases), tuned lost F1'
+    'On experiments not trained on (8 images of 8 experiments), tuned lost F1'
     """
     named = labels or {}
     mine = changes[changes["remedy"] == training]
@@ -95,44 +94,48 @@ def in_words(
 
 def _overall(row: Record, label: str) -> str:
     where = _WHERE[row["seen"]]
-    n = row["n"]
-    if row["verdict"] == NO_PAIRS:
-        return f"No case of {where} was scored before and after, so nothing is said of them."
-    if n == 1:
+    n = row["n_images"]
+    if not n:
+        return f"No image of {where} was scored before and after, so nothing is said of them."
+    start = f"On {where} ({of_units(row)}), "
+    if row["why_not"]:
         return (
-            f"Of {where} there is one case, whose F1 changed by {signed(row['mean_change'])}; one "
-            "case proves nothing about others."
+            f"{start}F1 of {label} changed by {signed(row['estimate'])} on average; nothing is "
+            f"concluded from {row['why_not']}."
         )
-    ends = _interval(row["mean_low"], row["mean_high"], f"{_level(row)} interval ")
-    size = f"{signed(row['mean_change'])} ({ends})"
-    rest = f"median {signed(row['median_change'])}, {_p(row['p_two_sided_holm'])}"
-    start = f"On {where} ({count(n, 'case')}), "
-    if row["verdict"] == LOSS:
-        return f"{start}{label} lost F1: on average {size}, {rest}."
-    if row["verdict"] == GAIN:
-        return f"{start}{label} gained F1: on average {size}, {rest}."
-    return f"{start}neither a gain nor a loss of {label} is proven: on average {size}, {rest}."
+    ends = _interval(row["low"], row["high"], f"{_level(row)} interval ")
+    rest = f"{signed(row['estimate'])} ({ends}), {p_in_words(row)}"
+    if row["verdict"] == LOWER:
+        return f"{start}{label} lost F1: on average {rest}."
+    if row["verdict"] == HIGHER:
+        return f"{start}{label} gained F1: on average {rest}."
+    return f"{start}the change under {label} is not significant: on average {rest}."
 
 
 def _by_modality(rows: Sequence[Record], part: str) -> list[str]:
-    """Name the modalities with a proven change; nothing where there is one modality."""
-    scored = [row for row in rows if row["n"]]
+    """Name the modalities with a significant change; nothing where there is one modality."""
+    scored = [row for row in rows if row["n_images"]]
     if len(scored) < 2:
         return []
     parts = []
-    for verdict, noun in ((LOSS, "a loss"), (GAIN, "a gain")):
+    for verdict, noun in ((LOWER, "loss"), (HIGHER, "gain")):
         names = [
-            f"{row['modality']} ({signed(row['mean_change'])}, "
-            f"{_interval(row['mean_low'], row['mean_high'])})"
+            f"{row['modality']} ({signed(row['estimate'])}, {_interval(row['low'], row['high'])})"
             for row in scored
             if row["verdict"] == verdict
         ]
-        parts += [f"{noun} is proven in {listing(names)}"] if names else []
-    rest = [row["modality"] for row in scored if row["verdict"] not in (LOSS, GAIN)]
+        parts += [f"the {noun} is significant in {listing(names)}"] if names else []
+    few = [row["modality"] for row in scored if row["why_not"]]
+    tested = [row for row in scored if not row["why_not"]]
+    rest = [row["modality"] for row in tested if row["verdict"] not in (LOWER, HIGHER)]
     if rest and parts:
-        parts.append(f"nothing is proven in {listing(rest)}")
+        parts.append(f"not in {listing(rest)}")
     elif rest:
-        parts.append(f"no change is proven in any of {len(rest)} modalities")
+        parts.append(f"no change is significant ({listing(rest)})")
+    if few:
+        what = "has" if len(few) == 1 else "have"
+        unit = f"{scored[0]['unit']}s"
+        parts.append(f"{listing(few)} {what} too few {unit} to show any")
     return [f"By modality, on {_WHERE[part]}, {'; '.join(parts)}."]
 
 
@@ -155,8 +158,8 @@ def _causes(
     n = row["n"]
     if row["share_is"] == TOO_FEW:
         return [
-            f"{count(n, 'case')} under all protocols {'is' if n == 1 else 'are'} too few to say "
-            "what the way of evaluating explains."
+            f"{of_units(row | {'n_images': n})} under all protocols "
+            f"{'is' if n == 1 else 'are'} too few to say what the way of evaluating explains."
         ]
     apparent = _part(row, "apparent_loss", "apparent", f"{_level(row)} interval ")
     if row["share_is"] == IS_GAIN:
@@ -214,22 +217,24 @@ def _unsigned(value: float) -> str:
 
 
 def _remedies(comparison: pd.DataFrame, named: Mapping[str, str]) -> list[str]:
-    """Name those that lose less: at a comparable gain with numbers, at a cost, then the rest."""
-    rows = records(comparison[comparison["modality"] == ALL])
-    known = [row for row in rows if row["n_unseen"]]
+    """Name those that keep more: at a comparable gain with numbers, at a cost, then the rest."""
+    kept, gains = (by_key(rows_of(comparison, part), "remedy") for part in (UNSEEN, SEEN))
+    known = [row for row in kept.values() if row["n_images"]]
     if not known:
-        return [f"No case of {_WHERE[UNSEEN]} says what remedies keep."] if rows else []
+        return [f"No image of {_WHERE[UNSEEN]} says what remedies keep."] if kept else []
     plain = named.get(known[0]["plain"], known[0]["plain"])
-    better = sorted((row for row in known if row["loses_less"]), key=lambda row: -row["kept_more"])
-    rest = [_named(row, named) for row in known if not row["loses_less"]]
+    better = sorted((r for r in known if r["verdict"] == HIGHER), key=lambda r: -r["estimate"])
+    rest = [_named(row, named) for row in known if row["verdict"] != HIGHER]
     less = f"less than {plain} on {_WHERE[UNSEEN]}"
     if not better:
+        if known[0]["why_not"]:
+            return [f"Whether remedies lose {less} cannot be told: {known[0]['why_not']}."]
         if len(rest) == 1:
-            return [f"That {rest[0]} loses {less} is not proven."]
-        return [f"Of {len(rest)} remedies, none is proven to lose {less}."]
+            return [f"Whether {rest[0]} loses {less} is not significant."]
+        return [f"Of {len(rest)} remedies, none loses significantly {less}."]
     sentences: list[str] = []
     for gain, cost in _COSTS.items():
-        group = [row for row in better if row["gain"] == gain]
+        group = [row for row in better if gain_verdict(gains.get((row["remedy"],))) == gain]
         if not group:
             continue
         one = len(group) == 1
@@ -243,13 +248,32 @@ def _remedies(comparison: pd.DataFrame, named: Mapping[str, str]) -> list[str]:
             where="" if sentences else f" on {_WHERE[SEEN]}",
         )  # fmt: skip
         if gain == COMPARABLE:
-            sentences += [f"{what}.", *(_in_numbers(row, named) for row in group)]
+            numbers = [_in_numbers(row, gains[row["remedy"],], named) for row in group]
+            sentences += [f"{what}.", *numbers]
         else:
             sentences.append(f"{what}." if who == names else f"{what}: {names}.")
     if rest:
         who = "it loses" if len(rest) == 1 else "they lose"
-        sentences.append(f"Of {listing(rest)} it is not proven that {who} less.")
+        sentences.append(f"That {who} less is not significant for {listing(rest)}.")
     return sentences
+
+
+#: What can be said of the gain of a remedy beside that of plain fine-tuning.
+COMPARABLE, LESS, OPEN = "comparable", "lower", "not shown"
+
+
+def gain_verdict(row: Record | None) -> str:
+    """Say whether a remedy gains as much on seen experiments as plain fine-tuning."""
+    if row is None:
+        return OPEN
+    if row["comparable"]:
+        return COMPARABLE
+    return LESS if row["verdict"] == LOWER else OPEN
+
+
+def rows_of(comparison: pd.DataFrame, part: str, modality: str = ALL) -> pd.DataFrame:
+    """Choose the rows of `compare_with_plain` on a part, and all modalities or one."""
+    return comparison[(comparison["modality"] == modality) & (comparison["seen"] == part)]
 
 
 def of_remedies(chosen: int, among: int) -> str:
@@ -267,18 +291,18 @@ def of_remedies(chosen: int, among: int) -> str:
 
 #: What can be said of the gain of a remedy that loses less; best news first.
 _COSTS: Mapping[str, str] = {
-    COMPARABLE: "and {whose} gain{where} is at most {margin} lower",
+    COMPARABLE: "and {whose} gain{where} is comparable (within {margin})",
     OPEN: "but that {whose} gain{where} is comparable is not shown",
-    LOWER: "but at the cost of gain{where}",
+    LESS: "but at the cost of gain{where}",
 }
 
 
-def _in_numbers(row: Record, named: Mapping[str, str]) -> str:
-    kept = _interval(row["kept_more_low"], row["kept_more_high"], f"{_level(row)} interval ")
-    gain = _interval(row["gain_difference_low"], row["gain_difference_high"])
+def _in_numbers(row: Record, gain: Record, named: Mapping[str, str]) -> str:
+    kept = _interval(row["low"], row["high"], f"{_level(row)} interval ")
+    ends = _interval(gain["low"], gain["high"])
     return (
-        f"{_named(row, named)} keeps {number(row['kept_more'])} more ({kept}); its gain differs by "
-        f"{signed(row['gain_difference'])} ({gain})."
+        f"{_named(row, named)} keeps {number(row['estimate'])} more ({kept}); its gain differs by "
+        f"{signed(gain['estimate'])} ({ends})."
     )
 
 
@@ -296,10 +320,27 @@ def _level(row: Record) -> str:
     return f"{100 * row['confidence']:g} %"
 
 
-def _p(p: float) -> str:
+def p_in_words(row: Record) -> str:
+    """Write p, and over how many tests it was corrected."""
+    p = row["p_adjusted"]
     if absent(p):
-        return "no case changed"
-    return "Holm-corrected p " + ("< 0.001" if p < 0.001 else f"= {p:.3f}")
+        return "not tested"
+    value = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    if not row["family"]:
+        return value
+    return f"{value}, Holm-corrected over {row['family_size']}" if row["family_size"] > 1 else value
+
+
+def of_units(row: Record) -> str:
+    """Say on how many images and experiments an estimate rests.
+
+    Examples
+    --------
+    >>> of_units({"n_images": 26, "n_units": 19, "unit": "experiment"})
+    '26 images of 19 experiments'
+    """
+    images = count(row["n_images"], "image")
+    return images if row["unit"] == "image" else f"{images} of {count(row['n_units'], row['unit'])}"
 
 
 def _percent(share: float) -> str:

@@ -74,7 +74,7 @@ def slope_figure(study: Study, findings: Findings, remedy: str, width_mm: float)
             group = groups[modality, part]
             _cases(ax, pair.before, pair.after, group, rasterise=rasterise)
             _median(ax, part, row["median_before"], row["median_after"])
-            sizes.append(f"{row['n']:,} {part}")
+            sizes.append(f"{row['n_images']:,} {part}")
         rows, column = place(grid, i, len(study.modalities))
         _axis(ax, named=rows == grid.rows - 1)
         f1_axis(ax, column == 0, f1_at(study.run.threshold))

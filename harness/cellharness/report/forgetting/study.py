@@ -82,7 +82,7 @@ class Study:
 
     def staged(self, scores: pd.DataFrame | None = None) -> StagedScores:
         """Lay out scores, by default `scores`, as the statistics want them."""
-        return read_scores(self.scores if scores is None else scores)
+        return read_scores(self.scores if scores is None else scores, self.run.unit)
 
     def at_threshold(self, threshold: float) -> pd.DataFrame:
         """Return the rows of `scores` at another IoU threshold."""

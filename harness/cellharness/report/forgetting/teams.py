@@ -99,7 +99,7 @@ def _against(study: Study, methods: dict[str, str]) -> pd.DataFrame:
         for pair, both in pairs.items()
         for stage, name in ((1, both[0]), (0, both[1]))
     ]
-    rows = change(pd.concat(blocks, ignore_index=True), study.record.main)
+    rows = change(study.staged(pd.concat(blocks, ignore_index=True)), study.record.main)
     # Seen and unseen is no distinction between methods trained on different images.
     rows = rows[(rows["level"] != "experiment") & (rows["seen"] == ALL)]
     return rows.assign(

@@ -7,10 +7,8 @@ from typing import NamedTuple
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.sentences import in_words, of_remedies
 from cellharness.report.forgetting.study import Study
-from cellharness.report.records import records
 from cellharness.report.wording import listing
-from cellharness.statistics import ALL
-from cellharness.statistics.plasticity import COMPARABLE
+from cellharness.statistics.contrast import HIGHER
 
 
 class Words(NamedTuple):
@@ -65,17 +63,16 @@ def _in_short(study: Study, findings: Findings) -> str:
     """Name the remedies that are shown to lose less, first those with a comparable gain."""
     if findings.comparison is None:
         return ""
-    rows = records(findings.comparison[findings.comparison["modality"] == ALL])
-    rows = [row for row in rows if row["n_unseen"]]
+    rows = [both for both in findings.against_plain.values() if both[0]["n_images"]]
     plain = study.labels[study.record.plain]
-    better = [row for row in rows if row["loses_less"]]
+    better = [(kept, gain) for kept, gain in rows if kept["verdict"] == HIGHER]
     if not better:
         return f"No remedy is shown to lose less than {plain} on unseen experiments." * bool(rows)
-    both = [study.labels[row["remedy"]] for row in better if row["gain"] == COMPARABLE]
+    both = [study.labels[kept["remedy"]] for kept, gain in better if gain["comparable"]]
     one = len(better) == 1
     who = of_remedies(len(better), len(rows))
     if len(rows) == 1:
-        who = study.labels[better[0]["remedy"]]
+        who = study.labels[better[0][0]["remedy"]]
     text = f"{who} {'is' if one else 'are'} shown to lose less than {plain} on unseen experiments"
     if not both:
         rest = "that its gain on seen ones is comparable is not shown"

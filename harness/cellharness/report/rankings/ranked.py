@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,20 @@ import pandas as pd
 
 from cellharness.report.loading import RunData
 from cellharness.report.rankings.costs import MEMORY_COLUMNS, costs_of, timed
+from cellharness.report.wording import count
 from cellharness.statistics import ALL, summarise
-from cellharness.statistics.case_table import tabulate
+from cellharness.statistics.contrast import HIGHER
 from cellharness.statistics.efficiency import running_times
 from cellharness.statistics.letters import compact_letters
+from cellharness.statistics.method_pairs import both_ways, compare_pairs
 from cellharness.statistics.rank_bootstrap import (
     RankBootstrap,
     bootstrap_challenge,
     bootstrap_ranks,
 )
-from cellharness.statistics.resampling import RESAMPLING, Resampling, resample
+from cellharness.statistics.resampling import RESAMPLING, Resampling
 from cellharness.statistics.schemes import SCHEMES
 from cellharness.statistics.side_by_side import MEASURES, SECONDS_PER_CASE, rank_side_by_side
-from cellharness.statistics.significance import signed_rank_tests
 
 #: The scheme that orders the methods: that of the challenge, with F1 alone.
 MAIN = "rank-then-mean"
@@ -40,11 +41,12 @@ class GroupRanking:
     Attributes
     ----------
     table
-        One row a method, best first: ``method, n, n_failed, median_f1, q1, q3, median_low,
-        median_high`` (bootstrap interval of the median), ``score`` (mean rank), ``rank, rank_low,
-        rank_high`` (bootstrap interval), ``letters``.
+        One row a method, best first: ``method, n, n_failed, median_f1, q1, q3, score`` (mean
+        rank), ``rank, rank_low, rank_high`` (bootstrap interval), ``letters, unit, n_units`` (what
+        was drawn, and how many there are).
     tests
-        From `signed_rank_tests`.
+        From `compare_pairs`, every pair in both orders (`both_ways`), and ``better``, whether the
+        verdict on the first is that it is higher.
     """
 
     table: pd.DataFrame
@@ -60,7 +62,7 @@ class Ranked:
     run
         The run.
     order
-        Methods, best first.
+        Methods that compete, best first; those that read the truth do not.
     groups
         All images, then each modality where there are several.
     accuracy
@@ -94,6 +96,14 @@ class Ranked:
         return [self.run.labels[method] for method in self.order]
 
     @property
+    def drawn(self) -> str:
+        """What the bootstrap samples drew, in words."""
+        if self.accuracy.unit == "image":
+            return "the images"
+        units = count(self.accuracy.n_units, "experiment")
+        return f"the {units} with their images, modality by modality"
+
+    @property
     def n_cases(self) -> int:
         """How many images the methods are ranked on."""
         return int(self.run.main["case"].nunique())
@@ -117,24 +127,30 @@ def rank_run(run: RunData, resampling: Resampling = RESAMPLING) -> Ranked | None
     Ranked or None
         None where there are fewer than two methods to rank.
     """
-    if len(run.methods) < 2:
+    competing = [method for method in run.methods if method not in run.oracles]
+    if len(competing) < 2:
         return None
+    run = _of_methods(run, competing)
     # Equal methods stand in the order of the configuration.
     place = {method: i for i, method in enumerate(run.methods)}
-    values = run.main[["case", "method", "modality", "f1", "status"]].rename(
-        columns={"f1": "value"}
-    )
+    columns = ["case", "method", "modality", "experiment", "f1", "status"]
+    values = run.main[columns].rename(columns={"f1": "value"})
     values = values.sort_values("method", key=lambda names: names.map(place), kind="stable")
-    drawn: dict[str, Any] = {"samples": resampling.samples, "seed": resampling.seed}
+    drawn: dict[str, Any] = {
+        "samples": resampling.samples, "seed": resampling.seed, "unit": run.unit
+    }  # fmt: skip
+    tests = both_ways(compare_pairs(values, unit=run.unit))
+    tests = tests.assign(better=tests["verdict"] == HIGHER)
     accuracy = bootstrap_ranks(values, SCHEMES, missing=0.0, **drawn)
     modalities = run.groups if len(run.groups) > 2 else (ALL,)
-    groups = {ALL: _rank_group(values, ALL, accuracy, resampling)}
+    groups = {ALL: _rank_group(values, ALL, accuracy, tests)}
     for group in modalities[1:]:
         rows = values[values["modality"] == group]
         own = bootstrap_ranks(rows, (MAIN,), missing=0.0, **drawn)
-        groups[group] = _rank_group(rows, group, own, resampling)
+        groups[group] = _rank_group(rows, group, own, tests)
     times = running_times(run.ledger)
-    times = values[["case", "method"]].merge(times, on=["case", "method"], how="left")
+    keys = ["case", "method"]
+    times = values[[*keys, "modality", "experiment"]].merge(times, on=keys, how="left")
     return Ranked(
         run=run,
         order=tuple(groups[ALL].table["method"]),
@@ -148,27 +164,28 @@ def rank_run(run: RunData, resampling: Resampling = RESAMPLING) -> Ranked | None
     )
 
 
+def _of_methods(run: RunData, methods: Sequence[str]) -> RunData:
+    """Leave out the other methods."""
+    scores, ledger = (table[table["method"].isin(methods)] for table in (run.scores, run.ledger))
+    return replace(run, methods=tuple(methods), scores=scores, ledger=ledger)
+
+
 def _rank_group(
-    values: pd.DataFrame, group: str, bootstrap: RankBootstrap, resampling: Resampling
+    values: pd.DataFrame, group: str, bootstrap: RankBootstrap, tests: pd.DataFrame
 ) -> GroupRanking:
-    ranks = bootstrap.intervals(resampling.confidence)
+    ranks = bootstrap.intervals()
     ranks = ranks.loc[ranks["scheme"] == MAIN, ["method", "score", "rank", "low", "high"]]
     ranks = ranks.rename(columns={"low": "rank_low", "high": "rank_high"})
     summary = summarise(
-        values.assign(f1=values["value"], profile="", threshold=0.0, experiment="", seen=""), by=()
+        values.assign(f1=values["value"], profile="", threshold=0.0, seen=""), by=()
     )
     summary = summary[["method", "n", "n_failed", "median_f1", "q1", "q3"]]
-    (table,) = tabulate(values)
-    by_method = np.ascontiguousarray(table.values.T)  # noqa: PD011
-    weights = resampling.draw(len(table.cases), group)
-    low, high = resampling.interval(resample(by_method, weights, "median"))
-    medians = pd.DataFrame({"method": table.methods, "median_low": low, "median_high": high})
-    frame = summary.merge(medians, on="method")
-    frame = ranks[["method"]].merge(frame, on="method").merge(ranks, on="method")
-    tests = signed_rank_tests(values, missing=0.0)
-    letters = compact_letters(tests, list(frame["method"]))
+    frame = ranks[["method"]].merge(summary, on="method").merge(ranks, on="method")
+    own = tests[tests["modality"] == group].reset_index(drop=True)
+    letters = compact_letters(own, list(frame["method"]), "better")
     frame["letters"] = frame["method"].map(letters)
-    return GroupRanking(frame.reset_index(drop=True), tests)
+    frame["unit"], frame["n_units"] = bootstrap.unit, bootstrap.n_units
+    return GroupRanking(frame.reset_index(drop=True), own)
 
 
 def _rank_times(run: RunData, times: pd.DataFrame, resampling: Resampling) -> RankBootstrap | None:
@@ -176,19 +193,23 @@ def _rank_times(run: RunData, times: pd.DataFrame, resampling: Resampling) -> Ra
     if len(known) < 2:
         return None
     rows = times[times["method"].isin(known)].rename(columns={"warm_seconds": "value"})
-    return bootstrap_ranks(
-        rows, (MAIN,), larger_is_better=False, samples=resampling.samples, seed=resampling.seed
-    )
+    drawn: dict[str, Any] = {
+        "samples": resampling.samples,
+        "seed": resampling.seed,
+        "unit": run.unit,
+    }
+    return bootstrap_ranks(rows, (MAIN,), larger_is_better=False, **drawn)
 
 
 def _rank_as_challenge(
     run: RunData, values: pd.DataFrame, times: pd.DataFrame, resampling: Resampling
 ) -> RankBootstrap | None:
-    if len(timed(run, times, "adjusted_seconds")) < len(run.methods):
+    if len(timed(run, times, "adjusted_seconds")) < values["method"].nunique():
         return None
-    rows = values.merge(times, on=["case", "method"], how="left")
-    rows = rows.assign(f1=rows["value"].fillna(0.0))
-    return bootstrap_challenge(rows, samples=resampling.samples, seed=resampling.seed)
+    rows = times.assign(f1=values["value"].fillna(0.0).to_numpy())
+    return bootstrap_challenge(
+        rows, samples=resampling.samples, seed=resampling.seed, unit=run.unit
+    )
 
 
 def _side_by_side(run: RunData) -> pd.DataFrame:

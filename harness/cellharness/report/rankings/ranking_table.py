@@ -9,7 +9,9 @@ import pandas as pd
 from cellharness.report.rankings.ranked import MAIN, Ranked
 from cellharness.report.records import Record, group_title, records
 from cellharness.report.rendering import Row, Table
-from cellharness.report.wording import NOTHING, absent, f1_at, number, short_letters, spread
+from cellharness.report.wording import f1_at, number, short_letters, spread
+from cellharness.statistics import ALL
+from cellharness.statistics.estimates import how_tested
 
 
 def ranking_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:
@@ -35,25 +37,24 @@ def ranking_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:
         name="ranking",
         title=f"Ranking by {f1_at(ranked.run.threshold)}, {MAIN}",
         header=(
-            "Method", "Rank", "Interval", "Mean rank", "Median F1", "IQR", "Interval", "Letters",
+            "Method", "Rank", "Interval", "Mean rank", "Median F1", "IQR", "Letters",
         ),
         rows=tuple(rows),
         frame=frame.assign(scheme=MAIN, **resampling.settings()),
-        spans=(("", 1), ("Place among the methods", 3), ("F1 over images", 3), ("", 1)),
-        text=frozenset({0, 7}),
+        spans=(("", 1), ("Place among the methods", 3), ("F1 over images", 2), ("", 1)),
+        text=frozenset({0, 6}),
         notes=(
             f"Profile {ranked.run.profile}. Every image ranks the methods; the mean of these ranks "
             "orders them, and an image without a score counts as F1 0. Equal methods share the "
-            f"smaller rank. Interval, {interval} percentile bootstrap over images, "
-            f"{resampling.samples:,} samples, seed {resampling.seed}. Letters: methods that share "
-            "none differ significantly (one-sided Wilcoxon signed-rank tests of all ordered pairs, "
-            "Holm-corrected within the block, p < 0.05).",
+            f"smaller rank. Interval, {interval} percentile bootstrap of "
+            f"{ranked.drawn}, {resampling.samples:,} samples, seed "
+            f"{resampling.seed}. Letters: methods that share none differ significantly within the "
+            f"block. {how_tested(ranked.groups[ALL].tests)}",
         ),
     )  # fmt: skip
 
 
 def _cells(row: Record) -> tuple[str, ...]:
-    low, high = row["median_low"], row["median_high"]
     return (
         row["label"],
         f"{row['rank']}",
@@ -61,7 +62,6 @@ def _cells(row: Record) -> tuple[str, ...]:
         number(row["score"], 2),
         number(row["median_f1"]),
         spread(row["q1"], row["q3"]),
-        spread(low, high) if not (absent(low) or absent(high)) else NOTHING,
         short_letters(row["letters"]),
     )
 

@@ -15,6 +15,7 @@ from cellharness.report.rankings.blobs import rank_ticks
 from cellharness.report.rankings.panel import Panel
 from cellharness.report.rankings.ranked import Ranked
 from cellharness.report.rankings.rows import plan_rows
+from cellharness.report.records import records
 from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, LineStyle
 from cellharness.statistics import ALL
@@ -47,11 +48,11 @@ def pair_states(ranked: Ranked) -> NDArray[np.int64]:
     states = np.full((len(place), len(place)), LEVEL)
     np.fill_diagonal(states, WORSE)
     tests = ranked.groups[ALL].tests
-    for row in tests.itertuples():
-        at = place[str(row.method)], place[str(row.other)]
-        if row.significant_holm:
+    for row in records(tests):
+        at = place[row["method"]], place[row["other"]]
+        if row["better"]:
             states[at], states[at[::-1]] = BETTER, WORSE
-        elif row.significant:
+        elif row["p"] < 1 - row["confidence"] and row["estimate"] > 0:
             states[at] = RAW
     return states
 

@@ -10,6 +10,7 @@ from cellharness.report.rankings.ranked import Ranked
 from cellharness.report.rendering import Row, Table
 from cellharness.report.wording import NOTHING
 from cellharness.statistics import ALL
+from cellharness.statistics.estimates import how_tested
 
 
 def significance_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:
@@ -22,7 +23,7 @@ def significance_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:
     tests = ranked.groups[ALL].tests
     better: dict[str, list[int]] = {method: [] for method in order}
     worse: dict[str, list[int]] = {method: [] for method in order}
-    for row in tests[tests["significant_holm"]].itertuples():
+    for row in tests[tests["better"]].itertuples():
         better[str(row.method)].append(number[str(row.other)])
         worse[str(row.other)].append(number[str(row.method)])
     rows = []
@@ -32,12 +33,12 @@ def significance_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:
         cells = (f"{number[method]} {ranked.run.labels[method]}", str(len(better[method])), *lists)
         rows.append(Row(cells, colour=colours[method]))
     blocks = []
-    for group, ranking in ranked.groups.items():
+    for ranking in ranked.groups.values():
         labels = {
             f"{name}_label": ranking.tests[name].map(ranked.run.labels)
             for name in ("method", "other")
         }
-        blocks.append(ranking.tests.assign(modality=group, **labels))
+        blocks.append(ranking.tests.assign(**labels))
     frame = pd.concat(blocks, ignore_index=True)
     first = ["modality", "method", "method_label", "other", "other_label"]
     return Table(
@@ -48,10 +49,8 @@ def significance_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:
         frame=frame[[*first, *(name for name in frame.columns if name not in first)]],
         text=frozenset({0, 2, 3, 4}),
         notes=(
-            "Numbers are those before the names. One-sided Wilcoxon signed-rank tests of every "
-            "ordered pair, p < 0.05 after Holm's correction over all of them; cases without a "
-            "difference are dropped. The CSV has all p values, of each modality as well, corrected "
-            "within it.",
+            f"Numbers are those before the names. {how_tested(tests)} The CSV has all "
+            "differences, intervals and p values, of each modality as well, corrected within it.",
         ),
     )
 

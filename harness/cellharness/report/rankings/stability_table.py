@@ -47,7 +47,8 @@ def stability_table(ranked: Ranked) -> Table:
         rows=tuple(rows),
         frame=frame,
         notes=(
-            f"Kendall's τ-b over {ranked.resampling.samples:,} samples of the images, seed "
+            f"Kendall's τ-b over {ranked.resampling.samples:,} samples of "
+            f"{ranked.drawn}, seed "
             f"{ranked.resampling.seed}. –, all ranks equal: no order to compare.",
         ),
     )

@@ -6,8 +6,10 @@ from cellharness.report.rankings.bubble import MOST_NAMED, points_of
 from cellharness.report.rankings.costs import GPU, HOST
 from cellharness.report.rankings.figures import ACCURACY, SIDE_BY_SIDE, SIGNIFICANCE, STABILITY
 from cellharness.report.rankings.ranked import MAIN, PAPER_SCHEMES, Ranked
+from cellharness.report.records import records
 from cellharness.report.wording import count, f1_at, listing, share_words
 from cellharness.statistics import ALL
+from cellharness.statistics.estimates import how_tested
 
 _FEW_CASES = 10
 
@@ -29,7 +31,8 @@ def ranking_sentences(ranked: Ranked) -> list[str]:
     share = float(shares.loc[mine, "share"].sum())
     sentence = (
         f"{labels[first]} ranks first by {schemes}, and in {share_words(share)} of "
-        f"{ranked.resampling.samples:,} bootstrap samples of the images ({MAIN})."
+        f"{ranked.resampling.samples:,} bootstrap samples of {ranked.drawn} "
+        f"({MAIN})."
     )
     return [sentence, _against_others(ranked, first), *_too_few(ranked)]
 
@@ -37,9 +40,12 @@ def ranking_sentences(ranked: Ranked) -> list[str]:
 def _against_others(ranked: Ranked, first: str) -> str:
     tests = ranked.groups[ALL].tests
     own = tests[tests["method"] == first]
-    better = set(own.loc[own["significant_holm"], "other"])
+    better = set(own.loc[own["better"], "other"])
     level = [ranked.run.labels[m] for m in ranked.order if m != first and m not in better]
-    how = "(one-sided Wilcoxon signed-rank tests, Holm-corrected, p < 0.05)"
+    row = records(own)[0]
+    if row["why_not"]:
+        return f"Too few units to show any difference: {row['why_not']}."
+    how = f"(mean F1, by {row['unit']}, Holm-corrected over {row['family_size']} pairs, p < 0.05)"
     if not level:
         return f"It is significantly better than every other method {how}."
     if not better:
@@ -69,12 +75,13 @@ def ranking_captions(ranked: Ranked) -> dict[str, tuple[str, str]]:
     boxes = (
         f"{f1}, profile {run.profile}, {images}. One dot an image; box, quartiles; thick line, "
         "median; whiskers, last value within 1.5 interquartile ranges. Methods that share no "
-        "letter, here or in the table, differ significantly (Wilcoxon signed-rank tests, "
-        "Holm-corrected, p < 0.05)."
+        "letter, here or in the table, differ significantly. "
+        f"{how_tested(ranked.groups[ALL].tests)}"
     )
     bubbles = _bubble_caption(ranked)
     letters = ("a, ", "b, ") if bubbles else ("", "")
-    samples = f"{resampling.samples:,} bootstrap samples of the images, seed {resampling.seed}"
+    drawn = ranked.drawn
+    samples = f"{resampling.samples:,} bootstrap samples of {drawn}, seed {resampling.seed}"
     return {
         ACCURACY: (
             "Dot and box plot of F1 for each method in the order of the ranking"
@@ -87,9 +94,9 @@ def ranking_captions(ranked: Ranked) -> dict[str, tuple[str, str]]:
             "of the ranks that each method takes in bootstrap samples; the numbers stand in the "
             "tables",
             f"{order} a, Whether the method of the row has a better F1 than that of the column: "
-            "one-sided Wilcoxon signed-rank tests, p < 0.05 after Holm's correction over all "
-            "ordered pairs (blue), or only without it (ochre); grey, no difference; blank, the "
-            "column is better. Wins, blue cells of the row. b, Ranks in "
+            "p < 0.05 after Holm's correction (blue), or only without it (ochre); grey, not "
+            "significant; blank, the column is better. "
+            f"{how_tested(ranked.groups[ALL].tests)} Wins, blue cells of the row. b, Ranks in "
             f"{samples}: area, share of the samples; ×, median; line, {interval} interval; dotted, "
             "place of the methods in the full ranking.",
         ),

@@ -29,11 +29,12 @@
     const group = explorer.groupOf(state);
     if (group < 0) return "Tested for all images and for single modalities only, not under other filters.";
     const test = model.test(state.profile, state.threshold, group, state.a, state.b);
-    let text = "Wilcoxon’s signed-rank test, two-sided: " + format.p(test.raw);
-    if (test.pairs > 1 && !Number.isNaN(test.raw)) {
-      text += "; adjusted by Holm over all " + test.pairs + " pairs: " + format.p(test.adjusted);
+    if (Number.isNaN(test.raw)) {
+      return "Not tested: too few independent units here, or a method that reads the truth.";
     }
-    return text + ".";
+    const ends = test.ends.map(format.signed).join(" to ");
+    const adjusted = test.adjusted > test.raw ? ", corrected " + format.p(test.adjusted) : "";
+    return "Mean difference: " + ends + ", " + format.p(test.raw) + adjusted + ". " + model.tested;
   }
 
   explorer.drawSummary = function drawSummary(state, places) {
