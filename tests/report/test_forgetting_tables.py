@@ -18,7 +18,7 @@ from cellharness.report.published import published
 from cellharness.scoring import score_pair
 from cellharness.statistics import ALL, summarise
 from cellharness.statistics import change as changes
-from cellharness.statistics.contrast import mean_difference
+from cellharness.statistics.contrasts import mean_difference
 from cellharness.statistics.decomposition import BEST, decompose
 from cellharness.statistics.forgetting import forgetting_measures
 from cellharness.statistics.learning_curves import curves

@@ -8,7 +8,7 @@ import pytest
 from study_maker import CASES, one, simulated, study, unseen
 
 from cellharness.statistics.change import change
-from cellharness.statistics.contrast import contrast
+from cellharness.statistics.contrasts import contrast
 from cellharness.vocabulary import PRETRAINED
 
 BEFORE = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from study_maker import one, simulated, study, unseen
 
-from cellharness.statistics.contrast import mean_difference
+from cellharness.statistics.contrasts import mean_difference
 from cellharness.statistics.forgetting import accuracy_frame
 from cellharness.statistics.learning_curves import curves
 from cellharness.vocabulary import PRETRAINED

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellharness.statistics.contrast import ContrastError, contrast
+from cellharness.statistics.contrasts import ContrastError, contrast
 from cellharness.statistics.method_pairs import both_ways, compare_pairs
 from cellharness.statistics.summary import ALL
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from study_maker import one, study, unseen
 
-from cellharness.statistics.contrast import mean_difference
+from cellharness.statistics.contrasts import mean_difference
 from cellharness.statistics.plasticity import compare_with_plain
 from cellharness.statistics.staged_scores import ForgettingError
 from cellharness.vocabulary import PRETRAINED

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -107,13 +109,25 @@ def load_network(
     return network.eval()
 
 
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Convolve float32 as float32, which torch by default does not on a GPU."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 class FastNetwork:
     """One or several Cellpose networks behind the interface that ``cellpose.core`` calls.
 
     The batch norms are folded away. On the CPU float32 runs with Winograd convolutions, tiles
     shared out to the cores; bfloat16, and float32 where there are many more cores than tiles,
     with the processor's own convolutions on channels-last memory. Several networks are
-    averaged, as ``net_avg`` did in cellpose 1 and 2.
+    averaged, as ``net_avg`` did in cellpose 1 and 2. On a GPU float32 runs without TF32, whose
+    rounding moves diameters by up to some percent and with them the masks.
 
     Attributes
     ----------
@@ -169,7 +183,8 @@ class FastNetwork:
                 self._by_tile = TileNetworks(networks)
             return self._by_tile(tiles, style_only=self.style_only)
         at_once = _DIRECT_TILES if self.device.type == "cpu" else len(tiles)
-        parts = [self._direct(networks, part) for part in tiles.split(at_once)]
+        with _without_tf32():  # of no effect on a CPU and on bfloat16
+            parts = [self._direct(networks, part) for part in tiles.split(at_once)]
         return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
     def _suits_tile_by_tile(self, network: FoldedNetwork, tiles: torch.Tensor) -> bool:

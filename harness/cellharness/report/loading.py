@@ -18,7 +18,7 @@ from cellharness.run_directory import (
     RunRecord,
 )
 from cellharness.statistics import ALL, UNKNOWN_MODALITY, check_scores
-from cellharness.statistics.contrast import Unit
+from cellharness.statistics.contrasts import Unit
 from cellharness.tables import TableError, read_table
 from cellharness.vocabulary import MODALITIES
 

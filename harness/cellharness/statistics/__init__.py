@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cellharness.statistics.contrasts import Estimate, contrast
 from cellharness.statistics.summary import (
     ALL,
     UNKNOWN_MODALITY,
@@ -15,7 +16,9 @@ from cellharness.statistics.summary import (
 __all__ = [
     "ALL",
     "UNKNOWN_MODALITY",
+    "Estimate",
     "check_scores",
+    "contrast",
     "count_statuses",
     "differing_cases",
     "profile_differences",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.contrast import Estimate, Unit, mean_difference
+from cellharness.statistics.contrasts import Estimate, Unit, mean_difference
 from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.staged_scores import (
     LEVELS,
@@ -53,7 +53,7 @@ def change(
     primary : str, optional
         The training of the primary contrast.
     unit : {"experiment", "image"}, optional
-        What is independent, see `cellharness.statistics.contrast.contrast`.
+        What is independent, see `cellharness.statistics.contrast`.
     confidence : float
         Of the intervals, and of the verdicts.
 

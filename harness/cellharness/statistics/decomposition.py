@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellharness.statistics.contrast import FEWEST_UNITS, Unit
+from cellharness.statistics.contrasts import FEWEST_UNITS, Unit
 from cellharness.statistics.resampling import RESAMPLING, Resampling, check_statistic, resample
 from cellharness.statistics.staged_scores import (
     Floats,

@@ -14,7 +14,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.contrast import (
+from cellharness.statistics.contrasts import (
     Estimate,
     Floats,
     verdict_of,
@@ -107,7 +107,7 @@ def how_tested(rows: pd.DataFrame) -> str:
 
     Examples
     --------
-    >>> from cellharness.statistics.contrast import mean_difference
+    >>> from cellharness.statistics.contrasts import mean_difference
     >>> one = mean_difference([0.1, 0.2, 0.1, 0.3, 0.2, 0.4], unit="image")
     >>> how_tested(estimate_rows(pd.DataFrame({"a": [1]}), [one], [None]))[:32]
     'Intervals of 95 % and p by image'

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellharness.statistics.contrast import Unit, equal_weights, mean_difference
+from cellharness.statistics.contrasts import Unit, equal_weights, mean_difference
 from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.staged_scores import (
     UNSEEN,

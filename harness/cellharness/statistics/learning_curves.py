@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.contrast import Unit, mean_difference
+from cellharness.statistics.contrasts import Unit, mean_difference
 from cellharness.statistics.staged_scores import Floats, StagedScores, center, read_scores
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.contrast import ContrastError, Unit, mean_difference, units_of
+from cellharness.statistics.contrasts import ContrastError, Unit, mean_difference, units_of
 from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.summary import ALL
 
@@ -34,7 +34,7 @@ def compare_pairs(
     apart : collection of str
         Methods that do not compete, such as those that read the truth; they are in no pair.
     unit : {"experiment", "image"}, optional
-        What is independent; see `cellharness.statistics.contrast.contrast`.
+        What is independent; see `cellharness.statistics.contrast`.
     confidence : float
         Of the intervals.
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.contrast import Estimate, Unit, mean_difference
+from cellharness.statistics.contrasts import Estimate, Unit, mean_difference
 from cellharness.statistics.estimates import adjust_families, estimate_rows
 from cellharness.statistics.staged_scores import (
     PARTS,

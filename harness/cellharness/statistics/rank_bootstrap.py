@@ -10,7 +10,7 @@ import pandas as pd
 
 from cellharness.statistics.case_table import Floats, Missing, RankingError, tabulate
 from cellharness.statistics.challenge_rank import challenge_case_ranks, challenge_rank
-from cellharness.statistics.contrast import Unit, units_of
+from cellharness.statistics.contrasts import Unit, units_of
 from cellharness.statistics.ranking import compare_schemes
 from cellharness.statistics.schemes import (
     SCHEMES,

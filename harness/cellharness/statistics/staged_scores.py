@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellharness.errors import UsageError
-from cellharness.statistics.contrast import Unit, units_of
+from cellharness.statistics.contrasts import Unit, units_of
 from cellharness.statistics.summary import ALL, UNKNOWN_MODALITY
 from cellharness.vocabulary import PRETRAINED
 
@@ -233,7 +233,7 @@ class StagedScores:
         return found
 
     def units(self, unit: Unit | None = None) -> tuple[Unit, NDArray[np.int64]]:
-        """Say what is independent and number it, see `cellharness.statistics.contrast.units_of`."""
+        """Say what is independent, and number it: `cellharness.statistics.contrasts.units_of`."""
         return units_of(self.modality, self.experiment, unit or self.unit)
 
     def part(self, name: str) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from explorer_reader import Explorer, explore
 from run_maker import RunMaker
 
 from cellharness.report import build_report
-from cellharness.statistics.contrast import contrast
+from cellharness.statistics.contrasts import contrast
 
 STATUSES = {("beta", "m1_01"): "timeout", ("beta", "m3_02"): "error", ("alpha", "m2_01"): "empty"}
 METHODS = {"alpha": "Alpha <net> & co", "beta": "Beta_100% {watershed}", "gamma": "Gamma"}

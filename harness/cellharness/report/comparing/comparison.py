@@ -12,7 +12,7 @@ from cellharness.report.comparing.combine import combine
 from cellharness.report.comparing.sources import ScoreChoice, SourceError, read_source
 from cellharness.report.comparing.tables import comparison_tables
 from cellharness.report.rendering import Table, write_table
-from cellharness.statistics.contrast import ContrastError, Unit
+from cellharness.statistics.contrasts import ContrastError, Unit
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from cellharness.report.comparing.sources import ScoreChoice
 from cellharness.report.records import Record, records
 from cellharness.report.rendering import Row, Table
 from cellharness.report.wording import number, p_value, signed, with_interval
-from cellharness.statistics.contrast import HIGHER, LOWER, Unit
+from cellharness.statistics.contrasts import HIGHER, LOWER, Unit
 from cellharness.statistics.estimates import how_tested, too_few_words
 from cellharness.statistics.method_pairs import compare_pairs
 from cellharness.statistics.ranking import compare_schemes

@@ -21,7 +21,7 @@ from cellharness.report.wording import (
     with_interval,
 )
 from cellharness.statistics import ALL
-from cellharness.statistics.contrast import FEWEST_UNITS, HIGHER, LOWER
+from cellharness.statistics.contrasts import FEWEST_UNITS, HIGHER, LOWER
 from cellharness.statistics.estimates import how_tested
 from cellharness.statistics.forgetting import BACKWARD_TRANSFER, BEST_MINUS_LAST
 from cellharness.statistics.staged_scores import SEEN, UNSEEN

@@ -25,7 +25,7 @@ from cellharness.report.wording import (
     spread,
     with_interval,
 )
-from cellharness.statistics.contrast import HIGHER
+from cellharness.statistics.contrasts import HIGHER
 from cellharness.statistics.estimates import how_tested
 
 

@@ -20,7 +20,7 @@ from cellharness.report.records import Record, by_key, records
 from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import ALL
 from cellharness.statistics.change import change
-from cellharness.statistics.contrast import mean_difference
+from cellharness.statistics.contrasts import mean_difference
 from cellharness.statistics.decomposition import decompose
 from cellharness.statistics.forgetting import accuracy_frame, forgetting_measures
 from cellharness.statistics.learning_curves import curves

@@ -29,7 +29,7 @@ from cellharness.report.layout import (
 from cellharness.report.records import Record
 from cellharness.report.style import GREY, TWO_COLUMNS_MM, LineStyle
 from cellharness.report.wording import absent
-from cellharness.statistics.contrast import HIGHER
+from cellharness.statistics.contrasts import HIGHER
 
 _ROW_MM = 5.2
 _GAP_MM, _RIGHT_MM = 5.0, 2.5

@@ -20,7 +20,7 @@ from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, TWO_COLUMNS_MM
 from cellharness.report.wording import absent
 from cellharness.statistics import ALL
-from cellharness.statistics.contrast import HIGHER, LOWER
+from cellharness.statistics.contrasts import HIGHER, LOWER
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
 #: Mark of a change that is proven.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellharness.report.records import Record, by_key, records
 from cellharness.report.wording import absent, count, listing, number, signed
-from cellharness.statistics.contrast import HIGHER, LOWER
+from cellharness.statistics.contrasts import HIGHER, LOWER
 from cellharness.statistics.decomposition import BEST, DEFINED, IS_GAIN, TOO_FEW
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 from cellharness.statistics.summary import ALL

@@ -8,7 +8,7 @@ from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.sentences import in_words, of_remedies
 from cellharness.report.forgetting.study import Study
 from cellharness.report.wording import listing
-from cellharness.statistics.contrast import HIGHER
+from cellharness.statistics.contrasts import HIGHER
 
 
 class Words(NamedTuple):

@@ -13,7 +13,7 @@ from cellharness.report.loading import RunData
 from cellharness.report.rankings.costs import MEMORY_COLUMNS, costs_of, timed
 from cellharness.report.wording import count
 from cellharness.statistics import ALL, summarise
-from cellharness.statistics.contrast import HIGHER
+from cellharness.statistics.contrasts import HIGHER
 from cellharness.statistics.efficiency import running_times
 from cellharness.statistics.letters import compact_letters
 from cellharness.statistics.method_pairs import both_ways, compare_pairs

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cellharness.statistics import contrast as module
-from cellharness.statistics.contrast import (
+from cellharness.statistics import contrasts as module
+from cellharness.statistics.contrasts import (
     ContrastError,
     contrast,
     equal_weights,
