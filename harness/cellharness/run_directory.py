@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cellharness.errors import UsageError
 from cellharness.files import write_atomic
-from cellharness.vocabulary import METRICS, PHASES, PRETRAINED
+from cellharness.vocabulary import MARGIN, METRICS, PHASES, PRETRAINED
 
 #: Columns that a manifest must have, and those that it may have.
 REQUIRED_MANIFEST_COLUMNS = (
@@ -446,6 +446,10 @@ class StudyRecord(_Document):
         Name of the training without a remedy.
     main : str
         Protocol under which everything is compared.
+    primary : str
+        Training whose change over all unseen experiments was asked for beforehand; "" for `plain`.
+    margin : float
+        Difference of mean F1 below which two trainings are called comparable.
     published : PublishedProtocols or None
         Protocols of the published comparison, if there is one to take apart.
     protocols, remedies, methods
@@ -464,6 +468,8 @@ class StudyRecord(_Document):
     title: str = ""
     plain: str
     main: str
+    primary: str = ""
+    margin: float = Field(MARGIN, gt=0, lt=1)
     published: PublishedProtocols | None = None
     protocols: tuple[ProtocolRecord, ...] = Field(min_length=1)
     remedies: tuple[RemedyRecord, ...] = Field(min_length=1)
@@ -500,6 +506,8 @@ class StudyRecord(_Document):
         if PRETRAINED in remedies:
             return f" names a remedy {PRETRAINED!r}, which means the weights before training"
         named = [("plain", "remedy", self.plain), ("main", "protocol", self.main)]
+        if self.primary:
+            named.append(("primary", "remedy", self.primary))
         if self.published is not None:
             named.append(("published.before", "protocol", self.published.before))
             named.append(("published.after", "protocol", self.published.after))

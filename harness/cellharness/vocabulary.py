@@ -8,6 +8,9 @@ from typing import Literal, get_args
 PRETRAINED = "pre-trained"
 PRETRAINED_LABEL = "Before training"
 
+#: Difference of mean F1 below which two trainings are called comparable, unless a study says else.
+MARGIN = 0.05
+
 #: Kinds of microscopy, in the paper's order.
 MODALITIES = ("Brightfield", "Fluorescent", "Phase-contrast", "DIC")
 

@@ -356,3 +356,20 @@ def test_scores_before_and_after_are_needed(told, unscored, words):
     with pytest.raises(RunDirectoryError, match=words) as error:
         told({"plain": LOSS}, unscored=unscored)
     assert "not in the score table" in str(error.value)
+
+
+def test_primary_contrast_and_margin_are_those_of_the_study(told):
+    case = told({"plain": LOSS, "replay": BETTER}, primary="replay", margin=0.3)
+    rows = case.findings.changes
+    primary = rows[rows["family"] == ""]
+    assert primary[["remedy", "level", "seen"]].to_numpy().tolist() == [
+        ["replay", "overall", "unseen"]
+    ]
+    assert set(case.findings.comparison["margin"]) == {0.3}
+    notes = " ".join(change_table(case.study, case.findings, case.colours).notes)
+    assert "Primary, not corrected: Replay on all unseen experiments." in notes
+
+
+def test_a_primary_that_is_no_remedy_is_refused(told):
+    with pytest.raises(RunDirectoryError, match="primary"):
+        told({"plain": LOSS}, primary="nobody")

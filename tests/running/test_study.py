@@ -136,6 +136,7 @@ def test_what_has_no_curve_is_evaluated_at_the_end_only(small_manifest):
         ({"curves": ["shifted"]}, "nothing that is trained is called shifted; .* plain, replay, g"),
         ({"stages": [4, 2]}, "stages .* must be rising"),
         ({"main": "dark"}, "main: no protocol 'dark'; there are as-is, darker"),
+        ({"primary": "nobody"}, "primary: no remedy 'nobody'; there are plain"),
         ({"remedies": [{"name": "plain"}]}, "remedy names must differ; .* plain"),
         ({"remedies": [{"name": "x", "of": "y", "prediction": {"shift": 1}}]}, "of 'y' names noth"),
         ({"remedies": [{"name": "x", "of": "plain"}]}, "is the same as 'plain'"),

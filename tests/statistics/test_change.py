@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from study_maker import CASES, one, simulated, study, unseen
 
+from cellharness.statistics import contrast
 from cellharness.statistics.change import change
-from cellharness.statistics.contrasts import contrast
 from cellharness.vocabulary import PRETRAINED
 
 BEFORE = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]

@@ -19,7 +19,7 @@ from cellharness.config.run import (
     ScoringConfig,
 )
 from cellharness.config.selection import Selection
-from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL, InputMode
+from cellharness.vocabulary import MARGIN, PRETRAINED, PRETRAINED_LABEL, InputMode
 
 #: Name of the fine-tuning that does nothing against forgetting.
 PLAIN = "plain"
@@ -133,6 +133,17 @@ class StudyConfig(BasedConfig):
     teams: list[MethodConfig] = Field(
         [], description="Other methods to stand beside, such as precomputed masks of top teams."
     )
+    primary: str = Field(
+        PLAIN,
+        description="Name (plain, or of a remedy) whose change over all unseen experiments is the "
+        "one question asked beforehand; its p is not corrected for the others.",
+    )
+    margin: float = Field(
+        MARGIN,
+        gt=0,
+        lt=1,
+        description="Difference of mean F1 below which two trainings are called comparable.",
+    )
     limits: LimitsConfig = LimitsConfig()
     scoring: ScoringConfig = ScoringConfig()
     report: ReportConfig = ReportConfig()
@@ -164,6 +175,9 @@ class StudyConfig(BasedConfig):
             if name not in protocols:
                 msg = f"{key}: no protocol '{name}'; there are {', '.join(protocols)}"
                 raise ValueError(msg)
+        if self.primary not in remedies:
+            msg = f"primary: no remedy '{self.primary}'; there are {', '.join(remedies)}"
+            raise ValueError(msg)
         trained = [PLAIN, *(remedy.name for remedy in self.remedies if remedy.of is None)]
         for remedy in self.remedies:
             if remedy.of is not None and remedy.of not in trained:

@@ -238,6 +238,8 @@ def describe(
         title=study.title or study.name,
         plain=PLAIN,
         main=study.main,
+        primary=study.primary,
+        margin=study.margin,
         published=study.published.model_dump(),
         protocols=[
             ProtocolRecord(name=protocol.name, label=protocol.display)

@@ -17,9 +17,7 @@ from cellharness.statistics.staged_scores import (
     read_scores,
 )
 from cellharness.statistics.summary import ALL
-
-#: How far apart, in F1, two means may be and still be called comparable.
-MARGIN = 0.05
+from cellharness.vocabulary import MARGIN
 
 
 def compare_with_plain(

@@ -12,7 +12,7 @@ from explorer_reader import Explorer, explore
 from run_maker import RunMaker
 
 from cellharness.report import build_report
-from cellharness.statistics.contrasts import contrast
+from cellharness.statistics import contrast
 
 STATUSES = {("beta", "m1_01"): "timeout", ("beta", "m3_02"): "error", ("alpha", "m2_01"): "empty"}
 METHODS = {"alpha": "Alpha <net> & co", "beta": "Beta_100% {watershed}", "gamma": "Gamma"}
@@ -136,3 +136,11 @@ def test_data_cannot_end_the_script(tmp_path):
     assert explorer.data["methods"][0]["label"] == "</script><b>&"
     for file in ("explore/data.js", "explore.html"):
         assert "</script><b>" not in (explorer.page.parent / file).read_text(encoding="utf-8")
+
+
+def test_seen_in_a_study_is_what_the_study_learned_from(built_study):
+    """The manifest's own column says the opposite here."""
+    cases = Explorer(built_study.run / "report").data["cases"]
+    assert {case["experiment"] for case in cases} == {"br-old", "br-new", "fl-old", "fl-new"}
+    for case in cases:
+        assert case["seen"] == case["experiment"].endswith("-new")

@@ -13,7 +13,7 @@ from run_maker import RunMaker
 
 import cellharness
 from cellharness.report import build_report
-from cellharness.statistics.contrasts import contrast
+from cellharness.statistics import contrast
 from cellharness.statistics.estimates import ESTIMATE_COLUMNS
 
 METHODS = {"alpha": "Alpha", "beta": "Beta", "gamma": "Gamma", "truth": "With the truth"}

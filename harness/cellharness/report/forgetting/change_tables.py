@@ -207,7 +207,8 @@ _VERDICTS = {HIGHER: "gain", LOWER: "loss"}
 
 def primary_words(study: Study) -> str:
     """Name the one contrast that was chosen beforehand."""
-    return f"{study.labels[study.record.plain]} on all unseen experiments"
+    record = study.record
+    return f"{study.labels[record.primary or record.plain]} on all unseen experiments"
 
 
 def too_few_note(rows: pd.DataFrame) -> str:

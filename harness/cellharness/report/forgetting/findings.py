@@ -175,12 +175,12 @@ def measure(study: Study) -> Findings:
     elif len(trained) == 1:
         notes["comparison"] = "There is no remedy with scores beside plain fine-tuning"
     else:
-        comparison = compare_with_plain(table, plain, main)
+        comparison = compare_with_plain(table, plain, main, margin=study.record.margin)
         own = _without_replayed(study, plain)
     subject = plain if plain in trained else next(iter(trained))
     best = None if comparison is None else _best(comparison)
     causes = _causes(study, table, subject, notes)
-    changes = change(table, main, primary=plain)
+    changes = change(table, main, primary=study.record.primary or plain)
     return Findings(
         table=table,
         subject=subject,
@@ -224,7 +224,8 @@ def _without_replayed(study: Study, plain: str) -> pd.DataFrame | None:
     if not gone.any():
         return None
     left = scores.assign(f1=scores["f1"].mask(gone))
-    return compare_with_plain(study.staged(left), plain, study.record.main)
+    record = study.record
+    return compare_with_plain(study.staged(left), plain, record.main, margin=record.margin)
 
 
 def _best(comparison: pd.DataFrame) -> str | None:

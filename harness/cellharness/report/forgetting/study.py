@@ -134,7 +134,10 @@ def load_study(run_dir: Path) -> Study:
             f"'{run_dir}'; run the study again, or see why they failed in its ledger.csv"
         )
         raise RunDirectoryError(msg)
-    run = replace(run, labels=unique_labels({**run.labels, **_spelled(record, run.methods)}))
+    labels = unique_labels({**run.labels, **_spelled(record, run.methods)})
+    # The manifest knows a training split only; a study may learn from a part of it.
+    seen = _learned_from(run.scores, record.seen)
+    run = replace(run, labels=labels, scores=run.scores.assign(seen=seen))
     return Study(
         run=run,
         record=record,
@@ -151,9 +154,12 @@ def _stage(
     about = pd.DataFrame([entry.model_dump() for entry in methods])
     kept = rows[["method", *(name for name in _KEPT if name in rows)]]
     staged = about.merge(kept, on="method", how="inner").drop(columns="method")
+    return staged.assign(seen=_learned_from(staged, seen))
+
+
+def _learned_from(rows: pd.DataFrame, seen: Iterable[tuple[str, str]]) -> list[bool]:
     trained = set(map(placed, seen))
-    pairs = zip(staged["modality"], staged["experiment"], strict=True)
-    return staged.assign(seen=[pair in trained for pair in pairs])
+    return [pair in trained for pair in zip(rows["modality"], rows["experiment"], strict=True)]
 
 
 def _key(entry: StudyMethod) -> tuple[str, int, str]:
