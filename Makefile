@@ -34,8 +34,9 @@ demo: $(STAMP)  ## weights, embedded data, the comparison, a report to open
 	$(BIN)/cellharness run configs/demo.yaml --out runs/demo --resume
 	$(BIN)/cellharness forgetting configs/demo-forgetting.yaml --out runs/demo-forgetting --resume
 
-# A process a core, but no more than four: each takes up to 3 GB.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+# A process a core, but no more than two, each taking up to 6 GB. A file stays in one process, so that
+# what its tests share is made once.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 2 --dist loadfile
 
 test: $(STAMP)  ## all tests but the slow ones
 	-$(BIN)/cellharness weights fetch cyto

@@ -117,7 +117,7 @@ def test_a_method_that_never_loaded_is_not_tried_again(scripted):
 
 
 def test_one_failed_reload_costs_one_case(scripted):
-    process = scripted("", "hang", load_timeout_s=5.0, timeout_s=2.0)
+    process = scripted("", "hang", load_timeout_s=15.0, timeout_s=2.0)
     assert statuses(process, scripted, "", "hang", "", "", "") == [
         *("ok", "timeout", "timeout", "ok", "ok")
     ]
