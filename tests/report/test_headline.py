@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from cellharness.report.headline import headline
 from cellharness.report.loading import load_run
 from cellharness.statistics import summarise
@@ -89,3 +91,14 @@ def test_nobody_has_a_score(make_run):
     top = spoken(make_run, change, modalities=("DIC",), per_modality=1)
     assert top.sentences[0].startswith("No method has an F1")
     assert top.standings[0].leaders == ()
+
+
+def test_a_run_of_oracles_has_no_leader(make_run):
+    path = make_run(methods={"solo": "Solo"}, modalities=("DIC",), per_modality=2)
+    record = json.loads((path / "run.json").read_text())
+    record["methods"][0]["parameters"] = {"diameter": "truth_median"}
+    (path / "run.json").write_text(json.dumps(record))
+    run = load_run(path)
+    top = headline(run, summarise(run.scores))
+    assert top.sentences == ("Every method of this run reads the truth; none is ranked.",)
+    assert top.standings == ()

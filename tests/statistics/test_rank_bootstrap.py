@@ -227,11 +227,11 @@ def test_experiments_are_drawn_with_all_their_images_modality_by_modality():
     from cellharness.statistics.ranking import rank
 
     cases = sorted(table["case"].unique())
-    _, _, draws = _draw(table, cases, 3, 0, None)
-    for sample, drawn in enumerate(draws):
+    _, _, weights = _draw(table, cases, 3, 0, None)
+    for sample, times in enumerate(weights.T.astype(int)):
         parts = [
             table[table["case"] == cases[row]].assign(case=f"{number:03}")
-            for number, row in enumerate(drawn[drawn >= 0])
+            for number, row in enumerate(np.repeat(np.arange(len(cases)), times))
         ]
         for scheme in one.ranks:
             expected = rank(pd.concat(parts), scheme).set_index("method")["rank"]

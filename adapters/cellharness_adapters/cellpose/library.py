@@ -1,7 +1,7 @@
 """The cellpose library, imported so that it starts quickly.
 
 Its compiled loops are kept from process to process. Its ``io`` imports pyplot if that is there, to
-draw masks as figures, which nothing here does; finding none saves the best part of a second.
+draw masks as figures, which nothing here does; finding none saves about half a second.
 """
 
 from __future__ import annotations

@@ -77,6 +77,8 @@ def headline(run: RunData, summary: pd.DataFrame, ranked: Ranked | None = None) 
     # Methods that read the truth lead nothing.
     summary = summary[~summary["method"].isin(run.oracles)]
     run = replace(run, methods=tuple(name for name in run.methods if name not in run.oracles))
+    if not run.methods:
+        return Headline(("Every method of this run reads the truth; none is ranked.",), (), ())
     rows = summary[(summary["profile"] == run.profile) & (summary["threshold"] == run.threshold)]
     standings = {group: _standing(run.labels, rows, group) for group in run.groups}
     overall = standings[ALL]
@@ -112,9 +114,10 @@ def _overall_sentence(run: RunData, overall: Standing) -> str:
     if not overall.leaders:
         return f"No method has an F1 {at} on any of the {images}."
     if len(run.methods) == 1:
+        which = " that does not read the truth" if run.oracles else ""
         return (
             f"{overall.leaders[0]} reaches a median F1 of {number(overall.median)} {at} {where}; "
-            "it is the only method of this run, so there is nothing to compare it with."
+            f"it is the only method of this run{which}, so there is nothing to compare it with."
         )
     if len(overall.leaders) == len(run.methods):
         return (

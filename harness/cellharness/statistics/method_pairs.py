@@ -8,7 +8,14 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.contrasts import ContrastError, Unit, mean_difference, units_of
+from cellharness.statistics.contrasts import (
+    HIGHER,
+    LOWER,
+    ContrastError,
+    Unit,
+    mean_difference,
+    units_of,
+)
 from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.summary import ALL
 
@@ -71,9 +78,9 @@ def compare_pairs(
     about, found = [], []
     for modality in blocks:
         chosen = np.full(len(groups), True) if modality == ALL else groups == modality
-        part = values[chosen]
+        part = {method: values[method].to_numpy(float)[chosen] for method in methods}
         for method, other in pairs:
-            differences = (part[method] - part[other]).to_numpy(float)
+            differences = part[method] - part[other]
             known = differences[~np.isnan(differences)]
             about.append((modality, method, other, np.median(known) if known.size else np.nan))
             found.append(
@@ -88,7 +95,7 @@ def compare_pairs(
 
 
 def both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Give every pair in both orders: ``method, other, p_adjusted, significant`` (first higher)."""
+    """Give every pair of `compare_pairs` in both orders, with all that changes sides changed."""
     turned = pairs.rename(columns={"method": "other", "other": "method"})
     turned = turned.assign(estimate=-pairs["estimate"], low=-pairs["high"], high=-pairs["low"],
                            median_difference=-pairs["median_difference"],
@@ -97,4 +104,4 @@ def both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([pairs, turned[list(pairs.columns)]], ignore_index=True)
 
 
-_TURNED = {"higher": "lower", "lower": "higher"}
+_TURNED = {HIGHER: LOWER, LOWER: HIGHER}

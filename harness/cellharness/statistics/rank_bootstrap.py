@@ -12,11 +12,11 @@ from cellharness.statistics.case_table import Floats, Missing, RankingError, tab
 from cellharness.statistics.challenge_rank import challenge_case_ranks, challenge_rank
 from cellharness.statistics.contrasts import Unit, units_of
 from cellharness.statistics.ranking import compare_schemes
+from cellharness.statistics.resampling import draw_weights
 from cellharness.statistics.schemes import (
     SCHEMES,
     Integers,
     Sampled,
-    draw_weights,
     means,
     order_scores,
 )
@@ -194,10 +194,10 @@ def bootstrap_ranks(
         raise RankingError(msg)
     rankings = compare_schemes(scores, schemes, larger_is_better, missing, alpha=alpha)
     (table,) = tabulate(scores)
-    unit, n_units, draws = _draw(scores, table.cases, samples, seed, unit)
+    unit, n_units, weights = _draw(scores, table.cases, samples, seed, unit)
     drawn = Sampled(
         table.values,
-        draws,
+        weights,
         larger_is_better=larger_is_better,
         missing=missing,
         alpha=alpha,
@@ -232,8 +232,8 @@ def bootstrap_challenge(
     methods, by_f1, by_seconds = challenge_case_ranks(scores)
     case_scores = (by_f1 + by_seconds) / (2 * len(methods))
     (table,) = tabulate(scores, ("f1",))
-    unit, n_units, draws = _draw(scores, table.cases, samples, seed, unit)
-    drawn = means(case_scores, draw_weights(draws, len(case_scores)))
+    unit, n_units, weights = _draw(scores, table.cases, samples, seed, unit)
+    drawn = means(case_scores, weights)
     ranks = order_scores(drawn, larger_is_better=False)
     rankings = challenge_rank(scores).assign(scheme=CHALLENGE)
     return RankBootstrap(
@@ -273,24 +273,20 @@ def kendall_taus(ranks: Integers, full: Integers) -> Floats:
 
 def _draw(
     scores: pd.DataFrame, cases: Sequence[Hashable], samples: int, seed: int, unit: Unit | None
-) -> tuple[Unit, int, Integers]:
-    """Say what is drawn and how many there are, and draw rows, shape (samples, n); -1 is none."""
+) -> tuple[Unit, int, Floats]:
+    """Say what is drawn and how many there are, and how often each case was, (cases, samples)."""
     for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             msg = f"{name} is {value!r}; valid are whole numbers from {least} on"
             raise RankingError(msg)
     generator = np.random.default_rng(seed)
     if unit == "image":
-        return "image", len(cases), generator.integers(0, len(cases), (samples, len(cases)))
+        return unit, len(cases), draw_weights(generator, samples, np.arange(len(cases)))
     about = scores.drop_duplicates("case").set_index("case").reindex(list(cases))
     unit, units = units_of(about["modality"], about["experiment"], unit)
-    rows = pd.Series(np.arange(len(cases))).groupby(units).apply(np.array)
-    members = np.full((len(rows), max(map(len, rows))), -1)
-    for place, found in enumerate(rows):
-        members[place, : len(found)] = found
-    modality = about["modality"].to_numpy(object)[members[:, 0]]
-    drawn = []
+    modality = about["modality"].to_numpy(object)
+    weights = np.empty((len(cases), samples))
     for name in sorted(set(modality), key=str):
-        own = np.flatnonzero(modality == name)
-        drawn.append(own[generator.integers(0, own.size, (samples, own.size))])
-    return unit, len(rows), members[np.concatenate(drawn, axis=1)].reshape(samples, -1)
+        rows = np.flatnonzero(modality == name)
+        weights[rows] = draw_weights(generator, samples, units[rows])
+    return unit, np.unique(units).size, weights

@@ -106,7 +106,7 @@ def compare_schemes(
     # Every case drawn once is the table itself.
     full = Sampled(
         table.values,
-        np.arange(len(table.cases))[None],
+        np.ones((len(table.cases), 1)),
         larger_is_better=larger_is_better,
         missing=missing,
         alpha=alpha,

@@ -15,7 +15,6 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from cellharness.statistics.schemes import draw_weights
 from cellharness.statistics.staged_scores import Floats, ForgettingError
 
 Counts = NDArray[Any]
@@ -80,11 +79,7 @@ class Resampling:
         if cases == 0:
             return np.zeros((0, self.samples))
         generator = np.random.default_rng([self.seed, *(crc32(name.encode()) for name in group)])
-        if units is None:
-            return draw_weights(generator.integers(0, cases, (self.samples, cases)), cases)
-        _, codes = np.unique(units, return_inverse=True)
-        count = int(codes.max()) + 1
-        return draw_weights(generator.integers(0, count, (self.samples, count)), count)[codes]
+        return draw_weights(generator, self.samples, np.arange(cases) if units is None else units)
 
     def interval(self, resampled: Floats) -> tuple[Floats, Floats]:
         """Quantiles of resampled values along the last axis.
@@ -115,6 +110,31 @@ class Resampling:
 RESAMPLING = Resampling()
 
 
+def draw_weights(generator: np.random.Generator, samples: int, units: NDArray[np.int64]) -> Floats:
+    """Draw as many units as there are, with replacement, each with all its cases.
+
+    Parameters
+    ----------
+    generator : numpy.random.Generator
+        Where the random numbers come from.
+    samples : int
+        How many times.
+    units : ndarray of int, shape (cases,)
+        To which unit each case belongs; at least one case.
+
+    Returns
+    -------
+    ndarray of float64, shape (cases, samples)
+        How often each case was drawn.
+    """
+    _, codes = np.unique(units, return_inverse=True)
+    count = int(codes.max()) + 1
+    draws = generator.integers(0, count, (samples, count))
+    cells = draws + np.arange(samples)[:, None] * count
+    times = np.bincount(cells.ravel(), minlength=samples * count).reshape(samples, count)
+    return np.ascontiguousarray(times.T, dtype=np.float64)[codes]
+
+
 def check_statistic(statistic: str) -> None:
     """Raise a `ForgettingError` unless `statistic` is one of `STATISTICS`."""
     if statistic not in STATISTICS:
@@ -141,7 +161,7 @@ def resample(values: Floats, weights: Floats, statistic: str) -> Floats:
         `FEWEST` values.
     """
     scored = ~np.isnan(values)
-    found = (_means if statistic == "mean" else _medians)(values, scored, weights)
+    found = _means(values, scored, weights) if statistic == "mean" else medians(values, weights)
     found[scored.sum(axis=1) < FEWEST] = np.nan
     return found
 
@@ -152,13 +172,28 @@ def _means(values: Floats, scored: NDArray[np.bool_], weights: Floats) -> Floats
         return np.where(scored, values, 0.0) @ weights / drawn
 
 
-def _medians(values: Floats, scored: NDArray[np.bool_], weights: Floats) -> Floats:
+def medians(values: Floats, weights: Floats) -> Floats:
+    """Median of every series in every sample, as `resample` has it, from one value on.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (series, cases)
+        NaN where there is no value.
+    weights : ndarray of float64, shape (cases, samples)
+        From `draw_weights`.
+
+    Returns
+    -------
+    ndarray of float64, shape (series, samples)
+    """
     found = np.full((len(values), weights.shape[1]), np.nan)
     # Counts are small, and half the bytes take half the time.
-    times: Counts = weights.astype(np.int16 if len(weights) < 2**14 else np.int64)
+    most = max(weights.sum(axis=0).max(initial=0), len(weights))
+    times: Counts = weights.astype(np.int16 if most < 2**14 else np.int64)
+    scored = ~np.isnan(values)
     for series, (row, kept) in enumerate(zip(values, scored, strict=True)):
         places = np.flatnonzero(kept)
-        if places.size < FEWEST:
+        if places.size == 0:
             continue
         order = places[np.argsort(row[places], kind="stable")]
         ordered = row[order]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellharness.statistics.case_table import Floats, Missing, RankingError, check_missing, fill
+from cellharness.statistics.resampling import medians
 from cellharness.statistics.significance import ALPHA, SignedRanks, adjust_by_holm, share_of_wins
 
 Integers = NDArray[np.int64]
@@ -38,8 +39,8 @@ class Sampled:
     ----------
     values : ndarray of float64, shape (cases, methods)
         NaN where a method has no value for a case.
-    draws : ndarray of int, shape (samples, n)
-        Rows of `values`, as drawn; -1 is none.
+    weights : ndarray of float64, shape (cases, samples)
+        How often each case was drawn.
     larger_is_better : bool
         False for times and memory.
     missing : "worst" or float
@@ -52,13 +53,13 @@ class Sampled:
     def __init__(
         self,
         values: Floats,
-        draws: Integers,
+        weights: Floats,
         *,
         larger_is_better: bool,
         missing: Missing,
         alpha: float = ALPHA,
     ) -> None:
-        self.draws = draws
+        self._weights = weights
         self.larger_is_better = larger_is_better
         self.missing = check_missing(missing)
         self.alpha = alpha
@@ -70,11 +71,11 @@ class Sampled:
             case "mean-then-rank":
                 return means(self._filled, self._weights)
             case "median-then-rank":
-                return _medians(self._filled, self.draws)
+                return medians(self._filled.T, self._weights).T
             case "rank-then-mean":
                 return means(self._case_ranks, self._weights)
             case "rank-then-median":
-                return _medians(self._case_ranks, self.draws)
+                return medians(self._case_ranks.T, self._weights).T
             case "test-based":
                 return share_of_wins(self._p_values, self.alpha)
             case "test-based-holm":
@@ -97,10 +98,6 @@ class Sampled:
         return fill(self._values, self.missing, larger_is_better=self.larger_is_better)
 
     @cached_property
-    def _weights(self) -> Floats:
-        return draw_weights(self.draws, len(self._values))
-
-    @cached_property
     def _case_ranks(self) -> Floats:
         values = self._values if self.missing == "worst" else self._filled
         return rank_cases(values, larger_is_better=self.larger_is_better).astype(np.float64)
@@ -111,24 +108,9 @@ class Sampled:
         return SignedRanks(better, self._weights).p_values()
 
 
-def draw_weights(draws: Integers, cases: int) -> Floats:
-    """Count how often each case was drawn: shape (cases, samples), from (samples, n)."""
-    samples = len(draws)
-    cells = np.where(draws < 0, cases, draws) + np.arange(samples)[:, None] * (cases + 1)
-    counts = np.bincount(cells.ravel(), minlength=samples * (cases + 1))
-    counts = counts.reshape(samples, cases + 1)[:, :cases]
-    return np.ascontiguousarray(counts.T, dtype=np.float64)
-
-
 def means(matrix: Floats, weights: Floats) -> Floats:
     """Weighted means over cases: (cases, methods) and (cases, samples) to (samples, methods)."""
     return weights.T @ matrix / weights.sum(axis=0)[:, None]
-
-
-def _medians(matrix: Floats, draws: Integers) -> Floats:
-    over = np.nanmedian if (draws < 0).any() else np.median
-    columns = [over(np.append(column, np.nan)[draws], axis=1) for column in matrix.T]
-    return np.stack(columns, axis=1)
 
 
 def rank_cases(values: Floats, *, larger_is_better: bool) -> Integers:

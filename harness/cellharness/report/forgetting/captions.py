@@ -26,7 +26,8 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
     made: Captions = {}
     score = f1_at(study.run.threshold)
     under = f"main protocol “{study.protocol_labels[study.record.main]}”"
-    interval = _interval(findings)
+    confidence = f"{100 * findings.changes['confidence'].iloc[0]:g} %"
+    interval = f"{confidence} interval by {findings.changes['unit'].iloc[0]}"
     n = listing([f"{findings.cases(ALL, part):,} {part}" for part in (UNSEEN, SEEN)])
     subject = stage_label(study, findings, findings.subject)
     made["heatmap"] = (
@@ -115,9 +116,9 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
         f"Share of the true cells found at IoU ≥ {study.run.threshold:g}, {under}: before, after "
         f"{study.labels[findings.subject]}{beside}. Five bins with about as many cells, each at "
         f"its median; {listing([count(n, f'{part} cell') for part, n in cells.n_cells.items()])}. "
-        f"Band, {interval}, drawn by cases with all their cells; no test. Contrast, inside less "
-        "ring around it in the image's range; density, other cells nearby, 1 where they fill the "
-        "surroundings.",
+        f"Band, {confidence} bootstrap interval over images with all their cells; no test. "
+        "Contrast, inside less ring around it in the image's range; density, other cells nearby, 1 "
+        "where they fill the surroundings.",
     )
     made["teams"] = (
         "Dot plots by modality of median F1: weights of this study above, published medians of "
@@ -127,11 +128,6 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
         "not comparable case by case, and no test is made between them. No mark, no number.",
     )
     return made
-
-
-def _interval(findings: Findings) -> str:
-    row = findings.changes.iloc[0]
-    return f"{100 * row['confidence']:g} % interval by {row['unit']}"
 
 
 def _lacking(findings: Findings) -> str:

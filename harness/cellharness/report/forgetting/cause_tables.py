@@ -61,8 +61,9 @@ def _split_table(study: Study, name: str, frame: pd.DataFrame, statistic: str) -
             "both alike: the loss with the weights before evaluated under that protocol too. "
             "Share: only where the interval of the apparent loss lies above 0. Best takes the "
             "protocol with the highest F1, anew in every sample, which explains rather too "
-            f"much. Of {statistic}s over the cases scored under all protocols; 95 % bootstrap "
-            "intervals.",
+            f"much. Of {statistic}s over the images scored under all protocols; "
+            f"{100 * first['confidence']:g} % intervals by {first['unit']}, percentile bootstrap, "
+            f"{first['samples']:,} samples.",
         ),
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from cellharness.statistics import ALL
 from cellharness.statistics.contrasts import HIGHER, LOWER
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
-#: Mark of a change that is proven.
+#: Mark of a change that is significant.
 PROVEN = "*"
 
 _SMALL_PT = 6.5
@@ -161,7 +161,7 @@ def _box(ax: Axes, column: int, row: int, width: int, colour: object) -> None:
 
 def _scale(sheet: Sheet, left: float, limit: float) -> None:
     """Draw the scale under the blocks, with what the mark means beside it."""
-    texts = ("mean change of F1", f"{PROVEN} proven loss or gain")
+    texts = ("mean change of F1", f"{PROVEN} significant")
     words = max(lettering.width_mm(text, _SMALL_PT) for text in texts) + 1.0
     width = min(26.0, sheet.width - left - 4.0 - words)
     ax = sheet.axes(left, sheet.height - 8.0, width, 2.0)

@@ -136,9 +136,7 @@ def rank_run(run: RunData, resampling: Resampling = RESAMPLING) -> Ranked | None
     columns = ["case", "method", "modality", "experiment", "f1", "status"]
     values = run.main[columns].rename(columns={"f1": "value"})
     values = values.sort_values("method", key=lambda names: names.map(place), kind="stable")
-    drawn: dict[str, Any] = {
-        "samples": resampling.samples, "seed": resampling.seed, "unit": run.unit
-    }  # fmt: skip
+    drawn = _drawn(run, resampling)
     tests = both_ways(compare_pairs(values, unit=run.unit))
     tests = tests.assign(better=tests["verdict"] == HIGHER)
     accuracy = bootstrap_ranks(values, SCHEMES, missing=0.0, **drawn)
@@ -162,6 +160,11 @@ def rank_run(run: RunData, resampling: Resampling = RESAMPLING) -> Ranked | None
         side_by_side=_side_by_side(run),
         resampling=resampling,
     )
+
+
+def _drawn(run: RunData, resampling: Resampling) -> dict[str, Any]:
+    """What every bootstrap of a run draws, and how often."""
+    return {"samples": resampling.samples, "seed": resampling.seed, "unit": run.unit}
 
 
 def _of_methods(run: RunData, methods: Sequence[str]) -> RunData:
@@ -193,12 +196,7 @@ def _rank_times(run: RunData, times: pd.DataFrame, resampling: Resampling) -> Ra
     if len(known) < 2:
         return None
     rows = times[times["method"].isin(known)].rename(columns={"warm_seconds": "value"})
-    drawn: dict[str, Any] = {
-        "samples": resampling.samples,
-        "seed": resampling.seed,
-        "unit": run.unit,
-    }
-    return bootstrap_ranks(rows, (MAIN,), larger_is_better=False, **drawn)
+    return bootstrap_ranks(rows, (MAIN,), larger_is_better=False, **_drawn(run, resampling))
 
 
 def _rank_as_challenge(
@@ -207,9 +205,7 @@ def _rank_as_challenge(
     if len(timed(run, times, "adjusted_seconds")) < values["method"].nunique():
         return None
     rows = times.assign(f1=values["value"].fillna(0.0).to_numpy())
-    return bootstrap_challenge(
-        rows, samples=resampling.samples, seed=resampling.seed, unit=run.unit
-    )
+    return bootstrap_challenge(rows, **_drawn(run, resampling))
 
 
 def _side_by_side(run: RunData) -> pd.DataFrame:

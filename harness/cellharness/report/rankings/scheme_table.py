@@ -55,11 +55,11 @@ def scheme_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:
         frame=frame,
         spans=(("", 1), ("F1", schemes), *((("With time", other),) if other else ())),
         notes=(
-            f"Rank, and {100 * level:g} % bootstrap interval of it. Mean- and median-then-rank "
-            "rank the mean or median F1; rank-then-mean and -median rank the methods in each image "
-            "first; test-based ranks by the share of the others that a method is significantly "
-            "better than (one-sided Wilcoxon, p < 0.05), -holm with the correction."
-            + _more(ranked),
+            f"Rank, and {100 * level:g} % interval of it, bootstrap of {ranked.drawn}. Mean- and "
+            "median-then-rank rank the mean or median F1; rank-then-mean and -median rank the "
+            "methods in each image first; test-based ranks by the share of the others that a "
+            "method is significantly better than (one-sided Wilcoxon, p < 0.05), -holm with the "
+            "correction." + _more(ranked),
         ),
     )
 
