@@ -1,4 +1,4 @@
-"""How long the statistics of a full-size forgetting study take, 1000 bootstraps included.
+"""How long the statistics of a full-size forgetting study take.
 
 Run with ``OMP_NUM_THREADS=1 pytest tests/benchmarks/test_forgetting_speed.py -o addopts= -rP``.
 Times are processor time of this process, all of its threads added, so more than one core or other
@@ -21,21 +21,18 @@ import pandas as pd
 import pytest
 
 from cellharness.report.forgetting.sentences import in_words
-from cellharness.statistics.cell_curves import recall_by_property
-from cellharness.statistics.cell_properties import measure_cells
+from cellharness.scoring.cell_properties import PROPERTIES, measure_cells
+from cellharness.statistics.cells import recall_by_property
 from cellharness.statistics.change import change
-from cellharness.statistics.decomposition import decompose
+from cellharness.statistics.decomposition import decompose, robustness
 from cellharness.statistics.forgetting import accuracy_frame, forgetting_measures
 from cellharness.statistics.learning_curves import curves
 from cellharness.statistics.plasticity import compare_with_plain
-from cellharness.statistics.resampling import Resampling
-from cellharness.statistics.retention import retention
 from cellharness.statistics.staged_scores import read_scores
 
 CASES, TRAININGS, CHECKPOINTS = 422, 7, 25
 SIZES = {"Brightfield": 120, "Fluorescent": 122, "Phase-contrast": 120, "DIC": 60}
 REQUIRED_SECONDS = 10
-DRAWS = Resampling(samples=10_000)
 
 
 def of_one(study):
@@ -47,12 +44,11 @@ MEASURES = {
     "accuracy": lambda s: accuracy_frame(s, "fixed"),
     "change": lambda s: change(s, "fixed", "size"),
     "forgetting": lambda s: forgetting_measures(s, "fixed", "size"),
-    "retention": lambda s: retention(s, "fixed", "size"),
     "curves": lambda s: curves(s, "fixed", "size"),
     "comparison": lambda s: compare_with_plain(s, "t0", "fixed", "size"),
-    "decomposition": lambda s: decompose(of_one(s), "fixed", "size", resampling=DRAWS),
-    "decomposition, median": lambda s: decompose(
-        of_one(s), "fixed", "size", statistic="median", resampling=DRAWS
+    "decomposition": lambda s: decompose(of_one(s), "fixed", "size"),
+    "robustness, 2 thresholds": lambda s: robustness(
+        {0.5: of_one(s), 0.7: of_one(s)}, "t0", "fixed", "size"
     ),
 }
 
@@ -133,7 +129,11 @@ def test_recall_of_many_cells(benchmark):
             "found_after": rng.random(count) < 0.6,
         }
     )
-    frame = benchmark.pedantic(recall_by_property, (table,), rounds=3, warmup_rounds=1)
+    about = pd.DataFrame({"case": table["case"].unique()}).assign(
+        modality="DIC", experiment=lambda cases: cases["case"].str[-1:], seen=False
+    )
+    given = (table, about, PROPERTIES)
+    frame = benchmark.pedantic(recall_by_property, given, rounds=3, warmup_rounds=1)
     assert frame["n"].sum() == 3 * count
     assert benchmark.stats.stats.max < 2
 

@@ -54,7 +54,7 @@ def test_without_unseen_cases(sketch, build_quickly):
     assert excuses(page).count(nothing) == 2
     assert figures_of(page) == {"heatmap", "slopes", "curves", "forest", "teams"}
     tables = page_tables(page.source)
-    assert not {"forgetting_measures", "decomposition", "decomposition_median"} & set(tables)
+    assert not {"forgetting_measures", "decomposition", "robustness"} & set(tables)
     assert "Not drawn: unseen experiments, none was scored." in page.text
 
 

@@ -193,14 +193,15 @@ def test_curves_are_those_of_the_table(run, figures):
 
 def test_bars_of_the_decomposition_add_up(run, figures):
     table = csv_of(run, "decomposition")
-    table = table[(table["seen"] == "unseen") & (table["protocol"] == "truth")]
+    table = table[(table["seen"] == "unseen") & (table["estimand"] == "images")]
+    table = table[table["protocol"].fillna("").isin(["", "truth"])]
     for ax, group in zip(figures["decomposition"].axes, GROUPS, strict=True):
-        row = one(table, modality=group)
-        apparent, explained, left = sorted(ax.patches, key=lambda bar: bar.get_x())
-        assert apparent.get_height() == pytest.approx(row["apparent_loss"])
-        assert explained.get_height() == pytest.approx(row["explained"])
-        assert left.get_height() == pytest.approx(row["left"])
-        assert explained.get_y() == pytest.approx(row["left"])
+        rows = table[table["modality"] == group].set_index("measure")["estimate"]
+        apparent, between, alike = sorted(ax.patches, key=lambda bar: bar.get_x())
+        assert apparent.get_height() == pytest.approx(rows["apparent loss"])
+        assert between.get_height() == pytest.approx(rows["difference of the protocols"])
+        assert alike.get_height() == pytest.approx(rows["loss, both alike"])
+        assert between.get_y() == pytest.approx(rows["loss, both alike"])
 
 
 def test_protocols_show_before_and_after(run, figures):

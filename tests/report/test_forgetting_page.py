@@ -14,8 +14,8 @@ from cellharness.report.rendering import escape_latex
 
 TABLES = {
     "facts", "cases", "change", "change_by_experiment", "forgetting_measures", "thresholds",
-    "case_retention", "curves", "stability_plasticity", "remedies", "decomposition",
-    "decomposition_median", "protocols", "cell_retention", "cells_by_property", "teams",
+    "curves", "stability_plasticity", "remedies", "decomposition",
+    "robustness", "protocols", "cell_retention", "cells_by_property", "teams",
     "team_tests", "trainings",
 }  # fmt: skip
 FIGURES = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
 from study_built import FAILED, STUDY_REMEDIES
 from study_reader import csv_of, f1_by_case, page_tables, staged
 
@@ -19,12 +18,10 @@ from cellharness.scoring import score_pair
 from cellharness.statistics import ALL, summarise
 from cellharness.statistics import change as changes
 from cellharness.statistics.contrasts import mean_difference
-from cellharness.statistics.decomposition import BEST, decompose
+from cellharness.statistics.decomposition import decompose
 from cellharness.statistics.forgetting import forgetting_measures
 from cellharness.statistics.learning_curves import curves
 from cellharness.statistics.plasticity import compare_with_plain
-from cellharness.statistics.resampling import Resampling
-from cellharness.statistics.retention import retention
 from cellharness.vocabulary import PRETRAINED
 
 GROUPS = {"All images": ALL, "Brightfield": "Brightfield", "Fluorescent": "Fluorescent"}
@@ -193,18 +190,12 @@ def test_experiments(run, shown):
 def test_published_measures(run, shown, scores):
     expected = forgetting_measures(scores, "truth", unit="image")
     same(csv_of(run, "forgetting_measures"), expected)
-    kept = retention(scores, "truth")
-    kept = kept[(kept["modality"] == ALL) & (kept["seen"] == "unseen")].set_index("remedy")
     found = expected.set_index(["measure", "remedy"])
     ends = ["estimate", "low", "high"]
     for name, row in zip(REMEDIES, shown["forgetting_measures"][2:], strict=True):
-        three = kept.loc[name]
-        share = 100 * three[["retention", "low", "high"]].astype(float)
         assert row == [
             LABELS[name], with_ends(*found.loc[("backward transfer", name), ends]),
             loss(*found.loc[("best minus last", name), ends]),
-            f"{three['kept']} of {three['kept'] + three['lost']}: {share.iloc[0]:.0f} % "
-            f"({share.iloc[1]:.0f} to {share.iloc[2]:.0f})",
         ]  # fmt: skip
 
 
@@ -221,24 +212,6 @@ def test_published_measures_worked_out_by_hand(run, scores):
     assert found["backward transfer", "plain"] == pytest.approx(moved)
     best = accuracy[:2].max(axis=0)
     assert found["best minus last", "plain"] == pytest.approx((best - accuracy[2]).mean())
-
-
-def test_retention_of_cases(run, shown, scores):
-    expected = retention(scores, "truth")
-    same(csv_of(run, "case_retention"), expected)
-    cases = of_part(scores, "unseen")
-    before = f1_by_case(scores, PRETRAINED, 0, "truth")[cases] >= 0.5
-    after = f1_by_case(scores, "plain", 4, "truth")[cases] >= 0.5
-    kept, lost = int((before & after).sum()), int((before & ~after).sum())
-    assert lost > 0
-    low, high = binomtest(kept, kept + lost).proportion_ci(0.95, "exact")
-    row = next(r for r in blocks(shown["case_retention"])["All images"] if r[:2] ==
-               [LABELS["plain"], "unseen"])  # fmt: skip
-    assert row[2:] == [
-        "18", str(kept), str(lost), str(int((~before & after).sum())),
-        str(int((~before & ~after).sum())),
-        f"{100 * kept / (kept + lost):.0f} % ({100 * low:.0f} to {100 * high:.0f})",
-    ]  # fmt: skip
 
 
 def test_curves(run, shown, scores):
@@ -348,30 +321,36 @@ def test_what_a_remedy_met_again_is_left_out_once_more(run, shown, scores):
     assert own["estimate"] == pytest.approx(row["estimate"])
 
 
-@pytest.mark.parametrize(("name", "statistic"), [("decomposition", "mean"),
-                                                 ("decomposition_median", "median")])  # fmt: skip
-def test_the_loss_is_taken_apart_as_the_statistics_do(run, shown, scores, name, statistic):
-    only = scores[scores["remedy"].isin(["plain", PRETRAINED])]
-    expected = decompose(
-        only, "training_mean", "estimate", stages=4, statistic=statistic, unit="image",
-        resampling=Resampling(samples=10_000),
-    )  # fmt: skip
-    same(csv_of(run, name), expected)
-    printed = blocks(shown[name])
-    for (title, rows), group in zip(printed.items(), GROUPS.values(), strict=True):
-        here = expected[(expected["modality"] == group) & (expected["seen"] == "unseen")]
+def test_the_loss_is_taken_apart_as_the_statistics_do(run, shown, scores):
+    mine = scores[scores["remedy"].isin(["plain", PRETRAINED])]
+    expected = decompose(mine, "training_mean", "estimate", stages=4, unit="image")
+    same(csv_of(run, "decomposition"), expected)
+    printed = blocks(shown["decomposition"])
+    groups = [(ALL, "images"), (ALL, "modalities"), *((g, "images") for g in GROUPS.values())]
+    groups = [group for i, group in enumerate(groups) if i != 2]
+    assert len(printed) == len(groups)
+    for (title, rows), (group, estimand) in zip(printed.items(), groups, strict=True):
+        here = expected[
+            (expected["modality"] == group)
+            & (expected["estimand"] == estimand)
+            & (expected["seen"] == "unseen")
+        ]
         first = here.iloc[0]
-        apparent = loss(*first[["apparent_loss", "apparent_low", "apparent_high"]])
-        assert title.endswith(f": {first['n']} cases, apparent loss {apparent}")
-        for (_, one), cells in zip(here.iterrows(), rows, strict=True):
-            best = one["protocol"] == BEST
-            assert cells[0] == ("Best: " if best else "") + PROTOCOLS[one["chosen"]]
-            assert cells[1] == loss(*one[["explained", "explained_low", "explained_high"]])
-            assert cells[2] == loss(*one[["left", "left_low", "left_high"]])
-            low, high = (f"{100 * one[f'share_{end}']:.0f}" for end in ("low", "high"))
-            share = f"{100 * one['share_explained']:.0f} % ({low} to {high})".replace("-", "−")
-            assert cells[3] == share
-            assert cells[4] == loss(*one[["left_same_protocol", "left_same_low", "left_same_high"]])
+        apparent = loss(*first[["estimate", "low", "high"]])
+        assert title.endswith(f": {first['n_images']} images, apparent loss {apparent}")
+        for protocol, cells in zip(PROTOCOLS, rows, strict=True):
+            alike, between = (
+                only(here, measure=measure, protocol=protocol)
+                for measure in ("loss, both alike", "difference of the protocols")
+            )
+            assert cells[0] == PROTOCOLS[protocol]
+            assert cells[1] == loss(*alike[["estimate", "low", "high"]])
+            assert cells[2] == p_text(alike["p_adjusted"])
+            assert cells[3] == (alike["opposed"] or "–")
+            assert cells[4] == loss(*between[["estimate", "low", "high"]])
+            low, high = (f"{100 * between[f'share_{end}']:.0f}" for end in ("low", "high"))
+            share = f"{100 * between['share']:.0f} % ({low} to {high} %)".replace("-", "−")
+            assert cells[5] == share
 
 
 def test_the_loss_taken_apart_by_hand(run, scores):
@@ -382,17 +361,37 @@ def test_the_loss_taken_apart_by_hand(run, scores):
         for protocol in PROTOCOLS
     }
     found = csv_of(run, "decomposition")
-    found = found[(found["modality"] == ALL) & (found["seen"] == "unseen")].set_index("protocol")
-    for protocol in ("truth", "estimate"):
-        row = found.loc[protocol]
-        apparent = mean[0, "estimate"] - mean[4, "training_mean"]
-        explained = mean[4, protocol] - mean[4, "training_mean"]
-        assert row["apparent_loss"] == pytest.approx(apparent)
-        assert row["explained"] == pytest.approx(explained)
-        assert row["explained"] + row["left"] == pytest.approx(row["apparent_loss"])
-        assert row["share_explained"] == pytest.approx(explained / apparent)
+    here = {"modality": ALL, "seen": "unseen", "estimand": "images"}
+    apparent = mean[0, "estimate"] - mean[4, "training_mean"]
+    assert only(found, measure="apparent loss", **here)["estimate"] == pytest.approx(apparent)
+    for protocol in PROTOCOLS:
+        alike, between = (
+            only(found, measure=measure, protocol=protocol, **here)
+            for measure in ("loss, both alike", "difference of the protocols")
+        )
         same_way = mean[0, protocol] - mean[4, protocol]
-        assert row["left_same_protocol"] == pytest.approx(same_way)
+        assert alike["estimate"] == pytest.approx(same_way)
+        assert between["estimate"] == pytest.approx(apparent - same_way)
+        assert between["share"] == pytest.approx(1 - same_way / apparent)
+
+
+def test_the_share_under_other_choices(run, shown):
+    frame = csv_of(run, "robustness")
+    printed = blocks(shown["robustness"])
+    assert list(printed) == [f"Both evaluated under {name}" for name in PROTOCOLS.values()]
+    for protocol, rows in zip(PROTOCOLS, printed.values(), strict=True):
+        assert [row[0] for row in rows] == [
+            f"Mean over {what}" for what in ("images", "experiments", "modalities")
+        ]
+        here = frame[(frame["protocol"] == protocol) & (frame["estimand"] == "images")]
+        whole = here[here["left_out_is"].isna()]
+        share = only(whole, threshold=0.5)["share"]
+        assert rows[0][1].startswith(f"{100 * share:.0f} % (".replace("-", "−"))
+        known = whole.dropna(subset=["share"])
+        ends = known.loc[[known["share"].idxmin(), known["share"].idxmax()]]
+        for _, end in ends.iterrows():
+            text = f"{100 * end['share']:.0f} % (IoU {end['threshold']:g})".replace("-", "−")
+            assert text in rows[0][2]
 
 
 def test_protocols_before_and_after(shown, scores):
@@ -436,9 +435,9 @@ def test_cells_are_counted_from_the_masks(run, shown):
     rows = blocks(shown["cell_retention"])["All images"]
     row = next(r for r in rows if r[:2] == [LABELS["plain"], "unseen"])
     total, (kept, lost, won, _) = counts.sum(), counts
-    assert row[2:8] == ["18", f"{total:,}", *(f"{count:,}" for count in counts)]
-    assert row[8].startswith(f"{100 * kept / (kept + lost):.0f} % (")
-    assert row[9:] == [f"{(kept + lost) / total:.3f}", f"{(kept + won) / total:.3f}"]
+    assert row[2:9] == ["18", "18", f"{total:,}", *(f"{count:,}" for count in counts)]
+    assert row[9].startswith(f"{100 * kept / (kept + lost):.0f} % (")
+    assert row[10:] == [f"{(kept + lost) / total:.3f}", f"{(kept + won) / total:.3f}"]
 
 
 def test_cells_by_property_hold_every_cell(run, shown):

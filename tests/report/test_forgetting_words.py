@@ -8,7 +8,7 @@ import pytest
 
 from cellharness.report.forgetting.sentences import in_words
 from cellharness.statistics.change import change
-from cellharness.statistics.decomposition import BEST, decompose
+from cellharness.statistics.decomposition import decompose
 from cellharness.statistics.plasticity import compare_with_plain
 
 COLUMNS = ["remedy", "stage", "protocol", "case", "modality", "experiment", "seen", "f1"]
@@ -130,37 +130,34 @@ def explained(before, fixed, size, protocol="size", **extra):
     )  # fmt: skip
 
 
-def test_a_loss_that_is_explained_in_part():
+def test_a_loss_that_the_protocols_make_in_part():
     text = explained([0.8] * N, 0.4 + SPREAD, 0.6 + SPREAD)
-    assert "the apparent loss under one diameter is 0.400 (95 % interval 0.3" in text
     assert (
-        "Evaluated under estimated diameters, the same weights regain 0.200 (0.200 to 0.200), "
-        "50 % of it (4"
+        "As published, with the weights before under estimated diameters and those after under one "
+        "diameter, the apparent loss on experiments not trained on"
     ) in text
-    assert re.search(r"\); 0\.200 \(0\.1\d\d to 0\.2\d\d\) is left in the weights\.", text), text
-    assert "not proven" not in text
-    # The protocol is that of the weights before: like for like is what was just said.
-    assert "With the weights before" not in text
+    assert re.search(r"is 0\.400 \(95 % interval 0\.3\d\d to 0\.4\d\d\), p", text), text
+    assert re.search(
+        r"With both under estimated diameters the loss is 0\.200 \(0\.1\d\d to 0\.2\d\d\), p[^;]*; "
+        r"the protocols make 50 % \(\d\d to \d\d %\) of the apparent loss\.",
+        text,
+    ), text
+    assert "not significant" not in text.split("As published")[1]
 
 
-def test_a_loss_that_is_explained_whole():
+def test_a_loss_that_the_protocols_make_whole():
     text = explained([0.8] * N, 0.4 + SPREAD, 0.8 + SPREAD)
-    assert "regain 0.400" in text
-    assert "; that any of it is left in the weights is not proven: 0 (−0.0" in text
-    assert "is left in the weights." not in text
+    found = re.search(r"the loss is 0 \(.*?\), p = 1\.000, which is not significant; the", text)
+    assert found, text
+    assert "the protocols make 100 %" in text
 
 
-def test_a_loss_that_is_not_explained():
+def test_a_loss_that_is_in_the_weights():
     text = explained([0.8] * N, [0.4] * N, 0.4 + SPREAD)
-    assert "That they regain any of it under estimated diameters is not proven: 0 (−0.0" in text
-    assert "regain 0" not in text
-    worse = explained([0.8] * N, [0.4] * N, [0.3] * N)
-    assert "do worse still: −0.100 (−0.100 to −0.100) regained; 0.500" in worse
-    better = explained([0.8] * N, [0.4] * N, [0.9] * N)
-    assert "; nothing of it is left in the weights: −0.100" in better
+    assert "the protocols make 0 % (" in text
 
 
-def test_like_for_like_is_told_where_it_was_measured():
+def test_only_weights_evaluated_alike_are_compared():
     runs = {
         ("tuned", 0, "size"): [0.8] * N, ("tuned", 0, "truth"): [0.9] * N,
         ("tuned", 9, "fixed"): [0.4] * N, ("tuned", 9, "truth"): [0.7] * N,
@@ -169,28 +166,34 @@ def test_like_for_like_is_told_where_it_was_measured():
     parts = decompose(scores, "fixed", "size")
     changes = change(scores, "fixed", "size")
     text = in_words(changes, "tuned", decomposition=parts, protocol="truth")
-    assert text.endswith(
-        "0.100 (0.100 to 0.100) is left in the weights. With the weights before evaluated in the "
-        "same way, the loss is 0.200 (0.200 to 0.200)."
-    )
-    best = in_words(changes, "tuned", decomposition=parts, protocol=BEST)
-    assert "under truth (the best of those tried, so this is rather too much), the same" in best
-    with pytest.raises(ValueError, match="by protocol 'grey'; there are: truth and best"):
+    assert "With both under truth the loss is 0.200 (0.200 to 0.200), p" in text
+    assert "the protocols make 50 % (50 to 50 %) of the apparent loss." in text
+    with pytest.raises(ValueError, match="by protocol 'grey'; there are: truth"):
         in_words(changes, "tuned", decomposition=parts, protocol="grey")
 
 
-def test_what_is_not_proven_is_not_explained():
+def test_opposite_signs_are_not_pooled_in_silence():
+    loss = np.array([-0.2 if i % 4 == 0 else 0.4 for i in range(24)])
+    runs = {
+        ("tuned", 0, "size"): np.full(24, 0.6), ("tuned", 9, "fixed"): 0.6 - loss,
+        ("tuned", 9, "size"): 0.6 - loss / 2,
+    }  # fmt: skip
+    scores = study(runs, modalities=("Fluorescent", "DIC", "DIC", "DIC"))
+    text = in_words(
+        change(scores, "fixed", "size"), "tuned", decomposition=decompose(scores, "fixed", "size")
+    )
+    assert text.endswith("This mean hides that Fluorescent points the other way.")
+
+
+def test_what_is_not_significant_has_no_share():
     open_loss = explained([0.5] * N, 0.5 + np.tile([-0.3, 0.3], 6), [0.6] * N)
-    assert "is not told apart from 0, so no share of it is assigned" in open_loss
+    assert "no share of the apparent loss is given: apparent loss not significant" in open_loss
     gain = explained([0.5] * N, [0.7] * N, [0.6] * N)
-    assert "There is no apparent loss to explain: F1 before less after is −0.200" in gain
+    assert "no share of the apparent loss is given: gain: nothing was lost." in gain
     few = explained([0.8] * 3, [0.4] * 3, [0.5] * 3)
-    assert "3 images of 3 experiments under all protocols are too few to say" in few
-    single = explained([0.8], [0.4], [0.5])
-    assert "1 image of 1 experiment under all protocols is too few to say" in single
-    for text in (open_loss, gain, few, single):
-        assert "left in the weights" not in text
-        assert "% of it" not in text
+    assert "makes of a loss is not told: 3 experiments; 6 are the fewest" in few
+    for text in (open_loss, gain, few):
+        assert "the protocols make" not in text
 
 
 BOTH_WAYS = np.tile([-0.2, 0.2], 6)

@@ -191,9 +191,9 @@ def with_interval(row: Record) -> str:
     return change_with_ends(ends, "estimate", "estimate")
 
 
-def loss_with_ends(row: Record, value: str, stem: str) -> str:
-    """Write a loss, whose sign needs no plus, with the ends of its interval."""
-    return change_with_ends(row, value, stem).replace("+", "")
+def without_plus(text: str) -> str:
+    """Write a loss, whose sign needs no plus."""
+    return text.replace("+", "")
 
 
 def share_with_ends(row: Record, value: str, low: str, high: str, digits: int = 0) -> str:
@@ -210,6 +210,17 @@ def share_with_ends(row: Record, value: str, low: str, high: str, digits: int = 
     if not (absent(row[low]) or absent(row[high])):
         text += f" ({100 * row[low]:.{digits}f} to {100 * row[high]:.{digits}f})"
     return text.replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent.
+
+    Examples
+    --------
+    >>> percent(0.64), percent(-0.1)
+    ('64 %', '−10 %')
+    """
+    return f"{100 * share:.0f} %".replace("-", "−")
 
 
 def p_value(p: float) -> str:

@@ -23,6 +23,7 @@ where the interval does not hold 0.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
@@ -286,6 +287,81 @@ def mean_difference(
         mean, low, high, p, p_higher, p_lower, count, values.size - count, numbers.size, unit,
         confidence, verdict, why_not,
     )  # fmt: skip
+
+
+def mean_ratio(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    units: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    weights: ArrayLike | None = None,
+) -> tuple[float, float, float]:
+    """Estimate the ratio of two means of the same images, such as a part of a loss to the loss.
+
+    As Fieller (1954, *Some problems in interval estimation*, Journal of the Royal Statistical
+    Society B 16:175): all ratios r at which ``numerator - r * denominator`` is not told apart from
+    0, here by the tests of `mean_difference`. They are only bounded where the mean of the
+    denominators is told apart from 0.
+
+    Parameters
+    ----------
+    numerators, denominators : array_like of float, shape (images,)
+        NaN in either leaves the image out.
+    units, confidence, weights
+        See `mean_difference`.
+
+    Returns
+    -------
+    tuple of float
+        The ratio, and the ends of its interval, which may be infinite.
+
+    Examples
+    --------
+    >>> part, whole = [0.1, 0.2, 0.1, 0.2, 0.1, 0.2], [0.2, 0.4, 0.2, 0.4, 0.2, 0.4]
+    >>> mean_ratio(part, whole, range(6))
+    (0.5, 0.5, 0.5)
+    """
+    pair = np.stack([np.asarray(side, np.float64) for side in (numerators, denominators)])
+    kept = ~np.isnan(pair).any(axis=0)
+    weight = np.ones(kept.size) if weights is None else np.asarray(weights, np.float64)
+    numbers, codes = np.unique(np.asarray(units)[kept], return_inverse=True)
+    above, below, sizes = (
+        np.bincount(codes, (side * weight)[kept], numbers.size).astype(np.float64)
+        for side in (*pair, np.ones(kept.size))
+    )
+    if numbers.size == 0 or below.sum() == 0:
+        return math.nan, math.nan, math.nan
+    ratio = float(above.sum() / below.sum())
+    error, _ = _error_and_skewness(above - ratio * below, sizes)
+    step = error / abs(float(below.sum()))
+    if step <= 1e-12 * abs(ratio):
+        return ratio, ratio, ratio
+
+    def kept_at(theta: float) -> bool:
+        sums = above - theta * below
+        tests = (_sign_flip(sums, sizes), _skewed_t(sums, sizes))
+        return 2 * min(max(sides) for sides in zip(*tests, strict=True)) >= 1 - confidence
+
+    return ratio, _last_kept(kept_at, ratio, -step), _last_kept(kept_at, ratio, step)
+
+
+# A ratio this many standard errors from its estimate is not looked at.
+_UNBOUNDED = 1000.0
+
+
+def _last_kept(kept_at: Callable[[float], bool], start: float, step: float) -> float:
+    """Where going from `start` in steps first leads to a value that is not kept."""
+    inner, reach = start, 2 * step
+    while kept_at(start + reach):
+        inner, reach = start + reach, 1.5 * reach
+        if abs(reach) > _UNBOUNDED * abs(step):
+            return math.copysign(math.inf, step)
+    outer = start + reach
+    while abs(outer - inner) > 1e-4 * abs(step):
+        middle = (inner + outer) / 2
+        inner, outer = (middle, outer) if kept_at(middle) else (inner, middle)
+    return inner
 
 
 def equal_weights(differences: ArrayLike, groups: ArrayLike) -> Floats:

@@ -1,32 +1,50 @@
-"""How much of an apparent loss the way of evaluating explains, and how much the weights lost."""
+"""How much of an apparent loss the way of evaluating makes, and how much the weights lost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellharness.statistics.contrasts import FEWEST_UNITS, Unit
-from cellharness.statistics.resampling import RESAMPLING, Resampling, check_statistic, resample
+from cellharness.statistics.contrasts import (
+    HIGHER,
+    LOWER,
+    Estimate,
+    Unit,
+    equal_weights,
+    mean_difference,
+    mean_ratio,
+)
+from cellharness.statistics.contrasts import TOO_FEW as TOO_FEW_UNITS
+from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.staged_scores import (
+    UNSEEN,
     Floats,
     ForgettingError,
     Group,
+    Pair,
     StagedScores,
-    center,
     read_scores,
 )
+from cellharness.statistics.summary import ALL
 
-#: Row of the protocol under which the trained weights do best, looked for in every sample anew.
-BEST = "best"
+#: The measures of `decompose`.
+APPARENT, ALIKE, OF_PROTOCOLS = "apparent loss", "loss, both alike", "difference of the protocols"
 
 #: Why there is a share, or none.
 DEFINED = "defined"
-NOT_PROVEN = "loss not proven: its interval holds 0"
+NOT_SIGNIFICANT = "apparent loss not significant"
 IS_GAIN = "gain: nothing was lost"
 TOO_FEW = "too few units"
+
+#: Estimands: what counts the same in a mean.
+IMAGES, EXPERIMENTS, MODALITIES = "images", "experiments", "modalities"
+
+ESTIMANDS = (IMAGES, EXPERIMENTS, MODALITIES)
 
 
 def decompose(
@@ -36,207 +54,283 @@ def decompose(
     alternatives: Sequence[str] | None = None,
     stages: int | Mapping[str, int] | None = None,
     *,
-    statistic: str = "mean",
-    resampling: Resampling = RESAMPLING,
     unit: Unit | None = None,
+    confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Split the apparent loss into what the protocol explains and what is left in the weights.
+    """Set the loss as published beside the loss with weights before and after evaluated alike.
 
-    With R the mean or median F1 over cases, p the protocol that the trained weights were given
-    and q another one::
+    With R the mean F1 over images, ``p_before`` and ``p_after`` the protocols that a publication
+    gave to the weights before and after the training, and q one protocol for both::
 
-        apparent loss  =  R(before, its own protocol) - R(after, p)
-        explained      =  R(after, q)                 - R(after, p)
-        left           =  R(before, its own protocol) - R(after, q)
+        apparent loss                 =  R(before, p_before) - R(after, p_after)
+        loss, both alike              =  R(before, q)        - R(after, q)
+        difference of the protocols   =  the first less the second
 
-    so that explained + left = apparent. The share is explained / apparent. Before and after are on
-    the same cases, and all terms are resampled jointly. That the protocol, a fixed diameter in
-    place of an estimated one, may explain the loss is the objection of Stringer & Pachitariu 2024
-    (*Transformers do not outperform Cellpose*) to Ma et al. 2024.
-
-    Where q knows more than the protocol before (such as diameters taken from the truth), it would
-    help the weights before as well. If these were scored under q too, the loss like for like
-    is in ``left_same_protocol``: R(before, q) - R(after, q).
+    The share is the last over the first. That the protocol, a fixed diameter in place of an
+    estimated one, may make the loss is the objection of Stringer & Pachitariu 2024 (*Transformers
+    do not outperform Cellpose*) to Ma et al. 2024. Only weights evaluated alike are compared:
+    a protocol that knows more, such as diameters taken from the truth, helps the weights before as
+    well.
 
     Parameters
     ----------
     scores : DataFrame or StagedScores
         See `read_scores`.
-    trained_protocol : str
-        The p above, such as the diameter of the training set for every image.
-    before_protocol : str
-        The reference protocol of the weights before.
+    trained_protocol, before_protocol : str
+        The ``p_after`` and ``p_before`` above.
     alternatives : sequence of str, optional
-        The protocols q; by default all others under which the training was scored at the stage.
+        The protocols q; by default all under which the weights were scored before and at the stage.
     stages : int or mapping of str to int, optional
         See `cellharness.statistics.change.change`.
-    statistic : str
-        ``"mean"`` or ``"median"``. Medians are taken of each set of scores, not of differences, so
-        that the parts add up; the paper's numbers are of this kind.
-    resampling : Resampling
-        Samples, seed and confidence.
+    unit : {"experiment", "image"}, optional
+        See `cellharness.statistics.contrast`.
+    confidence : float
+        Of the intervals.
 
     Returns
     -------
     DataFrame
-        One row a training, group and alternative, and one `BEST`: ``remedy, stage,
-        trained_protocol, before_protocol, statistic, modality, seen, protocol`` (the q; `BEST`),
-        ``chosen`` (the q itself; for `BEST` the protocol, p among them, with the highest R, so
-        what it explains is never below 0 and rather too much: no proof), ``n`` (cases scored
-        under all protocols in use), ``n_missing, accuracy_before, accuracy_trained, accuracy``
-        (under q), ``apparent_loss, apparent_low, apparent_high, explained, explained_low,
-        explained_high, left, left_low, left_high, left_same_protocol, left_same_low,
-        left_same_high`` (NaN where the weights before were not scored under q),
-        ``share_explained, share_low, share_high, share_left`` (one minus the first), ``share_is``
-        (`DEFINED`, or why the share is NaN: the interval of the apparent loss holds 0, it is a
-        gain, or there are fewer than `FEWEST_FOR_A_SHARE` cases), ``confidence, samples,
-        seed``. A share may be above 1 or below 0.
+        One row a training, group (all and each modality, by part), estimand and measure, and for
+        all measures but the first one a protocol: ``measure, remedy, stage, trained_protocol,
+        before_protocol, protocol`` (the q; ``""`` for the apparent loss), ``modality, seen,
+        estimand`` (`IMAGES`, every image counts the same, or `MODALITIES`, over all modalities
+        only), the `ESTIMATE_COLUMNS`; ``opposed``, the modalities whose own mean has the other
+        sign, separated by commas; of the difference of the protocols ``share, share_low,
+        share_high`` (`mean_ratio`) and ``share_is`` (`DEFINED`, or why there is none). A share may
+        be above 1 or below 0. Images count that were scored under all protocols in use. The
+        families are, for a measure and a part, the protocols, and the modalities with them.
 
     Raises
     ------
     ForgettingError
-        The scores or a choice are not valid, or there is no other protocol.
+        The scores or a choice are not valid, or there is no protocol q.
     """
-    check_statistic(statistic)
     table = read_scores(scores)
     unit, units = table.units(unit)
-    rows = []
+    about: list[dict[str, object]] = []
+    found: list[Estimate] = []
+    families: list[str] = []
+    shares: list[tuple[float, float, float, str]] = []
     for pair in table.pairs(trained_protocol, before_protocol, stages):
-        protocols = _alternatives(table, pair.remedy, pair.stage, trained_protocol, alternatives)
-        after = [table.after(pair.remedy, q, pair.stage) for q in protocols]
-        same = [table.before(pair.remedy, q) for q in protocols]
-        unknown = np.full(len(table.cases), np.nan)
-        # Rows: before, after under p, after under each q, before under each q.
-        series = np.stack(
-            [pair.before, pair.after, *after, *(unknown if s is None else s for s in same)]
-        )
-        needed = np.array([True, True, *[True] * len(after), *(s is not None for s in same)])
+        measures = _measures(table, pair, _alternatives(table, pair, alternatives))
         for group in table.groups(("overall", "modality")):
-            split = _Split(series, needed, group, units, statistic, resampling)
-            fixed = {
-                "remedy": pair.remedy, "stage": pair.stage, "trained_protocol": pair.protocol,
-                "before_protocol": pair.before_protocol, "statistic": statistic,
-                "modality": group.modality, "seen": group.seen, "unit": unit,
-                "n_units": split.n_units,
-            }  # fmt: skip
-            for number, protocol in enumerate(protocols):
-                rows.append({**fixed, "protocol": protocol, **split.row(number, protocol)})
-            candidates = [pair.protocol, *protocols]
-            rows.append({**fixed, "protocol": BEST, **split.best(candidates)})
-    return pd.DataFrame(rows).assign(**resampling.settings())
+            here = units[group.rows]
+            apparent = measures[APPARENT, ""][group.rows]
+            for estimand in (IMAGES, MODALITIES) if group.modality == ALL else (IMAGES,):
+                weights = _weights(estimand, apparent, table, group.rows)
+                whole: Estimate | None = None
+                for (measure, protocol), every in measures.items():
+                    values = every[group.rows]
+                    one = mean_difference(
+                        values, here, unit=unit, confidence=confidence, weights=weights
+                    )
+                    whole = whole or one
+                    share = (np.nan, np.nan, np.nan)
+                    why = _why(whole) if measure == OF_PROTOCOLS else ""
+                    if why == DEFINED:
+                        share = mean_ratio(
+                            values, apparent, here, confidence=confidence, weights=weights
+                        )
+                    about.append(
+                        {
+                            "measure": measure, "remedy": pair.remedy, "stage": pair.stage,
+                            "trained_protocol": pair.protocol,
+                            "before_protocol": pair.before_protocol, "protocol": protocol,
+                            "modality": group.modality, "seen": group.seen, "estimand": estimand,
+                            "opposed": ", ".join(_opposed(table, values, group, one.estimate)),
+                        }
+                    )  # fmt: skip
+                    found.append(one)
+                    shares.append((*share, why))
+                    families.append(_family(measure, pair.remedy, group, estimand))
+    rows = pd.DataFrame(shares, columns=["share", "share_low", "share_high", "share_is"])
+    return pd.concat([estimate_rows(pd.DataFrame(about), found, families), rows], axis="columns")
 
 
-class _Split:
-    """R of all series of one group, with samples, and the split they give.
+def _family(measure: str, remedy: str, group: Group, estimand: str) -> str:
+    over = "by modality" if group.modality != ALL else "all modalities"
+    if estimand == MODALITIES:
+        over += " weighing the same"
+    part = "all" if group.seen == ALL else group.seen
+    return f"{measure}, {remedy}, {part} experiments, {over}"
+
+
+def robustness(
+    tables: Mapping[float, StagedScores],
+    remedy: str,
+    trained_protocol: str,
+    before_protocol: str,
+    *,
+    part: str = UNSEEN,
+    unit: Unit | None = None,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Give the share of the protocols under other choices that could as well have been made.
 
     Parameters
     ----------
-    series : ndarray of float64, shape (2 + 2 * protocols, cases)
-        Before, after under p, after under each q, before under each q.
-    needed : ndarray of bool, shape (2 + 2 * protocols,)
-        A case counts if it has a score in all of these.
-    group, units, statistic, resampling
-        What to average, to which independent unit each case belongs, how, and how to draw.
+    tables : mapping of float to StagedScores
+        The scores at each IoU threshold.
+    remedy : str
+        The training.
+    trained_protocol, before_protocol, unit, confidence
+        See `decompose`.
+    part : str
+        Which images, see `PARTS`.
+
+    Returns
+    -------
+    DataFrame
+        One row a threshold, set of images, estimand (one of `ESTIMANDS`) and protocol q:
+        ``threshold, left_out_is`` (``"modality"``, ``"experiment"``, ``"image"``, or ``""`` where
+        nothing is), ``left_out`` (its name), ``estimand, protocol, n_images, n_units, unit,
+        apparent_loss, loss_alike, share`` (also without a part where that of all images is
+        defined), ``share_low, share_high`` (of all images only), ``share_is, confidence``.
+
+    Raises
+    ------
+    ForgettingError
+        See `decompose`.
     """
-
-    def __init__(
-        self,
-        series: Floats,
-        needed: NDArray[np.bool_],
-        group: Group,
-        units: NDArray[np.int64],
-        statistic: str,
-        resampling: Resampling,
-    ) -> None:
-        values = series[:, group.rows]
-        complete = ~np.isnan(values[needed]).any(axis=0)
-        values = values[:, complete]
-        self._resampling = resampling
-        self._protocols = (len(series) - 2) // 2
-        self._n, self._n_missing = int(complete.sum()), int((~complete).sum())
-        here = units[group.rows][complete]
-        self.n_units = np.unique(here).size
-        weights = resampling.draw(self._n, *group.name, units=here)
-        # The value itself stands in front of its samples: one formula serves both.
-        self._r = np.column_stack([center(values, statistic), resample(values, weights, statistic)])
-
-    def row(self, number: int, protocol: str) -> dict[str, object]:
-        """Split by one alternative."""
-        under, same = self._r[2 + number], self._r[2 + self._protocols + number]
-        return self._describe(protocol, under, same)
-
-    def best(self, names: Sequence[str]) -> dict[str, object]:
-        """Split by the alternative with the highest R, of the whole and of every sample."""
-        after = self._r[1 : 2 + self._protocols]
-        same = np.vstack([np.full(after.shape[1], np.nan), self._r[2 + self._protocols :]])
-        if self._n == 0:
-            return self._describe("", after[0], same[0])
-        which = np.argmax(after, axis=0)
-        columns = np.arange(after.shape[1])
-        return self._describe(names[which[0]], after[which, columns], same[which, columns])
-
-    def _describe(self, chosen: str, under: Floats, same: Floats) -> dict[str, object]:
-        before, trained = self._r[0], self._r[1]
-        apparent, explained, left = before - trained, under - trained, before - under
-        apparent_low, apparent_high = self._ends(apparent)
-        reason = self._reason(apparent_low, apparent_high)
-        share, share_low, share_high = np.nan, np.nan, np.nan
-        if reason == DEFINED:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                shares = explained / apparent
-            share = float(shares[0])
-            share_low, share_high = self._ends(shares)
-        row: dict[str, object] = {
-            "chosen": chosen, "n": self._n, "n_missing": self._n_missing,
-            "accuracy_before": before[0], "accuracy_trained": trained[0], "accuracy": under[0],
-        }  # fmt: skip
-        for name, stem, values in (
-            ("apparent_loss", "apparent", apparent),
-            ("explained", "explained", explained),
-            ("left", "left", left),
-            ("left_same_protocol", "left_same", same - under),
-        ):
-            row[name] = values[0]
-            row[f"{stem}_low"], row[f"{stem}_high"] = self._ends(values)
-        return row | {
-            "share_explained": share, "share_low": share_low, "share_high": share_high,
-            "share_left": 1 - share, "share_is": reason,
-        }  # fmt: skip
-
-    def _reason(self, low: float, high: float) -> str:
-        if self.n_units < FEWEST_UNITS:
-            return TOO_FEW
-        if high < 0:
-            return IS_GAIN
-        return DEFINED if low > 0 else NOT_PROVEN
-
-    def _ends(self, values: Floats) -> tuple[float, float]:
-        # Percentile intervals of few units are too narrow to be shown.
-        if self.n_units < FEWEST_UNITS:
-            return np.nan, np.nan
-        low, high = self._resampling.interval(values[1:])
-        return float(low), float(high)
+    rows = []
+    for threshold, table in tables.items():
+        name, units = table.units(unit)
+        (pair,) = (p for p in table.pairs(trained_protocol, before_protocol) if p.remedy == remedy)
+        protocols = _alternatives(table, pair, None)
+        measures = _measures(table, pair, protocols)
+        defined: dict[str, str] = {}
+        for is_what, label, cases in _left_out(table, np.flatnonzero(table.part(part)), name):
+            apparent, here = measures[APPARENT, ""][cases], units[cases]
+            known = ~np.isnan(apparent)
+            about = (threshold, is_what, label)
+            counts = (int(known.sum()), np.unique(here[known]).size, name)
+            for estimand in ESTIMANDS:
+                weights = _weights(estimand, apparent, table, cases)
+                settings: dict[str, Any] = {"confidence": confidence, "weights": weights}
+                loss = _mean(apparent, weights)
+                if not is_what:
+                    whole = mean_difference(apparent, here, unit=name, **settings)
+                    defined[estimand] = _why(whole)
+                for protocol in protocols:
+                    difference = measures[OF_PROTOCOLS, protocol][cases]
+                    between = _mean(difference, weights)
+                    share = low = high = np.nan
+                    if defined[estimand] == DEFINED and loss > 0:
+                        share = between / loss
+                        if not is_what:
+                            _, low, high = mean_ratio(difference, apparent, here, **settings)
+                    rows.append(
+                        (
+                            *about, estimand, protocol, *counts, loss, loss - between, share, low,
+                            high, defined[estimand], confidence,
+                        )
+                    )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(_ROBUSTNESS))
 
 
-def _alternatives(
-    table: StagedScores, remedy: str, stage: int, trained: str, wanted: Sequence[str] | None
-) -> list[str]:
-    scored = [p for p in table.protocols if (remedy, p, stage) in table.runs and p != trained]
-    if wanted is None:
-        chosen = scored
-    else:
-        chosen = [p for p in dict.fromkeys(wanted) if p != trained]
-        unknown = [p for p in chosen if p not in scored]
-        if unknown:
-            msg = (
-                f"remedy {remedy!r} was not scored under protocol {unknown[0]!r} at stage {stage}; "
-                f"beside {trained!r} there are: {', '.join(scored) or 'none'}"
-            )
-            raise ForgettingError(msg)
-    if not chosen:
+_ROBUSTNESS = (
+    "threshold", "left_out_is", "left_out", "estimand", "protocol", "n_images", "n_units", "unit",
+    "apparent_loss", "loss_alike", "share", "share_low", "share_high", "share_is", "confidence",
+)  # fmt: skip
+
+
+def judged_alike(table: StagedScores, remedy: str, stage: int) -> list[str]:
+    """Protocols under which both a training at a stage and the weights before it were scored."""
+    return [
+        protocol
+        for protocol in table.protocols
+        if (remedy, protocol, stage) in table.runs and table.before(remedy, protocol) is not None
+    ]
+
+
+def _measures(
+    table: StagedScores, pair: Pair, protocols: Sequence[str]
+) -> dict[tuple[str, str], Floats]:
+    """All differences, image by image, by measure and protocol; NaN where one score is missing."""
+    apparent = pair.before - pair.after
+    alike = {}
+    for protocol in protocols:
+        before = table.before(pair.remedy, protocol)
+        assert before is not None  # one of `_alternatives`
+        alike[protocol] = before - table.after(pair.remedy, protocol, pair.stage)
+    lacking = np.isnan(apparent)
+    for values in alike.values():
+        lacking |= np.isnan(values)
+    found = {(APPARENT, ""): apparent}
+    for protocol, values in alike.items():
+        found[ALIKE, protocol] = values
+        found[OF_PROTOCOLS, protocol] = apparent - values
+    return {key: np.where(lacking, np.nan, values) for key, values in found.items()}
+
+
+def _weights(
+    estimand: str, differences: Floats, table: StagedScores, cases: NDArray[np.intp]
+) -> Floats | None:
+    if estimand == IMAGES:
+        return None
+    groups = table.modality[cases] if estimand == MODALITIES else _places(table, cases)
+    return equal_weights(differences, groups)
+
+
+def _mean(values: Floats, weights: Floats | None) -> float:
+    known = ~np.isnan(values)
+    if not known.any():
+        return math.nan
+    return float(np.average(values[known], weights=None if weights is None else weights[known]))
+
+
+def _left_out(
+    table: StagedScores, cases: NDArray[np.intp], unit: Unit
+) -> Iterator[tuple[str, str, NDArray[np.intp]]]:
+    """All cases, then those without each modality, then those without each unit."""
+    yield "", "", cases
+    modality = table.modality[cases]
+    units = np.array(table.cases)[cases] if unit == "image" else _places(table, cases)
+    for what, labels in (("modality", modality), (unit, units)):
+        names = dict.fromkeys(labels.tolist())
+        if len(names) > 1:
+            for name in names:
+                yield what, name, cases[labels != name]
+
+
+def _places(table: StagedScores, cases: NDArray[np.intp]) -> NDArray[np.str_]:
+    """Experiments with their modality, since two modalities may use one name."""
+    names = zip(table.modality[cases], table.experiment[cases], strict=True)
+    return np.array([f"{modality}: {experiment}" for modality, experiment in names], dtype=str)
+
+
+def _why(whole: Estimate) -> str:
+    if whole.verdict == TOO_FEW_UNITS:
+        return TOO_FEW
+    return {HIGHER: DEFINED, LOWER: IS_GAIN}.get(whole.verdict, NOT_SIGNIFICANT)
+
+
+def _opposed(
+    table: StagedScores, differences: Floats, group: Group, estimate: float
+) -> Iterator[str]:
+    """Modalities of a group whose own mean has the other sign."""
+    known = ~np.isnan(differences)
+    modality = table.modality[group.rows]
+    for name in table.modalities:
+        here = known & (modality == name)
+        if here.any() and differences[here].mean() * estimate < 0:
+            yield name
+
+
+def _alternatives(table: StagedScores, pair: Pair, wanted: Sequence[str] | None) -> list[str]:
+    remedy, stage = pair.remedy, pair.stage
+    scored = judged_alike(table, remedy, stage)
+    unknown = [p for p in wanted or () if p not in scored]
+    if unknown:
         msg = (
-            f"remedy {remedy!r} was scored at stage {stage} under protocol {trained!r} only; what "
-            "a protocol explains shows under another one"
+            f"remedy {remedy!r} was not scored under protocol {unknown[0]!r} both before training "
+            f"and at stage {stage}; so it was under: {', '.join(scored) or 'none'}"
         )
         raise ForgettingError(msg)
-    return chosen
+    if not scored:
+        msg = (
+            f"remedy {remedy!r} was scored at stage {stage} under no protocol under which the "
+            "weights before were scored as well; how they differ like for like shows under one"
+        )
+        raise ForgettingError(msg)
+    return scored if wanted is None else list(dict.fromkeys(wanted))

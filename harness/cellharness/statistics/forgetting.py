@@ -9,9 +9,9 @@ are learned: first whatever the pre-training taught (stage 0), then the training
 the pre-training could do on experiments that the training does not have is the old task, split into
 modalities or experiments; the training's own experiments (*seen*) are the new one.
 
-Beside this module: `change` (paired differences with significance), `retention` (cases and cells
-that stay correct), `learning_curves`, `plasticity` (remedies side by side), `decomposition` (what
-the protocol explains), `cell_properties` and `cell_curves` (which cells were lost).
+Beside this module: `change` (paired differences), `learning_curves`, `plasticity` (remedies side by
+side), `decomposition` (what the way of evaluating makes of a loss) and `cells` (which cells were
+lost).
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from cellharness.statistics.case_table import Floats, Missing, RankingError, tab
 from cellharness.statistics.challenge_rank import challenge_case_ranks, challenge_rank
 from cellharness.statistics.contrasts import Unit, units_of
 from cellharness.statistics.ranking import compare_schemes
-from cellharness.statistics.resampling import draw_weights
 from cellharness.statistics.schemes import (
     SCHEMES,
     Integers,
@@ -24,6 +23,27 @@ from cellharness.statistics.significance import ALPHA
 
 #: Name under which the challenge's own scheme stands in a `RankBootstrap`.
 CHALLENGE = "challenge"
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How often ranks are drawn anew, and what their intervals hold.
+
+    Attributes
+    ----------
+    samples, seed
+        See `bootstrap_ranks`.
+    confidence : float
+        Share of the samples that an interval holds.
+    """
+
+    samples: int = 1000
+    seed: int = 0
+    confidence: float = 0.95
+
+    def settings(self) -> dict[str, float]:
+        """Return the columns that say how the intervals of a table were made."""
+        return {"confidence": self.confidence, "samples": self.samples, "seed": self.seed}
 
 
 @dataclass(frozen=True)
@@ -281,12 +301,22 @@ def _draw(
             raise RankingError(msg)
     generator = np.random.default_rng(seed)
     if unit == "image":
-        return unit, len(cases), draw_weights(generator, samples, np.arange(len(cases)))
+        return unit, len(cases), _draw_weights(generator, samples, np.arange(len(cases)))
     about = scores.drop_duplicates("case").set_index("case").reindex(list(cases))
     unit, units = units_of(about["modality"], about["experiment"], unit)
     modality = about["modality"].to_numpy(object)
     weights = np.empty((len(cases), samples))
     for name in sorted(set(modality), key=str):
         rows = np.flatnonzero(modality == name)
-        weights[rows] = draw_weights(generator, samples, units[rows])
+        weights[rows] = _draw_weights(generator, samples, units[rows])
     return unit, np.unique(units).size, weights
+
+
+def _draw_weights(generator: np.random.Generator, samples: int, units: Integers) -> Floats:
+    """Draw as many units as there are, with all their cases: how often each, (cases, samples)."""
+    _, codes = np.unique(units, return_inverse=True)
+    count = int(codes.max()) + 1
+    draws = generator.integers(0, count, (samples, count))
+    cells = draws + np.arange(samples)[:, None] * count
+    times = np.bincount(cells.ravel(), minlength=samples * count).reshape(samples, count)
+    return np.ascontiguousarray(times.T, dtype=np.float64)[codes]

@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from cellharness.report.examples import examples_figure
 from cellharness.report.explorer import explorer_meanwhile
 from cellharness.report.forgetting.cause_figures import protocol_figure, split_figure
-from cellharness.report.forgetting.cause_tables import protocol_table, split_tables
+from cellharness.report.forgetting.cause_tables import protocol_table, robustness_table, split_table
 from cellharness.report.forgetting.cell_figure import cell_figure
 from cellharness.report.forgetting.cell_tables import (
-    case_retention_table,
     cell_retention_table,
     property_table,
 )
@@ -158,11 +157,11 @@ def _tables(
         experiment_change_table(study, findings, colours),
         measure_table(study, findings, colours),
         threshold_table(study, findings, colours),
-        case_retention_table(study, findings, colours),
         curve_table(study, findings, colours),
         plane_table(study, findings, colours),
         remedy_table(study, findings, colours),
-        *split_tables(study, findings),
+        split_table(study, findings),
+        robustness_table(study, findings),
         protocol_table(study, findings),
         cell_retention_table(study, cells, colours),
         property_table(study, cells, colours),

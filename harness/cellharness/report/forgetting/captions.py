@@ -95,13 +95,12 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
         used = (published.before, published.after, findings.causes.protocol)
         before, after, fair = (f"“{study.protocol_labels[name]}”" for name in used)
         made["decomposition"] = (
-            "Bar charts by modality of the apparent loss on unseen experiments and its two parts; "
-            "the numbers stand in the table below",
+            "Bar charts by modality of the loss on unseen experiments as published and with both "
+            "evaluated alike; the numbers stand in the table below",
             f"{subject}. Grey, the loss as published comparisons see it: mean {score} before under "
-            f"{before} less after under {after}. Yellow, what the same weights regain under "
-            f"{fair}; purple, what is left. Lines, {interval}; all parts resampled together. "
-            f"Diamond, the loss with both evaluated under {fair}. Only cases scored under every "
-            "protocol.",
+            f"{before} less after under {after}. Purple, the loss with both under {fair}; yellow, "
+            f"the difference of the two, which the protocols make, and its share. Lines, "
+            f"{interval}. Only images scored under every protocol.",
         )
     made["protocols"] = (
         "Dot plots by modality of the mean F1 before and after training under every protocol; the "
@@ -116,7 +115,7 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
         f"Share of the true cells found at IoU ≥ {study.run.threshold:g}, {under}: before, after "
         f"{study.labels[findings.subject]}{beside}. Five bins with about as many cells, each at "
         f"its median; {listing([count(n, f'{part} cell') for part, n in cells.n_cells.items()])}. "
-        f"Band, {confidence} bootstrap interval over images with all their cells; no test. "
+        f"Band, {interval} with all their cells; no test. "
         "Contrast, inside less ring around it in the image's range; density, other cells nearby, 1 "
         "where they fill the surroundings.",
     )

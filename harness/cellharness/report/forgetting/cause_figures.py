@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,23 +30,37 @@ from cellharness.report.layout import (
 )
 from cellharness.report.records import Record, by_key, records
 from cellharness.report.style import GREY, INK, TWO_COLUMNS_MM
-from cellharness.report.wording import absent, count
+from cellharness.report.wording import absent, count, percent
 from cellharness.statistics import ALL
-from cellharness.statistics.decomposition import DEFINED, IS_GAIN, TOO_FEW
+from cellharness.statistics.decomposition import (
+    ALIKE,
+    APPARENT,
+    DEFINED,
+    IMAGES,
+    IS_GAIN,
+    NOT_SIGNIFICANT,
+    OF_PROTOCOLS,
+    TOO_FEW,
+)
 from cellharness.statistics.staged_scores import UNSEEN
 
 # Not the colours of losses and gains, nor those of remedies: parts of a loss are neither.
 _PARTS = {
-    "Apparent loss": "#a6a6a6", "Explained by the protocol": "#DDCC77",
-    "Left in the weights": "#A493C7",
-}  # fmt: skip
+    APPARENT: ("As published", "#a6a6a6"),
+    OF_PROTOCOLS: ("Difference of the protocols", "#DDCC77"),
+    ALIKE: ("Both evaluated alike", "#A493C7"),
+}
 _LEFT_MM = 12.0
 _ROW_MM = 4.6
-_NOT_DEFINED = {DEFINED: "", IS_GAIN: "nothing lost", TOO_FEW: "too few cases"}
+_NOT_DEFINED = {
+    IS_GAIN: "nothing lost",
+    NOT_SIGNIFICANT: "not significant",
+    TOO_FEW: "too few units",
+}
 
 
 def split_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
-    """Draw the apparent loss on unseen experiments, and its two parts, as steps of a fall.
+    """Draw the loss on unseen experiments as published, and its two parts, as steps of a fall.
 
     Parameters
     ----------
@@ -62,27 +78,24 @@ def split_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
     if split is None:
         msg = "there is no loss taken apart to draw"
         raise ValueError(msg)
-    rows = split[(split["seen"] == UNSEEN) & (split["protocol"] == findings.causes.protocol)]
-    found = by_key(rows, "modality")
-    groups = [g for g in worth_showing(study.modalities) if found[g,]["n"]]
+    rows = split[
+        (split["seen"] == UNSEEN)
+        & (split["estimand"] == IMAGES)
+        & split["protocol"].isin(["", findings.causes.protocol])
+    ]
+    found = by_key(rows, "modality", "measure")
+    groups = [g for g in worth_showing(study.modalities) if found[g, APPARENT]["n_images"]]
+    parts = {g: [found[g, measure] for measure in _PARTS] for g in groups}
     samples = _part_samples()
     per_row = keys_per_row([str(s.get_label()) for s in samples], width_mm - _LEFT_MM)
     above = -(-len(samples) // per_row) * KEY_ROW_MM + 1
     grid = panel_grid(len(groups), width_mm, 27.0, _LEFT_MM)
     figure, axes = panels(grid, len(groups), width_mm, 32.0, 3.0, above)
-    values = rows[rows["modality"].isin(groups)].copy()
-    # Where the bar of the explained part ends, and where its interval does.
-    for end in ("low", "high"):
-        values[f"floating_{end}"] = values["apparent_loss"] - values[f"explained_{end}"]
-    limits = span(
-        values,
-        ("apparent_loss", "apparent_low", "apparent_high", "left", "left_low", "left_high",
-         "floating_low", "floating_high", "left_same_protocol"),
-        0.1,
-    )  # fmt: skip
+    reached = [end for three in parts.values() for bar in _bars(three) for end in bar[2:]]
+    limits = span(pd.DataFrame({"end": [0.0, *reached]}), ("end",), 0.1)
     for i, (group, ax) in enumerate(zip(groups, axes, strict=True)):
         _, column = place(grid, i, len(groups))
-        _steps(ax, found[group,])
+        _steps(ax, parts[group])
         method_axis(ax, None, len(_PARTS))
         ax.set_ylim(*limits)
         ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
@@ -94,49 +107,44 @@ def split_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
         else:
             ax.set_yticklabels([])
         title = "All" if group == ALL else group
-        letter(ax, i, title, f"{count(found[group,]['n'], 'case')}{_share(found[group,])}")
+        images = count(parts[group][0]["n_images"], "image")
+        letter(ax, i, title, f"{images}, {_share(found[group, OF_PROTOCOLS])}")
     draw_key(figure, samples, _LEFT_MM - 2, per_row, sample=1.3)
     return figure
 
 
 def _part_samples() -> list[Artist]:
-    samples: list[Artist] = [
-        Patch(facecolor=colour, label=label) for label, colour in _PARTS.items()
-    ]
-    same = Line2D(
-        [], [], marker="D", ms=3.6, mfc="white", mec=INK, mew=0.8, ls="none",
-        label="Left, both evaluated alike",
-    )  # fmt: skip
-    return [*samples, same]
+    return [Patch(facecolor=colour, label=label) for label, colour in _PARTS.values()]
 
 
-def _steps(ax: Axes, row: Record) -> None:
-    apparent, left = float(row["apparent_loss"]), float(row["left"])
-    explained = float(row["explained"])
-    bars = ((0.0, apparent), (left, explained), (0.0, left))
-    for x, ((bottom, height), colour) in enumerate(zip(bars, _PARTS.values(), strict=True)):
-        ax.bar(x, height, 0.68, bottom, color=colour, zorder=2)
-    steps: dict[str, Any] = {"color": GREY, "lw": 0.5, "ls": (0, (1, 1.5)), "zorder": 1}
-    ax.plot([0.34, 0.66], [apparent, apparent], **steps)
-    ax.plot([1.34, 1.66], [left, left], **steps)
-    whisker: dict[str, Any] = {"color": INK, "lw": 0.8, "zorder": 3}
-    for x, low, high in (
-        (0, row["apparent_low"], row["apparent_high"]),
-        (1, apparent - row["explained_high"], apparent - row["explained_low"]),
-        (2, row["left_low"], row["left_high"]),
+def _bars(parts: Sequence[Record]) -> list[tuple[float, float, float, float]]:
+    """Bottom and height of every bar, and where its interval, or else the bar itself, ends."""
+    apparent, between, alike = (float(row["estimate"]) for row in parts)
+    bars = []
+    for (bottom, height), row in zip(
+        ((0.0, apparent), (alike, between), (0.0, alike)), parts, strict=True
     ):
-        if not absent(low):
+        ends = (0.0, height) if absent(row["low"]) else (row["low"], row["high"])
+        bars.append((bottom, height, bottom + ends[0], bottom + ends[1]))
+    return bars
+
+
+def _steps(ax: Axes, parts: Sequence[Record]) -> None:
+    bars = _bars(parts)
+    whisker: dict[str, Any] = {"color": INK, "lw": 0.8, "zorder": 3}
+    for x, ((bottom, height, low, high), row) in enumerate(zip(bars, parts, strict=True)):
+        ax.bar(x, height, 0.68, bottom, color=_PARTS[row["measure"]][1], zorder=2)
+        if not absent(row["low"]):
             ax.plot([x, x], [low, high], **whisker)
-    if not absent(row["left_same_protocol"]):
-        ax.plot(
-            2.22, row["left_same_protocol"], "D", ms=3.6, mfc="white", mec=INK, mew=0.8, zorder=4
-        )
+    steps: dict[str, Any] = {"color": GREY, "lw": 0.5, "ls": (0, (1, 1.5)), "zorder": 1}
+    for left, level in ((0.34, bars[0][1]), (1.34, bars[2][1])):
+        ax.plot([left, left + 0.32], [level, level], **steps)
 
 
 def _share(row: Record) -> str:
     if row["share_is"] == DEFINED:
-        return f", {100 * row['share_explained']:.0f} % explained"
-    return f", {_NOT_DEFINED.get(row['share_is'], 'loss not proven')}"
+        return f"share {percent(row['share'])}"
+    return _NOT_DEFINED[row["share_is"]]
 
 
 def protocol_figure(study: Study, findings: Findings, width_mm: float) -> Figure:

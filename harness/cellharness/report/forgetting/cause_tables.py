@@ -6,82 +6,131 @@ import pandas as pd
 
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.look import worth_showing
+from cellharness.report.forgetting.sentences import of_units, share_of_loss
 from cellharness.report.forgetting.study import Study
 from cellharness.report.records import Record, by_key, group_title, records
 from cellharness.report.rendering import Row, Table
 from cellharness.report.wording import (
     NOTHING,
     absent,
-    count,
-    loss_with_ends,
     number,
-    share_with_ends,
+    p_value,
+    percent,
     spread,
+    with_interval,
+    without_plus,
 )
-from cellharness.statistics.decomposition import BEST, DEFINED
+from cellharness.statistics import ALL
+from cellharness.statistics.decomposition import (
+    ALIKE,
+    APPARENT,
+    IMAGES,
+    MODALITIES,
+    OF_PROTOCOLS,
+)
+from cellharness.statistics.estimates import how_tested
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
 
-def split_tables(study: Study, findings: Findings) -> list[Table]:
-    """Give the parts of the loss on unseen experiments, of means and of medians; none without."""
+def split_table(study: Study, findings: Findings) -> Table | None:
+    """Give the loss as published beside that of weights evaluated alike; None without."""
     causes = findings.causes
-    if not causes.can_be_split:
-        return []
-    made = (
-        ("decomposition", causes.split, "mean"),
-        ("decomposition_median", causes.median_split, "median"),
-    )
-    return [
-        _split_table(study, name, frame, what) for name, frame, what in made if frame is not None
-    ]
-
-
-def _split_table(study: Study, name: str, frame: pd.DataFrame, statistic: str) -> Table:
+    if causes.split is None or not causes.can_be_split:
+        return None
+    here = causes.split[causes.split["seen"] == UNSEEN]
+    found = by_key(here, "modality", "estimand", "measure", "protocol")
+    protocols = list(dict.fromkeys(here.loc[here["measure"] == ALIKE, "protocol"]))
+    shown = [(group, IMAGES) for group in worth_showing(study.modalities)]
+    if len(shown) > 1:
+        shown.insert(1, (ALL, MODALITIES))
     rows = []
-    here = frame[frame["seen"] == UNSEEN]
-    first = records(frame)[0]
-    for group in worth_showing(study.modalities):
-        mine = records(here[here["modality"] == group])
-        n, apparent = mine[0]["n"], loss_with_ends(mine[0], "apparent_loss", "apparent")
-        title = f"{group_title(group)}: {count(n, 'case')}"
-        rows.append(Row((f"{title}, apparent loss {apparent}" if n else title,), heading=True))
-        rows += [Row(_cells(study, row)) for row in mine if n]
-    used = (first["before_protocol"], first["trained_protocol"])
-    before, after = (study.protocol_labels[name] for name in used)
+    for group, estimand in shown:
+        apparent = found[group, estimand, APPARENT, ""]
+        if not apparent["n_images"]:
+            continue
+        title = "Every modality weighing the same" if estimand == MODALITIES else group_title(group)
+        loss = without_plus(with_interval(apparent))
+        rows.append(Row((f"{title}: {of_units(apparent)}, apparent loss {loss}",), heading=True))
+        for protocol in protocols:
+            alike = found[group, estimand, ALIKE, protocol]
+            between = found[group, estimand, OF_PROTOCOLS, protocol]
+            cells = (
+                study.protocol_labels[protocol], without_plus(with_interval(alike)),
+                p_value(alike["p_adjusted"]), alike["opposed"] or NOTHING,
+                without_plus(with_interval(between)), share_of_loss(between),
+            )  # fmt: skip
+            rows.append(Row(cells))
+    first = records(here)[0]
+    before, after = (
+        study.protocol_labels[first[name]] for name in ("before_protocol", "trained_protocol")
+    )
     return Table(
-        name=name,
-        title=f"What the protocol explains of the loss of {statistic} F1 on unseen experiments",
-        header=("Evaluated instead under", "Explained", "Left in the weights", "Share explained",
-                "Left, both alike"),
+        name="decomposition",
+        title="The loss of mean F1 on unseen experiments, as published and with both evaluated "
+        "alike",
+        header=("Both evaluated under", "Loss, both alike", "p", "Other sign in",
+                "Difference of the protocols", "Share of the apparent loss"),
         rows=tuple(rows),
-        frame=frame,
+        frame=causes.split,
+        text=frozenset({0, 3, 5}),
         notes=(
-            f"Apparent loss: before under “{before}”, after under “{after}”. Explained: what the "
-            "same weights regain under the other protocol; left: the rest. The two add up. Left, "
-            "both alike: the loss with the weights before evaluated under that protocol too. "
-            "Share: only where the interval of the apparent loss lies above 0. Best takes the "
-            "protocol with the highest F1, anew in every sample, which explains rather too "
-            f"much. Of {statistic}s over the images scored under all protocols; "
-            f"{100 * first['confidence']:g} % intervals by {first['unit']}, percentile bootstrap, "
-            f"{first['samples']:,} samples.",
+            f"Apparent loss: before under “{before}”, after under “{after}”; the loss with both "
+            "alike and the difference of the protocols add up to it. Other sign in: modalities "
+            "whose own mean points the other way, so that the mean over all hides both. Share: "
+            "all shares that the tests do not reject (Fieller's interval), only where the apparent "
+            f"loss is significant. Images scored under every protocol. {how_tested(here)}",
         ),
     )  # fmt: skip
 
 
-def _cells(study: Study, row: Record) -> tuple[str, ...]:
-    if row["protocol"] == BEST:
-        chosen = study.protocol_labels.get(row["chosen"], NOTHING)
-        name = f"Best: {chosen}"
-    else:
-        name = study.protocol_labels[row["protocol"]]
-    share = share_with_ends(row, "share_explained", "share_low", "share_high")
-    return (
-        name,
-        loss_with_ends(row, "explained", "explained"),
-        loss_with_ends(row, "left", "left"),
-        share if row["share_is"] == DEFINED else str(row["share_is"]),
-        loss_with_ends(row, "left_same_protocol", "left_same"),
-    )
+def robustness_table(study: Study, findings: Findings) -> Table | None:
+    """Give the share of the protocols under other choices; None where there is none."""
+    frame = findings.causes.robustness
+    if frame is None or frame["share"].isna().all():
+        return None
+    rows = []
+    for protocol in dict.fromkeys(frame["protocol"]):
+        rows.append(Row((f"Both evaluated under {study.protocol_labels[protocol]}",), heading=True))
+        for estimand in dict.fromkeys(frame["estimand"]):
+            mine = frame[(frame["protocol"] == protocol) & (frame["estimand"] == estimand)]
+            whole = mine[mine["left_out_is"] == ""]
+            here = mine[mine["threshold"] == study.run.threshold]
+            rows.append(
+                Row(
+                    (
+                        f"Mean over {estimand}",
+                        share_of_loss(records(here[here["left_out_is"] == ""])[0]),
+                        _range(whole, "threshold", "IoU {:g}"),
+                        _range(here[~here["left_out_is"].isin(["", "modality"])], "left_out"),
+                        _range(here[here["left_out_is"] == "modality"], "left_out"),
+                    )
+                )
+            )
+    what = str(frame["unit"].iloc[0])
+    return Table(
+        name="robustness",
+        title="Share of the apparent loss that the protocols make, under other choices",
+        header=(f"IoU ≥ {study.run.threshold:g}", "Share", "All thresholds", f"Without one {what}",
+                "Without one modality"),
+        rows=tuple(rows),
+        frame=frame,
+        text=frozenset(range(5)),
+        notes=(
+            "Mean over experiments, modalities: each weighs the same. Ranges: the smallest and the "
+            "largest share, and where; k of n, where the apparent loss is significant. The csv has "
+            "every combination with its interval.",
+        ),
+    )  # fmt: skip
+
+
+def _range(rows: pd.DataFrame, column: str, form: str = "{}") -> str:
+    known = rows[rows["share"].notna()]
+    if known.empty:
+        return NOTHING
+    least, most = (known.loc[known["share"].agg(f)] for f in ("idxmin", "idxmax"))
+    ends = [f"{percent(row['share'])} ({form.format(row[column])})" for row in (least, most)]
+    some = "" if len(known) == len(rows) else f", {len(known)} of {len(rows)}"
+    return " to ".join(ends if least.name != most.name else ends[:1]) + some
 
 
 def protocol_table(study: Study, findings: Findings) -> Table:

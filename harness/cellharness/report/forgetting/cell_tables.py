@@ -6,13 +6,14 @@ import pandas as pd
 
 from cellharness.report.forgetting.cells import CellFindings
 from cellharness.report.forgetting.change_tables import Colours, labelled
-from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.look import worth_showing
 from cellharness.report.forgetting.study import Study
 from cellharness.report.records import by_key, group_title, records
 from cellharness.report.rendering import Row, Table
 from cellharness.report.wording import change_with_ends, number, share_with_ends, significant
-from cellharness.statistics.cell_properties import PROPERTIES
+from cellharness.scoring.cell_properties import PROPERTIES
+from cellharness.statistics.cells import FATES
+from cellharness.statistics.contrasts import FEWEST_UNITS
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
 _PARTS = (UNSEEN, SEEN)
@@ -29,9 +30,7 @@ def cell_retention_table(study: Study, cells: CellFindings, colours: Colours) ->
         for part in _PARTS:
             for name, kept in found.items():
                 row = kept[group, part]
-                counts = (
-                    f"{row[key]:,}" for key in ("n", "n_true", "kept", "lost", "won", "never")
-                )
+                counts = (f"{row[key]:,}" for key in ("n", "n_units", "n_true", *FATES))
                 cell = share_with_ends(row, "retention", "low", "high")
                 recall = (number(row[f"recall_{when}"]) for when in ("before", "after"))
                 rows.append(
@@ -44,14 +43,15 @@ def cell_retention_table(study: Study, cells: CellFindings, colours: Colours) ->
     return Table(
         name="cell_retention",
         title="What became of the true cells",
-        header=("Weights", "Experiments", "Cases", "Cells", "Kept", "Lost", "Won", "Never found",
-                "Retention (95 % interval)", "Recall before", "Recall after"),
+        header=("Weights", "Experiments", "Images", "Units", "Cells", "Kept", "Lost", "Won",
+                "Never found", "Retention (95 % interval)", "Recall before", "Recall after"),
         rows=tuple(rows),
         frame=labelled(study, frame[first]),
         text=frozenset({0, 1}),
         notes=(
-            "Pooled over cases. Kept, found before and after; lost, before only; won, after only. "
-            "Retention, kept / (kept + lost); its interval draws cases with all their cells.",
+            "Pooled over images. Kept, found before and after; lost, before only; won, after only. "
+            f"Retention, kept / (kept + lost), with its interval by {frame['unit'].iloc[0]}, the "
+            f"units, with all their cells; none below {FEWEST_UNITS} of them.",
         ),
     )  # fmt: skip
 
@@ -99,37 +99,3 @@ def property_table(study: Study, cells: CellFindings, colours: Colours) -> Table
         rows=tuple(rows),
         frame=labelled(study, frame),
     )  # fmt: skip
-
-
-def case_retention_table(study: Study, findings: Findings, colours: Colours) -> Table:
-    """Count the cases that were correct before and stay so, by modality and part."""
-    frame = findings.retention
-    found = by_key(frame, "remedy", "modality", "seen")
-    least = frame["correct_from"].iloc[0]
-    rows = []
-    for group in worth_showing(study.modalities):
-        rows.append(Row((group_title(group),), heading=True))
-        for part in (p for p in _PARTS if findings.cases(group, p)):
-            for name in findings.trained:
-                row = found[name, group, part]
-                counts = (f"{row[key]:,}" for key in ("n", "kept", "lost", "won", "never"))
-                share = share_with_ends(row, "retention", "low", "high")
-                rows.append(Row((study.labels[name], part, *counts, share), colour=colours[name]))
-    return Table(
-        name="case_retention",
-        title=f"Cases with F1 ≥ {least:g} before that stay so",
-        header=(
-            "Weights",
-            "Experiments",
-            "n",
-            "Kept",
-            "Lost",
-            "Won",
-            "Never",
-            "Retention (95 % interval)",
-        ),
-        rows=tuple(rows),
-        frame=labelled(study, frame),
-        text=frozenset({0, 1}),
-        notes=("Clopper–Pearson intervals.",),
-    )

@@ -17,9 +17,8 @@ from cellharness.report.loading import RunData
 from cellharness.report.records import Record, records
 from cellharness.report.tiles import locate, short_reason
 from cellharness.scoring import score_pair
-from cellharness.statistics.cell_curves import mark_found, recall_by_property
-from cellharness.statistics.cell_properties import measure_cells
-from cellharness.statistics.retention import cell_fates, cell_retention
+from cellharness.scoring.cell_properties import PROPERTIES, measure_cells
+from cellharness.statistics.cells import cell_retention, mark_found, recall_by_property
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 from cellharness.vocabulary import PRETRAINED, SEGMENTED
 
@@ -83,22 +82,36 @@ def examine_cells(study: Study, findings: Findings) -> CellFindings:
             cases[row["case"]] = _examine(study.run, row, methods, statuses)
         except (ImageError, ManifestError, OSError, ValueError) as error:
             problems[row["case"]] = short_reason(error)
-    seen = dict(zip(findings.table.cases, findings.table.seen.tolist(), strict=True))
-    parts = {
-        part: [case for case in cases if seen[case] == (part == SEEN)] for part in (UNSEEN, SEEN)
-    }
+    table = findings.table
+    about = pd.DataFrame(
+        {
+            "case": table.cases, "modality": table.modality, "experiment": table.experiment,
+            "seen": table.seen,
+        }
+    )  # fmt: skip
+    about = about[about["case"].isin(list(cases))]
+    parts = {part: about[about["seen"] == (part == SEEN)] for part in (UNSEEN, SEEN)}
     after = [name for name in methods if name != PRETRAINED]
     if PRETRAINED not in methods or not cases:
         after = []
+    n_cells = {
+        part: sum(len(cases[name].counted) for name in rows["case"]) for part, rows in parts.items()
+    }
+    marked = {remedy: _marked(cases, remedy) for remedy in after}
     return CellFindings(
         curves={
-            (remedy, part): recall_by_property(_marked(cases, names, remedy))
-            for remedy in after
-            for part, names in parts.items()
-            if any(cases[name].counted for name in names)
+            (remedy, part): recall_by_property(
+                cells[cells["case"].isin(rows["case"])], rows, PROPERTIES, unit=table.unit
+            )
+            for remedy, cells in marked.items()
+            for part, rows in parts.items()
+            if n_cells[part]
         },
-        retention={remedy: _retention(study, cases, remedy) for remedy in after},
-        n_cells={part: sum(len(cases[n].counted) for n in names) for part, names in parts.items()},
+        retention={
+            remedy: cell_retention(cells, about, unit=table.unit)
+            for remedy, cells in marked.items()
+        },
+        n_cells=n_cells,
         problems=problems,
     )
 
@@ -144,19 +157,10 @@ def _examine(
     return _Case(cells, excluded, found)
 
 
-def _marked(cases: Mapping[str, _Case], names: Sequence[str], remedy: str) -> pd.DataFrame:
+def _marked(cases: Mapping[str, _Case], remedy: str) -> pd.DataFrame:
     tables = [
-        mark_found(name, c.cells, c.found[PRETRAINED], c.found[remedy], c.excluded)
-        for name, c in ((name, cases[name]) for name in names)
-        if c.counted
+        mark_found(name, case.cells, case.found[PRETRAINED], case.found[remedy], case.excluded)
+        for name, case in cases.items()
     ]
-    return pd.concat(tables, ignore_index=True)
-
-
-def _retention(study: Study, cases: Mapping[str, _Case], remedy: str) -> pd.DataFrame:
-    fates = cell_fates(
-        {name: case.counted for name, case in cases.items()},
-        {name: case.found[PRETRAINED] for name, case in cases.items()},
-        {name: case.found[remedy] for name, case in cases.items()},
-    )
-    return cell_retention(fates, study.scores[["case", "modality", "seen"]])
+    # A case without cells has no types to agree with.
+    return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)

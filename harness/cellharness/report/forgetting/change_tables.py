@@ -16,9 +16,9 @@ from cellharness.report.wording import (
     change_with_ends,
     number,
     p_value,
-    share_with_ends,
     signed,
     with_interval,
+    without_plus,
 )
 from cellharness.statistics import ALL
 from cellharness.statistics.contrasts import FEWEST_UNITS, HIGHER, LOWER
@@ -90,42 +90,30 @@ def measure_table(study: Study, findings: Findings, colours: Colours) -> Table |
     if not findings.has(UNSEEN):
         return None
     found = by_key(findings.measures, "measure", "remedy")
-    kept = by_key(
-        findings.retention[
-            (findings.retention["modality"] == ALL) & (findings.retention["seen"] == UNSEEN)
-        ],
-        "remedy",
-    )
-    rows = []
-    for name in findings.trained:
-        three = kept[name,]
-        rows.append(
-            Row(
-                (
-                    study.labels[name],
-                    with_interval(found[BACKWARD_TRANSFER, name]),
-                    with_interval(found[BEST_MINUS_LAST, name]).replace("+", ""),
-                    f"{three['kept']} of {three['kept'] + three['lost']}: "
-                    + share_with_ends(three, "retention", "low", "high"),
-                ),
-                colour=colours[name],
-            )
+    rows = [
+        Row(
+            (
+                study.labels[name],
+                with_interval(found[BACKWARD_TRANSFER, name]),
+                without_plus(with_interval(found[BEST_MINUS_LAST, name])),
+            ),
+            colour=colours[name],
         )
+        for name in findings.trained
+    ]
     tasks = int(findings.measures["modalities"].max())
-    least = findings.retention["correct_from"].iloc[0]
     return Table(
         name="forgetting_measures",
         title="Published measures of forgetting, unseen experiments",
-        header=("Weights", "Backward transfer", "Best − last", "Images kept"),
+        header=("Weights", "Backward transfer", "Best − last"),
         rows=tuple(rows),
         frame=labelled(study, findings.measures),
-        spans=(("", 2), ("Forgetting", 1), ("Retention", 1)),
+        spans=(("", 2), ("Forgetting", 1)),
         notes=(
             f"Of mean F1, {_averaged(tasks)}: backward transfer of Lopez-Paz & Ranzato 2017 "
             "(forgetting from the start is minus this), and forgetting from the best epoch before "
             "the last, of Chaudhry et al. 2018, which overstates where images are few and epochs "
-            f"many. {how_tested(findings.measures)} Retention, share of the images with F1 ≥ "
-            f"{least:g} before that stay so (Clopper–Pearson interval, by image).",
+            f"many. {how_tested(findings.measures)}",
         ),
     )  # fmt: skip
 

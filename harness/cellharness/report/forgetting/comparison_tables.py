@@ -18,12 +18,12 @@ from cellharness.report.wording import (
     NOTHING,
     absent,
     change_with_ends,
-    loss_with_ends,
     number,
     p_value,
     signed,
     spread,
     with_interval,
+    without_plus,
 )
 from cellharness.statistics.contrasts import HIGHER
 from cellharness.statistics.estimates import how_tested
@@ -36,7 +36,7 @@ def plane_table(study: Study, findings: Findings, colours: Colours) -> Table:
             (
                 study.labels[row["remedy"]], str(row["stage"]),
                 f"{row['n_seen']:,}", change_with_ends(row, "gain_seen", "gain"),
-                f"{row['n_unseen']:,}", loss_with_ends(row, "loss_unseen", "loss"),
+                f"{row['n_unseen']:,}", without_plus(change_with_ends(row, "loss_unseen", "loss")),
             ),
             colour=colours[row["remedy"]],
         )

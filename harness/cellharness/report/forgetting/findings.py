@@ -21,12 +21,10 @@ from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import ALL
 from cellharness.statistics.change import change
 from cellharness.statistics.contrasts import mean_difference
-from cellharness.statistics.decomposition import decompose
+from cellharness.statistics.decomposition import decompose, judged_alike, robustness
 from cellharness.statistics.forgetting import accuracy_frame, forgetting_measures
 from cellharness.statistics.learning_curves import curves
 from cellharness.statistics.plasticity import compare_with_plain
-from cellharness.statistics.resampling import Resampling
-from cellharness.statistics.retention import retention
 from cellharness.statistics.staged_scores import SEEN, UNSEEN, StagedScores
 from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL
 
@@ -40,21 +38,22 @@ BEST_RULE = (
 
 @dataclass(frozen=True)
 class Causes:
-    """What the way of evaluating explains of the loss of one training.
+    """What the way of evaluating makes of the loss of one training.
 
     Attributes
     ----------
-    split, median_split
-        From `decompose`, on means and on medians.
+    split, robustness
+        From the functions of `cellharness.statistics.decomposition`; None where the loss as
+        published, or one with both evaluated alike, was not scored.
     protocol
-        The alternative that figures and sentences speak of.
+        The one for both that figures and sentences speak of.
     accuracy
         Mean F1 before (stage 0) and after under each protocol: ``protocol, stage, modality, seen,
         n, mean, mean_low, mean_high``; without interval where one of the two was not scored.
     """
 
     split: pd.DataFrame | None
-    median_split: pd.DataFrame | None
+    robustness: pd.DataFrame | None
     protocol: str
     accuracy: pd.DataFrame
 
@@ -62,7 +61,9 @@ class Causes:
     def can_be_split(self) -> bool:
         """Whether a loss on unseen experiments was taken apart for at least one case."""
         split = self.split
-        return split is not None and bool(split.loc[split["seen"] == UNSEEN, "n"].gt(0).any())
+        return split is not None and bool(
+            split.loc[split["seen"] == UNSEEN, "n_images"].gt(0).any()
+        )
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Findings:
         The remedy beside it, see `BEST_RULE`; None where there is none.
     stages
         Last scored epoch by remedy.
-    changes, curves, retention, measures
+    changes, curves, measures
         From the functions of `cellharness.statistics` of these names (``measures``:
         `forgetting_measures`).
     plane
@@ -104,7 +105,6 @@ class Findings:
     changes: pd.DataFrame
     curves: pd.DataFrame
     plane: pd.DataFrame
-    retention: pd.DataFrame
     measures: pd.DataFrame
     comparison: pd.DataFrame | None
     comparison_own: pd.DataFrame | None
@@ -189,7 +189,6 @@ def measure(study: Study) -> Findings:
         changes=changes,
         curves=curves(table, main),
         plane=_plane(changes),
-        retention=retention(table, main),
         measures=forgetting_measures(table, main),
         comparison=comparison,
         comparison_own=own,
@@ -267,8 +266,8 @@ def _causes(study: Study, table: StagedScores, subject: str, notes: dict[str, st
     if published is None:
         notes["causes"] = "The study names no published protocols, so no loss is taken apart"
         return nothing
-    others = [p for p in scored if p != published.after]
     before = table.before(subject, published.before)
+    alike = judged_alike(table, subject, stage)
     if published.after not in scored:
         notes["causes"] = (
             f"{label} has no scores at epoch {stage} under “{protocols[published.after]}”"
@@ -277,24 +276,30 @@ def _causes(study: Study, table: StagedScores, subject: str, notes: dict[str, st
         notes["causes"] = (
             f"The weights before training have no scores under “{protocols[published.before]}”"
         )
-    elif not others:
-        notes["causes"] = f"{label} was scored at epoch {stage} under one protocol only"
+    elif not alike:
+        notes["causes"] = (
+            f"There is no protocol under which {label} at epoch {stage} and the weights before "
+            "training were both scored"
+        )
     else:
-        chosen = study.record.main if study.record.main in others else others[0]
-        scores = study.scores
-        only = scores[scores["remedy"].isin([subject, PRETRAINED])]
-        pair = (published.after, published.before, None, {subject: stage})
-        laid_out = study.staged(only)
+        pair = (published.after, published.before)
+        by_threshold = {
+            threshold: study.staged(_of(study.at_threshold(threshold), subject))
+            for threshold in sorted(study.run.scores["threshold"].unique())
+        }
         return Causes(
-            split=decompose(laid_out, *pair, resampling=_DRAWS),
-            median_split=decompose(laid_out, *pair, statistic="median", resampling=_DRAWS),
-            protocol=chosen,
+            split=decompose(study.staged(_of(study.scores, subject)), *pair),
+            robustness=robustness(by_threshold, subject, *pair),
+            protocol=study.record.main if study.record.main in alike else alike[0],
             accuracy=accuracy,
         )
     return nothing
 
 
-_DRAWS = Resampling(samples=10_000)
+def _of(scores: pd.DataFrame, remedy: str) -> pd.DataFrame:
+    """Scores of one training and of the weights that it may have started from."""
+    return scores[scores["remedy"].isin([remedy, PRETRAINED])]
+
 
 _ACCURACY = ("protocol", "stage", "modality", "seen", "n", "mean", "mean_low", "mean_high")
 

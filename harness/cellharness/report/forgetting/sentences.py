@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from cellharness.report.records import Record, by_key, records
-from cellharness.report.wording import absent, count, listing, number, signed
+from cellharness.report.wording import absent, count, listing, number, percent, signed, without_plus
 from cellharness.statistics.contrasts import HIGHER, LOWER
-from cellharness.statistics.decomposition import BEST, DEFINED, IS_GAIN, TOO_FEW
+from cellharness.statistics.decomposition import (
+    ALIKE,
+    APPARENT,
+    DEFINED,
+    IMAGES,
+    MODALITIES,
+    OF_PROTOCOLS,
+)
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 from cellharness.statistics.summary import ALL
 
@@ -28,9 +36,8 @@ def in_words(
     """Write a paragraph about one training, and the remedies beside it.
 
     A change is called a gain or a loss where the verdict of `cellharness.statistics.change.change`
-    is higher or lower; a remedy keeps more where it is higher. A part of a loss is explained, or
-    left, where its interval lies above 0. All else is called not significant, which does not mean
-    that there is nothing.
+    is higher or lower; a remedy keeps more where it is higher. All else is called not significant,
+    which does not mean that there is nothing.
 
     Parameters
     ----------
@@ -43,7 +50,7 @@ def in_words(
     decomposition : DataFrame, optional
         From `cellharness.statistics.decomposition.decompose`.
     protocol : str, optional
-        The alternative of the decomposition to speak of; by default the first that it has.
+        The protocol for both that is spoken of; by default the first of the decomposition.
     labels : mapping of str to str, optional
         How remedies and protocols are called in print.
 
@@ -142,78 +149,68 @@ def _by_modality(rows: Sequence[Record], part: str) -> list[str]:
 def _causes(
     decomposition: pd.DataFrame, training: str, protocol: str | None, named: Mapping[str, str]
 ) -> list[str]:
-    rows = records(
-        decomposition[
-            (decomposition["remedy"] == training)
-            & (decomposition["modality"] == ALL)
-            & (decomposition["seen"] == UNSEEN)
-        ]
-    )
-    wanted = [row for row in rows if protocol is None or row["protocol"] == protocol]
-    if not wanted:
-        have = listing([str(row["protocol"]) for row in rows])
-        msg = f"no decomposition of {training!r} by protocol {protocol!r}; there are: {have}"
+    here = decomposition[
+        (decomposition["remedy"] == training)
+        & (decomposition["modality"] == ALL)
+        & (decomposition["seen"] == UNSEEN)
+    ]
+    have = list(dict.fromkeys(here.loc[here["measure"] == ALIKE, "protocol"]))
+    if protocol is not None and protocol not in have:
+        msg = (
+            f"no decomposition of {training!r} by protocol {protocol!r}; there are: {listing(have)}"
+        )
         raise ValueError(msg)
-    row = wanted[0]
-    n = row["n"]
-    if row["share_is"] == TOO_FEW:
+    chosen = protocol or have[0]
+    found = by_key(here, "estimand", "measure", "protocol")
+    apparent = found[IMAGES, APPARENT, ""]
+    alike, between = (found[IMAGES, measure, chosen] for measure in (ALIKE, OF_PROTOCOLS))
+    if apparent["why_not"]:
         return [
-            f"{of_units(row | {'n_images': n})} under all protocols "
-            f"{'is' if n == 1 else 'are'} too few to say what the way of evaluating explains."
+            f"What the way of evaluating makes of a loss is not told: {apparent['why_not']}, under "
+            "all protocols."
         ]
-    apparent = _part(row, "apparent_loss", "apparent", f"{_level(row)} interval ")
-    if row["share_is"] == IS_GAIN:
-        return [f"There is no apparent loss to explain: F1 before less after is {apparent}."]
-    if row["share_is"] != DEFINED:
-        return [
-            f"The apparent loss, {apparent}, is not told apart from 0, so no share of it is "
-            "assigned to the way of evaluating."
-        ]
-    under, usual = (named.get(row[key], row[key]) for key in ("chosen", "trained_protocol"))
-    if row["protocol"] == BEST:
-        under += " (the best of those tried, so this is rather too much)"
-    sentences = [f"On {_WHERE[UNSEEN]} the apparent loss under {usual} is {apparent}."]
-    explained, left = (_part(row, name, name) for name in ("explained", "left"))
-    match _sign(row, "explained"):
-        case 1:
-            share = (
-                f"{_percent(row['share_explained'])} of it ({_percent(row['share_low'])} to "
-                f"{_percent(row['share_high'])})"
-            )
-            part = f"Evaluated under {under}, the same weights regain {explained}, {share}"
-        case -1:
-            part = f"Evaluated under {under}, the same weights do worse still: {explained} regained"
-        case _:
-            part = f"That they regain any of it under {under} is not proven: {explained}"
-    match _sign(row, "left"):
-        case 1:
-            rest = f"{left} is left in the weights"
-        case -1:
-            rest = f"nothing of it is left in the weights: {left}"
-        case _:
-            rest = f"that any of it is left in the weights is not proven: {left}"
-    sentences.append(f"{part}; {rest}.")
-    if row["chosen"] != row["before_protocol"] and not absent(row["left_same_protocol"]):
-        same = _part(row, "left_same_protocol", "left_same")
-        sentences.append(f"With the weights before evaluated in the same way, the loss is {same}.")
+    usual, other, both = (
+        named.get(name, str(name))
+        for name in (apparent["before_protocol"], apparent["trained_protocol"], chosen)
+    )
+    loss = f"{_part(apparent, f'{_level(apparent)} interval ')}, {p_in_words(apparent)}"
+    sentences = [
+        f"As published, with the weights before under {usual} and those after under {other}, the "
+        f"apparent loss on {_WHERE[UNSEEN]} ({of_units(apparent)}) is {loss}."
+    ]
+    verdict = "" if alike["verdict"] in (HIGHER, LOWER) else ", which is not significant"
+    text = f"With both under {both} the loss is {_part(alike)}, {p_in_words(alike)}{verdict}"
+    if between["share_is"] == DEFINED:
+        text += f"; the protocols make {share_of_loss(between)} of the apparent loss"
+        weighed = found[MODALITIES, OF_PROTOCOLS, chosen]
+        if weighed["share_is"] == DEFINED and len(set(decomposition["modality"])) > 2:
+            text += f", with every modality weighing the same {share_of_loss(weighed)}"
+    else:
+        text += f"; no share of the apparent loss is given: {between['share_is']}"
+    sentences.append(f"{text}.")
+    if alike["opposed"]:
+        names = listing(str(alike["opposed"]).split(", "))
+        sentences.append(f"This mean hides that {names} point{_s(alike['opposed'])} the other way.")
     return sentences
 
 
-def _sign(row: Record, name: str) -> int:
-    """Side of 0 on which an interval lies: 1, -1, or 0 where it holds 0."""
-    return int(row[f"{name}_low"] > 0) - int(row[f"{name}_high"] < 0)
+def _s(names: str) -> str:
+    return "" if ", " in names else "s"
 
 
-def _part(row: Record, name: str, stem: str, prefix: str = "") -> str:
-    """Write a loss or a part of one, whose sign needs no plus."""
-    low, high = row[f"{stem}_low"], row[f"{stem}_high"]
-    if absent(low) or absent(high):
-        return f"{_unsigned(row[name])} (no interval)"
-    return f"{_unsigned(row[name])} ({prefix}{_unsigned(low)} to {_unsigned(high)})"
+def share_of_loss(row: Record) -> str:
+    """Write the share of the apparent loss that the protocols make, or why there is none."""
+    if row["share_is"] != DEFINED:
+        return str(row["share_is"])
+    ends = (row["share_low"], row["share_high"])
+    low, high = ("unbounded" if math.isinf(end) else percent(end) for end in ends)
+    return f"{percent(row['share'])} ({low.removesuffix(' %')} to {high})"
 
 
-def _unsigned(value: float) -> str:
-    return signed(value).lstrip("+")
+def _part(row: Record, prefix: str = "") -> str:
+    """Write a loss with its interval."""
+    ends = _interval(row["low"], row["high"], prefix)
+    return without_plus(f"{signed(row['estimate'])} ({ends})")
 
 
 def _remedies(comparison: pd.DataFrame, named: Mapping[str, str]) -> list[str]:
@@ -341,7 +338,3 @@ def of_units(row: Record) -> str:
     """
     images = count(row["n_images"], "image")
     return images if row["unit"] == "image" else f"{images} of {count(row['n_units'], row['unit'])}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %".replace("-", "−")

@@ -19,10 +19,10 @@ from cellharness.statistics.letters import compact_letters
 from cellharness.statistics.method_pairs import both_ways, compare_pairs
 from cellharness.statistics.rank_bootstrap import (
     RankBootstrap,
+    Resampling,
     bootstrap_challenge,
     bootstrap_ranks,
 )
-from cellharness.statistics.resampling import RESAMPLING, Resampling
 from cellharness.statistics.schemes import SCHEMES
 from cellharness.statistics.side_by_side import MEASURES, SECONDS_PER_CASE, rank_side_by_side
 
@@ -32,6 +32,9 @@ MAIN = "rank-then-mean"
 PAPER_SCHEMES = (
     MAIN, *(scheme for scheme in SCHEMES if scheme not in (MAIN, "test-based-holm")),
 )  # fmt: skip
+
+
+_RESAMPLING = Resampling()
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Ranked:
         return int(self.run.main["case"].nunique())
 
 
-def rank_run(run: RunData, resampling: Resampling = RESAMPLING) -> Ranked | None:
+def rank_run(run: RunData, resampling: Resampling = _RESAMPLING) -> Ranked | None:
     """Rank the methods of a run.
 
     F1 is that of the main profile and threshold. An image without a score counts as F1 0; one

@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 from skimage.measure import regionprops_table
 
-from cellharness.statistics.cell_properties import measure_cells
-from cellharness.statistics.staged_scores import ForgettingError
+from cellharness.scoring.cell_properties import measure_cells
+from cellharness.scoring.validation import ScoringError
 
 
 def discs(centers, radii, shape=(80, 90), ids=None):
@@ -135,5 +135,5 @@ def test_no_cells_is_an_empty_table():
     ],
 )
 def test_input_is_checked(image, labels, ring, message):
-    with pytest.raises(ForgettingError, match=message):
+    with pytest.raises(ScoringError, match=message):
         measure_cells(image, labels, ring=ring)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from skimage.segmentation import expand_labels
 
-from cellharness.statistics.staged_scores import Floats, ForgettingError
+from cellharness.scoring.validation import ScoringError
+
+Floats = NDArray[np.float64]
 
 #: Columns of a table of properties.
 PROPERTIES = ("area", "contrast", "density")
@@ -60,7 +62,7 @@ def measure_cells(
 
     Raises
     ------
-    ForgettingError
+    ScoringError
         The arrays are not 2-D, differ in shape, or hold what they may not; `ring` is below 1.
     """
     _check(image, labels, ring)
@@ -138,13 +140,13 @@ def _check(image: np.ndarray, labels: np.ndarray, ring: float | None) -> None:
             f"image has shape {image.shape} and labels {labels.shape}; valid are two equal shapes "
             "(H, W). Convert a coloured image to grey first"
         )
-        raise ForgettingError(msg)
+        raise ScoringError(msg)
     if labels.dtype.kind not in "iu" or labels.min() < 0:
         msg = f"labels are {labels.dtype} from {labels.min()} on; valid are integers from 0 on"
-        raise ForgettingError(msg)
+        raise ScoringError(msg)
     if image.dtype.kind not in "biuf" or not np.isfinite(image).all():
         msg = f"the image is {image.dtype} and not finite throughout; valid are finite grey values"
-        raise ForgettingError(msg)
+        raise ScoringError(msg)
     if ring is not None and not ring >= 1:
         msg = f"ring is {ring!r}; valid are numbers from 1 on, in pixels"
-        raise ForgettingError(msg)
+        raise ScoringError(msg)
