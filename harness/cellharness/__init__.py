@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cellharness.api import compare, predict, run
+    from cellharness.api import compare, power, predict, run
     from cellharness.data.images import read_image
     from cellharness.scoring.folders import score_folders
     from cellharness.scoring.pair import score_pair
@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "compare": "cellharness.api",
+    "power": "cellharness.api",
     "predict": "cellharness.api",
     "rank": "cellharness.statistics.ranking",
     "read_image": "cellharness.data.images",
@@ -31,6 +32,7 @@ _MODULES = {
 __all__ = [
     "__version__",
     "compare",
+    "power",
     "predict",
     "rank",
     "read_image",

@@ -7,7 +7,8 @@ compares needs no images.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,10 @@ from cellharness.errors import UsageError
 from cellharness.vocabulary import INPUT_MODES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cellharness.config.run import RunConfig
+    from cellharness.data.manifest import Case
     from cellharness.report.comparing.comparison import Comparison
     from cellharness.running.observer import Observer
     from cellharness.running.result import RunResult
@@ -211,3 +215,85 @@ def compare(
         baseline,
         unit,
     )
+
+
+def power(
+    source: AnyPath,
+    *,
+    difference: float | None = None,
+    unit: Literal["experiment", "image"] | None = None,
+    sd: float | None = None,
+    correlation: float | None = None,
+) -> pd.DataFrame:
+    """Say which difference between two methods a data set can show, modality by modality.
+
+    Parameters
+    ----------
+    source : path
+        Configuration of a run or a forgetting study, or a run directory. A run says how paired
+        differences vary; for a configuration, or where `sd` or `correlation` is given, it is
+        assumed.
+    difference : float, optional
+        Of mean F1, for which to tell how many experiments and images it would take.
+    unit : {"experiment", "image"}, optional
+        What is independent; by default experiments where every case names one, else images.
+    sd, correlation : float, optional
+        Assumed standard deviation of paired differences of F1, and their correlation within an
+        experiment; by default those of `cellharness.statistics.power.TYPICAL`.
+
+    Returns
+    -------
+    DataFrame
+        From `cellharness.statistics.power.power_table`.
+
+    Raises
+    ------
+    UsageError
+        The source cannot be read, or names no experiments where these are asked for.
+
+    Examples
+    --------
+    >>> power("configs/mini.yaml")[["modality", "detectable"]]  # doctest: +SKIP
+    """
+    from cellharness.statistics.contrasts import units_of
+    from cellharness.statistics.power import TYPICAL, Spread, power_table
+
+    spread = Spread.of(
+        TYPICAL.sd if sd is None else sd,
+        TYPICAL.correlation if correlation is None else correlation,
+    )
+    path = Path(source)
+    if path.is_dir():
+        from cellharness.report.loading import load_run
+        from cellharness.report.sensitivity import power_of_run
+
+        run = load_run(path)
+        if sd is None and correlation is None:
+            return power_of_run(run, difference, unit)
+        cases = run.main.drop_duplicates("case")
+        modality, experiment = cases["modality"].tolist(), cases["experiment"].tolist()
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            chosen = _selected(path, Path(folder))
+        modality = [case.modality or "" for case in chosen]
+        experiment = [case.experiment or "" for case in chosen]
+    chosen_unit, units = units_of(modality, experiment, unit)
+    return power_table([], modality, units, unit=chosen_unit, difference=difference, spread=spread)
+
+
+def _selected(path: Path, folder: Path) -> Sequence[Case]:
+    """Cases that a configuration, of a run or of a study, would segment."""
+    from cellharness.config.reading import ConfigError
+    from cellharness.config.run import load_config
+    from cellharness.config.study import load_study_config
+    from cellharness.running.run import read_cases, select_cases
+    from cellharness.running.study import expand
+
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        try:
+            config, _ = expand(load_study_config(path))
+        except ConfigError:
+            raise error from None
+    return select_cases(config, read_cases(config, folder)).cases

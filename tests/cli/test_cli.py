@@ -17,6 +17,7 @@ COMMANDS = [
     ["predict"],
     ["score"],
     ["report"],
+    ["power"],
     ["methods"],
     ["doctor"],
     ["data", "validate"],

@@ -19,6 +19,7 @@ from cellharness.statistics import ALL, summarise
 from cellharness.statistics import change as changes
 from cellharness.statistics.contrasts import mean_difference
 from cellharness.statistics.decomposition import decompose
+from cellharness.statistics.estimates import ESTIMATE_COLUMNS
 from cellharness.statistics.forgetting import forgetting_measures
 from cellharness.statistics.learning_curves import curves
 from cellharness.statistics.plasticity import compare_with_plain
@@ -392,6 +393,19 @@ def test_the_share_under_other_choices(run, shown):
         for _, end in ends.iterrows():
             text = f"{100 * end['share']:.0f} % (IoU {end['threshold']:g})".replace("-", "−")
             assert text in rows[0][2]
+
+
+def test_every_statement_stands_among_the_estimates(run):
+    estimates = pd.read_csv(run / "report/estimates.csv")
+    counts = estimates["measure"].value_counts()
+    parts = csv_of(run, "decomposition")["measure"].value_counts()
+    assert counts[parts.index].equals(parts)
+    assert counts["change of F1 less that of the reference"] == len(csv_of(run, "remedies"))
+    whole = csv_of(run, "change")
+    mine = estimates[estimates["measure"] == "change of F1"]
+    assert len(mine) == len(whole) + len(csv_of(run, "thresholds"))
+    for name in ESTIMATE_COLUMNS:
+        assert mine[name].head(len(whole)).fillna("-").tolist() == whole[name].fillna("-").tolist()
 
 
 def test_protocols_before_and_after(shown, scores):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from cellharness.report.content import Content
 from cellharness.report.distributions import distribution_figure, published_figure
+from cellharness.report.evidence import write_evidence
 from cellharness.report.examples import examples_figure
 from cellharness.report.explorer import explorer_meanwhile
 from cellharness.report.headline import headline
@@ -119,6 +120,7 @@ def _make(
         content.tables[trainings.name] = trainings
     for table in content.tables.values():
         write_table(table, folder / "tables")
+    write_evidence(run, content.tables.values(), folder)
 
     with journal_style():
         for name, draw in _drawings(run, summary, content, reference, styles).items():

@@ -55,6 +55,9 @@ class Table:
         Positions of columns that hold text; the others are set flush right.
     notes
         Sentences under the table.
+    measure
+        What the estimates in `frame` are of, where it has any; a column ``measure`` says it row by
+        row. "" where another table has the same rows.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Table:
     spans: tuple[tuple[str, int], ...] = ()
     text: frozenset[int] = frozenset({0})
     notes: tuple[str, ...] = ()
+    measure: str = ""
 
     @property
     def full_header(self) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def run_comparison(
         for place in (folder, *run.predictions("").glob("*")):
             remove_leftovers(place)
         everything = read_cases(config, folder)
-        manifest = _selected(config, everything, limit)
+        manifest = select_cases(config, everything, limit)
         trainings = run_trainings(config, everything, folder, observer=training_observer)
         plans = [make_plan(config, method, folder, trainings) for method in config.methods]
         ledger = Ledger(run.database)
@@ -162,7 +162,7 @@ def _guessed(manifest: Manifest, splits: Collection[str]) -> Manifest:
     return replace(manifest, cases=tuple(found.get(case.case, case) for case in manifest.cases))
 
 
-def _selected(config: RunConfig, manifest: Manifest, limit: int | None) -> Manifest:
+def select_cases(config: RunConfig, manifest: Manifest, limit: int | None = None) -> Manifest:
     """Choose the cases to segment."""
     dataset = config.dataset
     if dataset.guess_modality:

@@ -105,3 +105,17 @@ def test_the_page_names_unit_family_and_number(run):
     assert "by experiment: sign-flip and skewness-adjusted t test" in page
     assert "Holm-corrected over the 3 tests of a family" in page
     assert "the 14 experiments with their images" in page
+
+
+def test_scores_and_estimates_stand_in_the_report(run, tests):
+    report = run / "report"
+    assert (report / "scores.csv").read_bytes() == (run / "scores.csv").read_bytes()
+    estimates = pd.read_csv(report / "estimates.csv")
+    assert set(estimates["measure"]) == {"difference of F1"}
+    # Three pairs, of all images and two modalities, each one way round.
+    assert len(estimates) == 9
+    for _, row in estimates.iterrows():
+        same = tests.loc[row["modality"], row["subject"], row["reference"]]
+        for name in ESTIMATE_COLUMNS:
+            assert row[name] == same[name] or (pd.isna(row[name]) and pd.isna(same[name])), name
+    assert 'href="estimates.csv"' in (report / "index.html").read_text()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from cellharness.report.evidence import write_evidence
 from cellharness.report.examples import examples_figure
 from cellharness.report.explorer import explorer_meanwhile
 from cellharness.report.forgetting.cause_figures import protocol_figure, split_figure
@@ -109,6 +110,7 @@ def build_forgetting_report(run_dir: Path) -> Path:
             (draft / name).mkdir()
         for table in made.tables.values():
             write_table(table, draft / "tables")
+        write_evidence(study.run, made.tables.values(), draft)
         drawings = _drawings(study, findings, cells, standing, trainings, styles)
         shown = list(shown_methods(study, findings).values())
         pair = (shown[0], shown[1]) if len(shown) > 1 else None

@@ -73,6 +73,7 @@ def split_table(study: Study, findings: Findings) -> Table | None:
         rows=tuple(rows),
         frame=causes.split,
         text=frozenset({0, 3, 5}),
+        measure="parts of the loss",
         notes=(
             f"Apparent loss: before under “{before}”, after under “{after}”; the loss with both "
             "alike and the difference of the protocols add up to it. Other sign in: modalities "

@@ -50,6 +50,7 @@ def change_table(study: Study, findings: Findings, colours: Colours) -> Table:
         header=("Weights", "Epoch", *(_FIELDS * 2)),
         rows=tuple(rows),
         frame=labelled(study, changes),
+        measure="change of F1",
         spans=(("", 2), ("Unseen experiments", 6), ("Seen experiments", 6)),
         text=frozenset({0, 7, 13}),
         notes=(
@@ -108,6 +109,7 @@ def measure_table(study: Study, findings: Findings, colours: Colours) -> Table |
         header=("Weights", "Backward transfer", "Best − last"),
         rows=tuple(rows),
         frame=labelled(study, findings.measures),
+        measure="measures of forgetting",
         spans=(("", 2), ("Forgetting", 1)),
         notes=(
             f"Of mean F1, {_averaged(tasks)}: backward transfer of Lopez-Paz & Ranzato 2017 "
@@ -165,6 +167,7 @@ def threshold_table(study: Study, findings: Findings, colours: Colours) -> Table
         header=("Weights", *(f"IoU ≥ {level:g}" for level in levels)),
         rows=tuple(rows),
         frame=labelled(study, frame),
+        measure="change of F1",
         notes=(f"*, significant. {how_tested(frame)} Each threshold for itself.",),
     )
 

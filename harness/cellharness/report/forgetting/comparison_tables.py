@@ -75,6 +75,7 @@ def remedy_table(study: Study, findings: Findings, colours: Colours) -> Table | 
                 "Gained more (95 % interval)", "Gain"),
         rows=tuple(rows),
         frame=labelled(study, _with_own(comparison, findings.comparison_own)),
+        measure="change of F1 less that of the reference",
         spans=(("", 1), ("Unseen experiments", 4), ("Seen experiments", 3)),
         text=frozenset({0, 4, 7}),
         notes=(
@@ -179,6 +180,7 @@ def team_test_table(study: Study, standing: Standing, colours: Colours) -> Table
                 "Median difference", "p"),
         rows=tuple(rows),
         frame=against,
+        measure="difference of F1",
         notes=(
             f"Weights less team, paired by image. {how_tested(against)}",
         ),

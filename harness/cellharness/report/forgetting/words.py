@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from cellharness.report.forgetting.findings import Findings
 from cellharness.report.forgetting.sentences import in_words, of_remedies
 from cellharness.report.forgetting.study import Study
+from cellharness.report.sensitivity import power_sentence
 from cellharness.report.wording import listing
 from cellharness.statistics.contrasts import HIGHER
+from cellharness.statistics.power import power_table
+from cellharness.statistics.staged_scores import UNSEEN
 
 
 class Words(NamedTuple):
@@ -24,12 +29,15 @@ class Words(NamedTuple):
         Which remedies lose less.
     in_short
         The same in one sentence.
+    power
+        Which change the unseen images could have shown.
     """
 
     change: str
     causes: str
     remedies: str
     in_short: str
+    power: str
 
 
 def result_in_words(study: Study, findings: Findings) -> Words:
@@ -56,7 +64,21 @@ def result_in_words(study: Study, findings: Findings) -> Words:
     if comparison is not None:
         more = in_words(changes, subject, comparison, labels=labels)
         remedies = more.removeprefix(told).strip()
-    return Words(told, causes, remedies, _in_short(study, findings))
+    return Words(told, causes, remedies, _in_short(study, findings), _power(study, findings))
+
+
+def _power(study: Study, findings: Findings) -> str:
+    table = findings.table
+    rows = np.flatnonzero(table.part(UNSEEN))
+    if not rows.size:
+        return ""
+    unit, units = table.units()
+    changes = [
+        (pair.after - pair.before)[rows]
+        for pair in table.pairs(study.record.main, stages=findings.stages)
+    ]
+    frame = power_table(changes, table.modality[rows], units[rows], unit=unit)
+    return power_sentence(frame, "on unseen experiments, before and after a training,")
 
 
 def _in_short(study: Study, findings: Findings) -> str:

@@ -48,6 +48,7 @@ def significance_table(ranked: Ranked, colours: Mapping[str, str]) -> Table:
         rows=tuple(rows),
         frame=frame[[*first, *(name for name in frame.columns if name not in first)]],
         text=frozenset({0, 2, 3, 4}),
+        measure="difference of F1",
         notes=(
             f"Numbers are those before the names. {how_tested(tests)} The CSV has all "
             "differences, intervals and p values, of each modality as well, corrected within it.",

@@ -7,6 +7,7 @@ from cellharness.report.rankings.costs import GPU, HOST
 from cellharness.report.rankings.figures import ACCURACY, SIDE_BY_SIDE, SIGNIFICANCE, STABILITY
 from cellharness.report.rankings.ranked import MAIN, PAPER_SCHEMES, Ranked
 from cellharness.report.records import records
+from cellharness.report.sensitivity import power_of_run, power_sentence
 from cellharness.report.wording import count, f1_at, listing, share_words
 from cellharness.statistics import ALL
 from cellharness.statistics.estimates import how_tested
@@ -34,7 +35,7 @@ def ranking_sentences(ranked: Ranked) -> list[str]:
         f"{ranked.resampling.samples:,} bootstrap samples of {ranked.drawn} "
         f"({MAIN})."
     )
-    return [sentence, _against_others(ranked, first), *_too_few(ranked)]
+    return [sentence, _against_others(ranked, first), *_too_few(ranked), *_power(ranked)]
 
 
 def _against_others(ranked: Ranked, first: str) -> str:
@@ -53,6 +54,11 @@ def _against_others(ranked: Ranked, first: str) -> str:
     if len(level) <= 4:
         return f"It is significantly better than all but {listing(level)} {how}."
     return f"It is significantly better than {len(better)} of the {len(own)} others {how}."
+
+
+def _power(ranked: Ranked) -> list[str]:
+    sentence = power_sentence(power_of_run(ranked.run))
+    return [sentence] if sentence else []
 
 
 def _too_few(ranked: Ranked) -> list[str]:

@@ -1,0 +1,63 @@
+"""What every number of a report can be recomputed from: ``scores.csv`` and ``estimates.csv``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from cellharness.report.loading import RunData
+from cellharness.report.rendering import Table
+from cellharness.run_directory import RunDirectory
+from cellharness.statistics.estimates import ESTIMATE_COLUMNS
+
+#: What an estimate is of, in front of the `ESTIMATE_COLUMNS`.
+ABOUT = (
+    "measure", "subject", "reference", "threshold", "protocol", "before_protocol", "stage",
+    "modality", "experiment", "part", "estimand", "cases",
+)  # fmt: skip
+
+# From which column of a table each is taken, the first that it has.
+_TAKEN_FROM = {
+    "subject": ("method", "remedy"),
+    "reference": ("other", "plain", "team"),
+    "part": ("seen",),
+}
+
+
+def write_evidence(run: RunData, tables: Iterable[Table], folder: Path) -> None:
+    """Put the scores of a run, and the estimates of its tables, into the folder of the report.
+
+    Parameters
+    ----------
+    run : RunData
+        The run.
+    tables : iterable of Table
+        Those of the report; of each with a `measure` the rows are taken.
+    folder : Path
+        Existing folder; gets ``scores.csv``, as in the run directory, and ``estimates.csv``, one
+        row a statement, with the columns `ABOUT` and `ESTIMATE_COLUMNS`.
+    """
+    shutil.copyfile(RunDirectory(run.path).scores, folder / "scores.csv")
+    blocks = [estimates_of(table, run.threshold) for table in tables if table.measure]
+    frame = pd.concat(blocks) if blocks else pd.DataFrame(columns=[*ABOUT, *ESTIMATE_COLUMNS])
+    frame.to_csv(folder / "estimates.csv", index=False)
+
+
+def estimates_of(table: Table, threshold: float) -> pd.DataFrame:
+    """Lay out the estimates of a table as all others, each pair of methods one way round."""
+    rows = table.frame.copy()
+    for name, columns in _TAKEN_FROM.items():
+        found = [column for column in columns if column in rows]
+        if found:
+            rows[name] = rows[found[0]]
+    for name, value in (("measure", table.measure), ("threshold", threshold)):
+        if name not in rows:
+            rows[name] = value
+    if "other" in table.frame:
+        names = zip(rows["modality"], rows["subject"], rows["reference"], strict=True)
+        keys = pd.Series([f"{group} {sorted(pair)}" for group, *pair in names], rows.index)
+        rows = rows[~keys.duplicated()]
+    return rows.reindex(columns=[*ABOUT, *ESTIMATE_COLUMNS])
