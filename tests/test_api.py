@@ -31,6 +31,7 @@ def test_an_unknown_name_is_refused_with_those_that_are_offered():
         cellharness.score_pairs  # noqa: B018
 
 
+@pytest.mark.slow
 def test_the_examples_in_the_docs_run_as_they_stand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", DOCS.read_text(), re.MULTILINE | re.DOTALL)

@@ -59,11 +59,13 @@ def read_only(package, tmp_path):
     return {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
 
 
+@pytest.mark.slow
 def test_a_second_process_loads_what_the_first_compiled(package):
     assert called(package) == (0, 1)
     assert called(package) == (1, 0)
 
 
+@pytest.mark.slow
 def test_a_read_only_installation_keeps_code_in_the_users_cache(package, tmp_path):
     (package / "__pycache__").write_text("")
     home = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home" / "cache")}
@@ -71,18 +73,21 @@ def test_a_read_only_installation_keeps_code_in_the_users_cache(package, tmp_pat
     assert called(package, **home) == (1, 0)
 
 
+@pytest.mark.slow
 def test_without_a_home_folder_code_is_kept_where_the_variable_says(package, read_only, tmp_path):
     own = {"CELLHARNESS_CACHE": str(tmp_path / "own"), **read_only}
     assert called(package, **own) == (0, 1)
     assert called(package, **own) == (1, 0)
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_code_is_compiled_and_not_kept(package, read_only):
     nowhere = {"CELLHARNESS_CACHE": read_only["HOME"], **read_only}
     assert called(package, **nowhere) == (0, 1)
     assert called(package, **nowhere) == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_library_keeps_its_own_code_and_no_other(tmp_path):
     for name in ("mine", "other"):
         (tmp_path / f"{name}.py").write_text(
@@ -106,6 +111,7 @@ assert mine.twice(4) == other.twice(4) == 8
     assert kept[0].startswith("mine.twice")
 
 
+@pytest.mark.slow
 def test_cellpose_is_imported_without_compiling_anything():
     pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
     code = """

@@ -28,6 +28,7 @@ def test_known():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "code", "summary"),
     [

@@ -134,6 +134,7 @@ def test_adapters_are_named_in_one_place():
     assert naming == {_FINDER}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "never", sorted({room.never_loads for room in ROOMS.values() if room.never_loads}), ids=" ".join
 )

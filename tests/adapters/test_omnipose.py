@@ -203,6 +203,7 @@ def test_other_numbers_of_channels_and_outputs(
     np.testing.assert_allclose(fast.flows, stock.flows, atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_core")
 @pytest.mark.weights
 def test_tiles_run_as_they_were_cut_before_omnipose_1(state, cyto, realdata):

@@ -233,6 +233,7 @@ def test_brackets_and_colons_in_paths_and_messages_stay_as_they_are(
     assert f"Scores: {table}" in captured.out
 
 
+@pytest.mark.slow
 def test_labels_with_brackets_do_not_break_a_run(small_manifest, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     config = small_manifest.parent / "config.yaml"

@@ -163,6 +163,7 @@ def test_every_picture_has_words_for_who_does_not_see_it(page):
     assert len(re.findall(r'class="(?:wide|narrow)" role="img" aria-label="', page.source)) == 16
 
 
+@pytest.mark.slow
 def test_same_run_gives_the_same_bytes(make_run):
     path = make_run(modalities=("DIC",), per_modality=2, thresholds=(0.5, 0.7))
     made = []

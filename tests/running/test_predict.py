@@ -82,6 +82,7 @@ def test_weights_and_their_hashes_stand_in_the_note_from_the_start(images, tmp_p
     assert {**note(out), "status": "", "images": {}} == {**seen, "status": ""}
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_a_note_that_says_so_and_nothing_else_for_long(images, tmp_path):
     out = tmp_path / "masks"
     predict_folder("dummy-threshold", images, out)
@@ -109,6 +110,7 @@ def test_a_kill_leaves_a_note_that_says_so_and_nothing_else_for_long(images, tmp
     assert note(out)["status"] == "complete"
 
 
+@pytest.mark.slow
 def test_masks_outlive_a_method_that_does_not_load(images, tmp_path):
     out = tmp_path / "masks"
     predict_folder("dummy-threshold", images, out)

@@ -116,6 +116,7 @@ def test_a_method_that_never_loaded_is_not_tried_again(scripted):
     assert not outcomes[1].seconds
 
 
+@pytest.mark.slow
 def test_one_failed_reload_costs_one_case(scripted):
     process = scripted("", "hang", load_timeout_s=15.0, timeout_s=2.0)
     assert statuses(process, scripted, "", "hang", "", "", "") == [
@@ -124,6 +125,7 @@ def test_one_failed_reload_costs_one_case(scripted):
     assert scripted.loads() == 3
 
 
+@pytest.mark.slow
 def test_two_failed_reloads_in_a_row_end_the_method(scripted):
     process = scripted("", "wrong", "memory")
     assert statuses(process, scripted, "", "die", "", "", "", "") == [
@@ -132,6 +134,7 @@ def test_two_failed_reloads_in_a_row_end_the_method(scripted):
     assert scripted.loads() == 3
 
 
+@pytest.mark.slow
 def test_failed_reloads_are_counted_only_in_a_row(scripted):
     process = scripted("", "wrong", "", "wrong", "")
     found = statuses(process, scripted, "die", "", "", "die", "", "")

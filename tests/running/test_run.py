@@ -137,6 +137,7 @@ def test_what_a_hanging_method_started_is_ended_too(small_manifest, run_dir):
     assert ["sleep", "7654.3"] not in alive
 
 
+@pytest.mark.slow
 def test_a_method_that_eats_memory_is_ended_at_its_limit(small_manifest, run_dir):
     config = configure(
         small_manifest,
@@ -295,6 +296,7 @@ def test_what_automatic_choices_come_to_is_part_of_a_masks_identity(
     assert "no such device" in found["none"]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["numpy", "imageio", "pillow"])
 def test_a_package_that_changes_pixels_is_part_of_a_masks_identity(
     small_manifest, run_dir, monkeypatch, package
@@ -322,6 +324,7 @@ def test_failed_cases_are_tried_again_only_when_asked(small_manifest, run_dir):
     assert stamp() != first
 
 
+@pytest.mark.slow
 def test_a_kill_in_mid_run_loses_nothing_and_repeats_nothing(small_manifest, run_dir):
     config = configure(small_manifest, [("slow", "dummy-slow", {"seconds": 0.7})])
     command = [sys.executable, "-m", "cellharness.cli", "run", str(config.base / "config.yaml")]
@@ -402,6 +405,7 @@ def test_an_unknown_method_or_option_stops_before_anything_runs(small_manifest, 
     assert not run_dir.exists()
 
 
+@pytest.mark.slow
 def test_a_method_that_cannot_be_imported_fails_alone(small_manifest, run_dir, installed):
     source = "import no_such_package"
     installed(source, {"cellharness.methods": {"lost": "Lost"}})

@@ -158,6 +158,7 @@ def test_epochs_that_contradict_the_stages_are_refused(small_manifest):
         expand(study(small_manifest, finetuning=finetuning))
 
 
+@pytest.mark.slow
 def test_a_study_runs_and_says_what_its_methods_stand_for(installed, small_manifest, tmp_path):
     installed(LEARNED, {"cellharness.methods": {"learned": "Learned"}})
     folder = tmp_path / "run"

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from cellharness.scoring.processes import run_in_processes
 
 
@@ -20,12 +22,14 @@ def lost(number):
     return f"lost {number}"
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_its_own_item_only():
     items = [1, -2, 3, 4]
     results = dict(run_in_processes(square_or_die, items, 2, lost))
     assert results == {0: 1, 1: "lost -2", 2: 9, 3: 16}
 
 
+@pytest.mark.slow
 def test_a_script_without_guard_is_told_what_to_do(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

@@ -136,6 +136,7 @@ def _train(path, folder):
     run_trainings(config, Manifest.read(config.resolve(config.dataset.manifest)), folder)
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_after_a_kill(learned, small_manifest, tmp_path):
     config = configure(small_manifest, {"epochs": 6, "nap": 0.3})
     run = tmp_path / "run"
@@ -193,6 +194,7 @@ def test_cases_without_labels_are_refused_by_name(learned, small_manifest, tmp_p
         )
 
 
+@pytest.mark.slow
 def test_the_time_and_epochs_of_a_killed_session_count(learned, small_manifest, tmp_path):
     run = tmp_path / "run"
     folder = run / "training" / "mine"

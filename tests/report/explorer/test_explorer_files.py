@@ -92,6 +92,7 @@ def test_bad_files_are_told_and_the_rest_goes_on(run):
     assert found["problems"]["1"] == "the mask has not the size of the image"
 
 
+@pytest.mark.slow
 def test_processes_draw_the_same(run, monkeypatch):
     def contents(report: Path) -> dict[str, bytes]:
         files = (report / "explore").rglob("*.*")
