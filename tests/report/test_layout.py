@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from figure_reader import texts_outside, texts_over_each_other
 from matplotlib.lines import Line2D
@@ -104,3 +106,21 @@ def test_narrow_letters_stay_upright():
     name = "Illinois tiling"
     assert fit_labels([name], text_mm(name)).texts == (name,)
     assert text_mm(name) < text_mm("WWWWWWWW")
+
+
+def test_the_box_of_a_method_that_reads_the_truth_is_hatched(make_run):
+    path = make_run(
+        methods={"plain": "Plain", "oracle": "Oracle"}, modalities=("DIC",), per_modality=8
+    )
+    record = json.loads((path / "run.json").read_text())
+    record["methods"][1]["parameters"] = {"diameter": "truth_median"}
+    (path / "run.json").write_text(json.dumps(record))
+    run = load_run(path)
+    with journal_style():
+        figure = distribution_figure(run, method_styles(run.methods), 180.0)
+        figure.draw_without_rendering()
+    for ax in figure.axes:
+        hatched = [shape for shape in ax.collections if shape.get_hatch()]
+        assert len(hatched) == 1
+        (left, _), (right, _) = hatched[0].get_datalim(ax.transData).get_points()
+        assert left < 1 < right

@@ -12,6 +12,7 @@ from training_maker import USUAL, add_training, epoch
 
 from cellharness.report import build_report
 from cellharness.report.loading import load_run
+from cellharness.report.provenance import methods_of, overlaps
 from cellharness.report.style import (
     ONE_COLUMN_MM,
     TWO_COLUMNS_MM,
@@ -330,3 +331,33 @@ def test_modalities_look_the_same_whichever_occur():
         style.colour.lower() for style in method_styles([f"m{i}" for i in range(9)]).values()
     }
     assert not methods & {style.colour.lower() for style in everything.values()}
+
+
+def test_trained_weights_keep_their_ancestry(make_run):
+    path = make_run(methods={"tuned": "Tuned", "further": "Further"})
+    record = json.loads((path / "run.json").read_text())
+    start = {"name": "cyto", "sha256": {"network": "ab"}, "training_data": ["Plasma atlas"]}
+    record["trainings"] = [
+        {"name": "first", "label": "First", "weights": [start], "train": ["x", "y"],
+         "parameters": {"weights": "cyto"}},
+        {"name": "second", "label": "", "train": ["z"], "parameters": {"weights": "trained:first"}},
+    ]  # fmt: skip
+    for method, weights in zip(record["methods"], ("first@3", "second"), strict=True):
+        method["parameters"] = {"weights": f"trained:{weights}"}
+        method["weights"] = [{"name": "epoch-0003.pt", "sha256": {"network": "cd"}}]
+    (path / "run.json").write_text(json.dumps(record))
+    manifest = pd.read_csv(path / "manifest.csv").assign(source="plasma smears")
+    manifest.to_csv(path / "manifest.csv", index=False)
+    run = load_run(path)
+    tuned, further = methods_of(run)
+    assert tuned["training_data"] == further["training_data"] == ["Plasma atlas"]
+    assert [entry["name"] for entry in further["weights"]] == [
+        "epoch-0003.pt", "cyto, start of the training “First”"
+    ]  # fmt: skip
+    assert further["learned_here"] == [
+        "1 image of this data set (training “second”)",
+        "2 images of this data set (training “First”)",
+    ]
+    assert {(o.method, o.word) for o in overlaps(run)} == {
+        ("Tuned", "plasma"), ("Further", "plasma")
+    }  # fmt: skip

@@ -37,6 +37,8 @@ class BoxLook:
         Thickness of the box and of its whiskers in points.
     few_median_pt
         Thickness of the median line where there is no box.
+    hatched
+        Whether the box is hatched, as that of a method which reads the truth.
     """
 
     width: float = 0.62
@@ -46,9 +48,12 @@ class BoxLook:
     dot_scale: float = 1.0
     line_pt: float = 0.7
     few_median_pt: float = 1.0
+    hatched: bool = False
 
 
 PLAIN = BoxLook()
+#: Of a method that reads the truth: an upper bound, not a competitor.
+ORACLE = BoxLook(hatched=True)
 
 
 def dots_and_box(
@@ -108,6 +113,11 @@ def dots_and_box(
             ax.fill_between(
                 [x - half, x + half], q1, q3, color=colour, alpha=look.fill_alpha, lw=0, zorder=1
             )
+        if look.hatched:
+            ax.fill_between(
+                [x - half, x + half], *np.percentile(values, (25, 75)), facecolor="none",
+                edgecolor=colour, hatch="//////", lw=0, zorder=1,
+            )  # fmt: skip
         ax.boxplot(
             [values], positions=[x], widths=look.width, whis=1.5, showfliers=False,
             manage_ticks=False, boxprops=line, whiskerprops=line, capprops=line,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cellharness.report.boxes import RASTERISE_ABOVE, dots_and_box, method_axis
+from cellharness.report.boxes import ORACLE, PLAIN, RASTERISE_ABOVE, dots_and_box, method_axis
 from cellharness.report.layout import f1_axis, letter, panels, place, plan_named
 from cellharness.report.loading import RunData
 from cellharness.report.records import group_title
@@ -43,7 +43,8 @@ def distribution_figure(run: RunData, styles: dict[str, LineStyle], width_mm: fl
         here = scores if group == ALL else scores[scores["modality"] == group]
         for x, method in enumerate(run.methods):
             rows = here[here["method"] == method]
-            dots_and_box(ax, x, rows, styles[method].colour, rasterise=rasterise)
+            look = ORACLE if method in run.oracles else PLAIN
+            dots_and_box(ax, x, rows, styles[method].colour, look, rasterise=rasterise)
         row, column = place(grid, i, len(groups))
         method_axis(ax, labels if row == grid.rows - 1 else None, len(names))
         f1_axis(ax, column == 0, f1_at(run.threshold))

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
+from cellharness.config.references import referenced
 from cellharness.report.loading import RunData
 from cellharness.report.wording import count, listing
-from cellharness.run_directory import MethodRecord
+from cellharness.run_directory import MethodRecord, TrainingRecord
 from cellharness.statistics import UNKNOWN_MODALITY
 
 CONTAMINATION_RULE = (
@@ -65,17 +66,25 @@ class Overlap:
 def methods_of(run: RunData) -> list[dict[str, Any]]:
     """Describe the methods as ``run.json`` records them, in the order of the report.
 
+    Weights that the run trained are followed back to those that their training started from, whose
+    training data they have seen as well.
+
     Returns
     -------
     list of dict
-        Keys ``name, label, adapter, input, parameters, weights, info, training_data, problem``;
-        weights have ``hashes``, a list of (role, SHA256), instead of ``sha256``.
+        Keys ``name, label, adapter, input, parameters, weights, info, training_data, learned_here,
+        problem``; weights have ``hashes``, a list of (role, SHA256), instead of ``sha256``.
     """
     recorded = {method.name: method for method in run.record.methods}
     methods = []
     for name in run.methods:
         record = recorded.get(name, MethodRecord(name=name))
         weights = [_weights(entry) for entry in record.weights]
+        trainings = _trainings(run, record.parameters)
+        for made in trainings:
+            for entry in map(_weights, made.weights):
+                entry["name"] += f", start of the {_called(made)}"
+                weights.append(entry)
         training = [*record.info.training_data]
         for entry in weights:
             training += [text for text in entry["training_data"] if text not in training]
@@ -89,10 +98,32 @@ def methods_of(run: RunData) -> list[dict[str, Any]]:
                 "weights": weights,
                 "info": record.info,
                 "training_data": training,
+                "learned_here": [
+                    f"{count(len({*made.train, *made.replay}), 'image')} of this data set "
+                    f"({_called(made)})"
+                    for made in trainings
+                ],
                 "problem": record.problem,
             }
         )
     return methods
+
+
+def _trainings(run: RunData, parameters: Mapping[str, Any]) -> list[TrainingRecord]:
+    """Trainings of the run that made some weights, the last one first."""
+    known = {training.name: training for training in run.record.trainings}
+    found: dict[str, TrainingRecord] = {}
+    todo = sorted(referenced(parameters))
+    while todo:
+        name = todo.pop(0)
+        if name in known and name not in found:
+            found[name] = known[name]
+            todo += sorted(referenced(known[name].parameters))
+    return list(found.values())
+
+
+def _called(training: TrainingRecord) -> str:
+    return f"training “{training.label or training.name}”"
 
 
 def overlaps(run: RunData) -> list[Overlap]:

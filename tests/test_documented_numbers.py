@@ -1,0 +1,122 @@
+"""Numbers that documents take from the kept reports are those of the reports."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FORGETTING = ROOT / "reports/mini-forgetting"
+BASELINES = ROOT / "reports/mini-baselines"
+
+
+def document(name):
+    return " ".join((ROOT / "docs" / name).read_text(encoding="utf-8").split())
+
+
+def table(report, name, **where):
+    rows = pd.read_csv(report / f"tables/{name}.csv", keep_default_na=False)
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def number(rows, column):
+    (value,) = rows[column].astype(float)
+    return value
+
+
+def scores(report):
+    """F1 at IoU 0.5 in profile strict, images by methods, and whether an image is seen."""
+    text = (report / "explore/data.js").read_text(encoding="utf-8")
+    data = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    shape = (len(data["profiles"]), len(data["thresholds"]), len(data["methods"]), -1)
+    f1 = np.frombuffer(base64.b64decode(data["f1"]), np.float32).reshape(shape)
+    mine = f1[data["profiles"].index("strict"), data["thresholds"].index(0.5)]
+    names = [method["name"] for method in data["methods"]]
+    frame = pd.DataFrame(dict(zip(names, mine.astype(float), strict=True)))
+    return frame, np.array([case["seen"] for case in data["cases"]])
+
+
+def test_what_plain_fine_tuning_changed():
+    text = document("forgetting.md")
+    rows = table(FORGETTING, "change", remedy="plain", protocol="truth", seen="unseen")
+    whole = rows[rows["level"] == "overall"]
+    assert f"On the {int(number(whole, 'n'))} unseen images plain fine-tuning changed F1 by" in text
+    assert f"changed F1 by {number(whole, 'mean_change'):.3f}:" in text
+    by_modality = (
+        rows[rows["level"] == "modality"].set_index("modality")["mean_change"].astype(float)
+    )
+    found = re.search(
+        r"fluorescent (\S+), phase-contrast (\S+), DIC (\S+) \(two images\), brightfield "
+        r"\*\*(\S+?)\*\*",
+        text,
+    )
+    assert found
+    for said, name in zip(
+        found.groups(), ("Fluorescent", "Phase-contrast", "DIC", "Brightfield"), strict=True
+    ):
+        digits = len(said.rstrip(",.").split(".")[1])
+        assert float(said) == pytest.approx(by_modality[name], abs=0.5001 * 10**-digits), name
+    seen = table(FORGETTING, "change", remedy="plain", level="overall", seen="seen")
+    assert f"On the eight seen ones by {number(seen, 'mean_change'):+.3f}." in text
+    assert int(number(seen, "n")) == 8
+
+
+def test_the_loss_as_published_and_alike():
+    rows = table(
+        FORGETTING, "decomposition", remedy="plain", modality="All", seen="unseen", protocol="truth"
+    )
+    assert (
+        f"images is {number(rows, 'apparent_loss'):.3f}, with the true diameter before and after "
+        f"{number(rows, 'left_same_protocol'):.3f}."
+    ) in document("forgetting.md")
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"lost {number(rows, 'left_same_protocol'):.2f} mean F1 with the true" in readme
+    assert f"and {number(rows, 'apparent_loss'):.2f} under the published protocol" in readme
+
+
+def test_remedies_beside_plain_fine_tuning():
+    text = document("forgetting.md")
+    rows = table(FORGETTING, "remedies", level="overall")
+    kept, gained = (
+        {name: float(value) for name, value in zip(rows["remedy"], rows[column], strict=True)}
+        for column in ("kept_more", "gain_difference")
+    )
+    assert f"replay {kept['replay']:+.3f} and {gained['replay']:+.3f}" in text
+    without = number(rows[rows["remedy"] == "replay"], "kept_more_without_replayed")
+    assert f"(without the experiments that it met again {without:+.3f} on unseen ones)" in text
+    told = set(re.findall(r"[+-]0\.\d{3}", text[text.index("Against plain fine-tuning") :]))
+    known = {f"{value:+.3f}" for value in (*kept.values(), *gained.values(), without)}
+    assert told <= known
+
+
+def test_the_baselines():
+    text = (ROOT / "docs/baselines.md").read_text(encoding="utf-8")
+    frame, seen = scores(BASELINES)
+    rows = re.findall(r"^\| ([^|]+?) \| (0\.\d{3}) \| (0\.\d{3}) \|$", text, re.M)
+    methods = (
+        "cellpose", "cellpose2", "cellpose2-estimate", "cellpose2-truth", "omnipose",
+        "omnipose-unchecked", "kit-ge",
+    )  # fmt: skip
+    for (label, *said), method in zip(rows, methods, strict=True):
+        means = [f"{frame.loc[part, method].mean():.3f}" for part in (seen, ~seen)]
+        assert said == means, label
+    flat = " ".join(text.split())
+    for method, pattern in (
+        (
+            "cellpose2-estimate",
+            r"weights are (\S+) higher on the 19 seen images and (\S+) on the 20",
+        ),
+        ("cellpose2", r"the paper's way, (\S+) and (\S+?)\."),
+    ):
+        gains = [(frame[method] - frame["cellpose"])[part].mean() for part in (seen, ~seen)]
+        found = re.search(pattern + r"(?: |$)", flat)
+        assert found, pattern
+        assert [float(value) for value in found.groups()] == pytest.approx(gains, abs=6e-4)
