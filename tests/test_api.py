@@ -13,7 +13,16 @@ from cellharness import api
 from cellharness.errors import UsageError
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "python-api.md"
-OFFERED = {"compare", "predict", "rank", "read_image", "run", "score_folders", "score_pair"}
+OFFERED = {
+    "compare",
+    "power",
+    "predict",
+    "rank",
+    "read_image",
+    "run",
+    "score_folders",
+    "score_pair",
+}
 
 
 def test_everything_offered_is_there_documented_and_listed():

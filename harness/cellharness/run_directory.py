@@ -8,6 +8,7 @@ holds something else is named together with what to do. ``docs/run-directory.md`
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,6 +276,17 @@ class TrainingRecord(_Document):
             return None
 
 
+#: How parameters name the weights of a training of the same run, such as ``trained:plain@40``.
+TRAINED_BY = re.compile(r"trained:(?P<name>[^@]+)(@(?P<which>\d+|last|best))?")
+
+
+def referenced(parameters: Mapping[str, Any]) -> set[str]:
+    """Names of the trainings that a method's parameters refer to."""
+    values = [value for value in parameters.values() if isinstance(value, str)]
+    found = [TRAINED_BY.fullmatch(value) for value in values]
+    return {match["name"] for match in found if match}
+
+
 class MethodFacts(_Document):
     """What a method says of itself."""
 
@@ -421,12 +433,21 @@ class ProtocolRecord(_Document):
 
 
 class StudyMethod(_Document):
-    """Which weights a method of the run is, and how they were evaluated."""
+    """Which weights a method of the run is, and how they were evaluated.
+
+    Attributes
+    ----------
+    method, remedy, stage, protocol
+        Of the run, and what it stands for.
+    seed : int or None
+        Of the training, where the study has several.
+    """
 
     method: str
     remedy: str
     stage: int = Field(ge=0)
     protocol: str
+    seed: int | None = None
 
 
 class PublishedProtocols(_Document):

@@ -24,16 +24,37 @@ def power(monkeypatch, capsys):
     return call
 
 
-def test_of_a_configuration_it_is_assumed(power):
-    code, said = power(CONFIGS / "demo.yaml", "--difference", "0.1")
+@pytest.fixture
+def config(tmp_path):
+    """Twelve images of seven DIC and two fluorescent experiments, none of which is opened."""
+    places = [("DIC", f"e{i // 2}") for i in range(14)] + [("Fluorescent", f"f{i}") for i in (0, 1)]
+    rows = [f"c{i},c{i}.png,,{modality},{name},test," for i, (modality, name) in enumerate(places)]
+    head = "case,image,label,modality,experiment,split,sha256"
+    (tmp_path / "manifest.csv").write_text("\n".join([head, *rows]))
+    for i in range(len(places)):
+        (tmp_path / f"c{i}.png").touch()
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "name: x\ndataset: {manifest: manifest.csv}\n"
+        "methods: [{name: otsu, method: otsu-watershed}]\n"
+    )
+    return path
+
+
+def test_of_a_configuration_it_is_assumed(power, config):
+    code, said = power(config, "--difference", "0.1")
     assert code == 0, said
     assert "assumed." in said
     assert "Experiments for 0.1" in said
     assert "none: fewer than 6" in said
-    wide, narrow = (
-        cellharness.power(CONFIGS / "demo.yaml", sd=sd)["detectable"].iloc[0] for sd in (0.4, 0.2)
-    )
+    tables = [cellharness.power(config, sd=sd) for sd in (0.4, 0.2)]
+    wide, narrow = (table["detectable"].iloc[0] for table in tables)
     assert wide == pytest.approx(2 * narrow)
+    assert tables[0]["n_units"].tolist() == [9, 7, 2]
+
+
+@pytest.mark.slow
+def test_of_a_study_it_is_assumed(power):
     assert "assumed." in power(CONFIGS / "demo-forgetting.yaml")[1]
 
 
@@ -49,11 +70,8 @@ def test_of_a_run_it_is_measured(power):
     ("words", "message"),
     [
         (["nowhere.yaml"], "nowhere.yaml"),
-        (
-            [CONFIGS / "demo.yaml", "--unit", "cell"],
-            "unknown unit 'cell'; valid: experiment, image",
-        ),
-        ([CONFIGS / "demo.yaml", "--difference", "2"], "less than or equal to 1"),
+        ([RUNS / "demo", "--unit", "cell"], "unknown unit 'cell'; valid: experiment, image"),
+        ([RUNS / "demo", "--difference", "2"], "less than or equal to 1"),
     ],
 )
 def test_what_is_wrong_is_named(power, words, message):

@@ -64,7 +64,7 @@ def test_files_lie_where_the_page_says(run, page):
         linked = {link.split("/")[1] for link in page.links if link.startswith(f"{folder}/")}
         assert linked == found
     assert {path.name for path in report.iterdir()} == {
-        "index.html", "tables", "figures", "explore.html", "explore",
+        "index.html", "tables", "figures", "explore.html", "explore", "scores.csv", "estimates.csv",
     }  # fmt: skip
     assert not list(run.glob(".report-*"))
 
@@ -83,7 +83,9 @@ def test_ids_are_unique_and_every_reference_has_its_target(page):
     targets = re.findall(r'(?:href="|url\()#([^")]+)', page.source)
     assert set(targets) <= set(page.ids)
     elsewhere = {link for link in page.links if not link.startswith(("#", "tables/", "figures/"))}
-    assert elsewhere == {"https://example.org/method", "explore.html"}
+    assert elsewhere == {
+        "https://example.org/method", "explore.html", "scores.csv", "estimates.csv"
+    }  # fmt: skip
 
 
 def test_page_is_light(page):

@@ -118,6 +118,25 @@ def test_a_study_becomes_one_training_a_remedy_and_one_method_a_stage(small_mani
     assert parameters["plain-4.darker"] == {"weights": "trained:plain@4", "shift": -5}
 
 
+def test_every_remedy_is_trained_with_every_seed(small_manifest):
+    config, evaluations = expand(study(small_manifest, seeds=[3, 7], stages=[2]))
+    assert [(training.name, training.seed) for training in config.training] == [
+        ("plain", 3), ("plain-seed7", 7), ("replay", 3), ("replay-seed7", 7), ("gentle", 3),
+        ("gentle-seed7", 7),
+    ]  # fmt: skip
+    # Nothing but the seed tells the trainings of a remedy apart.
+    first, second = config.training[2:4]
+    assert first.replay == second.replay
+    assert first.parameters == second.parameters
+    mine = [(e.method, e.seed) for e in evaluations if e.remedy == "shifted"]
+    assert mine == [("shifted-2.as-is", 3), ("shifted-seed7-2.as-is", 7)]
+    weights = {method.name: method.parameters.get("weights") for method in config.methods}
+    assert weights["shifted-seed7-2.as-is"] == "trained:replay-seed7@2"
+    assert evaluations[0].seed is None
+    labels = {method.name: method.label for method in config.methods}
+    assert labels["gentle-seed7-2.as-is"] == "Half the pull, 2 epochs, seed 7, as-is"
+
+
 def test_what_has_no_curve_is_evaluated_at_the_end_only(small_manifest):
     _, evaluations = expand(study(small_manifest, curves=["replay"]))
     assert [(e.remedy, e.stage) for e in evaluations if e.protocol == "as-is"] == [
@@ -135,6 +154,7 @@ def test_what_has_no_curve_is_evaluated_at_the_end_only(small_manifest):
     [
         ({"curves": ["shifted"]}, "nothing that is trained is called shifted; .* plain, replay, g"),
         ({"stages": [4, 2]}, "stages .* must be rising"),
+        ({"seeds": [1, 1]}, r"seeds \[1, 1\] must differ"),
         ({"main": "dark"}, "main: no protocol 'dark'; there are as-is, darker"),
         ({"primary": "nobody"}, "primary: no remedy 'nobody'; there are plain"),
         ({"remedies": [{"name": "plain"}]}, "remedy names must differ; .* plain"),
@@ -180,6 +200,19 @@ def test_a_study_runs_and_says_what_its_methods_stand_for(installed, small_manif
     before = (folder / "ledger.csv").read_bytes()
     run_study(study(small_manifest), folder, resume=True)
     assert (folder / "ledger.csv").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_trainings_of_several_seeds_run_on_the_same_cases(installed, small_manifest, tmp_path):
+    installed(LEARNED, {"cellharness.methods": {"learned": "Learned"}})
+    result = run_study(study(small_manifest, seeds=[3, 7], remedies=[]), tmp_path / "run")
+    assert not result.failed, result.messages
+    one, other = (
+        json.loads((tmp_path / f"run/training/{name}/training.json").read_text())
+        for name in ("plain", "plain-seed7")
+    )
+    assert one["identity"] != other["identity"]
+    assert (one["train"], one["validation"]) == (other["train"], other["validation"])
 
 
 def test_replay_of_what_is_learned_anyhow_is_refused(installed, small_manifest, tmp_path):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellharness.config.references import referenced, resolve_references
+from cellharness.config.references import resolve_references
 from cellharness.data.manifest import Manifest
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
-from cellharness.run_directory import RunDirectory
+from cellharness.run_directory import RunDirectory, referenced
 from cellharness.training.samples import TrainingDataError, read_labelled
 from cellharness.training.sets import hold_back
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cellharness.errors import UsageError, unknown_name
-from cellharness.run_directory import RunDirectory
+from cellharness.run_directory import TRAINED_BY, RunDirectory
 
-_REFERENCE = re.compile(r"trained:(?P<name>[^@]+)(@(?P<which>\d+|last|best))?")
 PREFIX = "trained:"
 
 
@@ -70,15 +68,8 @@ def references_in(parameters: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def referenced(parameters: Mapping[str, Any]) -> set[str]:
-    """Names of the trainings that a method's parameters refer to."""
-    values = [value for value in parameters.values() if isinstance(value, str)]
-    found = [_REFERENCE.fullmatch(value) for value in values]
-    return {match["name"] for match in found if match}
-
-
 def _path(value: str, run: RunDirectory, names: list[str], results: Mapping[str, str]) -> Path:
-    match = _REFERENCE.fullmatch(value)
+    match = TRAINED_BY.fullmatch(value)
     if match is None:
         msg = f"'{value}' is not of the form trained:NAME, trained:NAME@EPOCH or trained:NAME@best"
         raise UsageError(msg)

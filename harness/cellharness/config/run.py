@@ -96,6 +96,9 @@ class TrainingConfig(Selection):
         None,
         description="Cases of an earlier domain to mix in; the method's parameters say how.",
     )
+    seed: int | None = Field(
+        None, ge=0, lt=2**32, description="Of this training; default: the configuration's."
+    )
 
     @property
     def display(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -148,6 +148,12 @@ class StudyConfig(BasedConfig):
     scoring: ScoringConfig = ScoringConfig()
     report: ReportConfig = ReportConfig()
     seed: int = Field(0, ge=0, lt=2**32, description="Of trainings and predictions.")
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(
+        [],
+        description="Train each remedy with every one of these; the F1 of an image is then the "
+        "mean over its trainings. Statements about a method, not one training, need two at least. "
+        "Default: `seed` alone.",
+    )
     out: Path | None = Field(None, description="Run directory; default: runs/<name>.")
 
     @field_validator("stages")
@@ -155,6 +161,14 @@ class StudyConfig(BasedConfig):
     def _rising(cls, value: list[int]) -> list[int]:
         if value[0] < 1 or any(second <= first for first, second in pairwise(value)):
             msg = f"stages {value} must be rising epochs from 1 on"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _differ(cls, value: list[int]) -> list[int]:
+        if len(set(value)) < len(value):
+            msg = f"seeds {value} must differ; equal seeds give the same training"
             raise ValueError(msg)
         return value
 
@@ -194,6 +208,11 @@ class StudyConfig(BasedConfig):
             )
             raise ValueError(msg)
         return self
+
+    @property
+    def training_seeds(self) -> list[int]:
+        """Seeds that every remedy is trained with, the first of which stands in figures."""
+        return self.seeds or [self.seed]
 
     def stages_of(self, name: str) -> list[int]:
         """Stages at which the plain fine-tuning or a remedy is evaluated."""

@@ -10,10 +10,9 @@ from typing import Any
 
 import yaml
 
-from cellharness.config.references import referenced
 from cellharness.report.loading import RunData
 from cellharness.report.wording import count, listing
-from cellharness.run_directory import MethodRecord, TrainingRecord
+from cellharness.run_directory import MethodRecord, TrainingRecord, referenced
 from cellharness.statistics import UNKNOWN_MODALITY
 
 CONTAMINATION_RULE = (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from fontTools import subset
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
@@ -266,7 +267,8 @@ def save(
     figure.savefig(folder / f"{name}.png", dpi=dpi, metadata={"Software": None})
     if pdf:
         nothing = dict.fromkeys(("Creator", "Producer", "CreationDate"))
-        figure.savefig(folder / f"{name}.pdf", dpi=dpi, metadata=nothing)
+        with _glyphs_alone():
+            figure.savefig(folder / f"{name}.pdf", dpi=dpi, metadata=nothing)
     buffer = io.StringIO()
     figure.savefig(
         buffer, format="svg", dpi=svg_dpi or dpi, metadata={"Date": None, "Creator": None}
@@ -274,6 +276,23 @@ def save(
     svg = _portable_fonts(buffer.getvalue())
     (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     return inline_svg(svg, name)
+
+
+@contextmanager
+def _glyphs_alone() -> Iterator[None]:
+    """Embed fonts without their rules for setting text, which matplotlib has done by then.
+
+    Reading them takes most of the time of writing a PDF. fontTools has no public way to say so
+    from here; where it is written otherwise one day, PDFs only take longer again.
+    """
+    kept = getattr(subset.Options, "_drop_tables_default", None)
+    if kept is not None:
+        subset.Options._drop_tables_default = [*kept, "GSUB", "GPOS", "GDEF"]
+    try:
+        yield
+    finally:
+        if kept is not None:
+            subset.Options._drop_tables_default = kept
 
 
 def inline_svg(svg: str, prefix: str) -> str:

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from cellharness.config.paths import absolute_parameters
-from cellharness.config.references import referenced, resolve_references
+from cellharness.config.references import resolve_references
 from cellharness.config.run import MethodConfig, RunConfig
 from cellharness.errors import MissingDependencyError, UsageError
 from cellharness.methods.base import BaseSegmenter, MethodInfo
 from cellharness.methods.child_process import describe
 from cellharness.methods.registry import build, method_class
-from cellharness.run_directory import MethodFacts, MethodRecord, RunDirectory, TrainingRecord
+from cellharness.run_directory import (
+    MethodFacts,
+    MethodRecord,
+    RunDirectory,
+    TrainingRecord,
+    referenced,
+)
 from cellharness.running.worker import MethodSpec
 from cellharness.weights import WeightsError
 

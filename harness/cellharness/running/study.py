@@ -66,11 +66,10 @@ def expand(study: StudyConfig) -> tuple[RunConfig, list[StudyMethod]]:
         name=study.name,
         title=study.title,
         dataset=study.dataset,
-        training=[_training(study, PLAIN, study.finetuning.label, None)]
-        + [
-            _training(study, remedy.name, remedy.display, remedy)
-            for remedy in study.remedies
-            if remedy.of is None
+        training=[
+            _training(study, remedy, seed)
+            for remedy in (None, *(each for each in study.remedies if each.of is None))
+            for seed in study.training_seeds
         ],
         methods=[*methods, *study.teams],
         limits=study.limits,
@@ -90,10 +89,17 @@ def _evaluations(study: StudyConfig) -> Iterator[tuple[StudyMethod, MethodConfig
     for stage in study.stages_of(PLAIN):
         last = stage == study.stages[-1]
         for protocol in study.protocols if last else [main]:
-            yield _method(study, PLAIN, stage, protocol, None)
+            for seed in study.training_seeds:
+                yield _method(study, PLAIN, stage, protocol, None, seed)
     for remedy in study.remedies:
         for stage in study.stages_of(remedy.name):
-            yield _method(study, remedy.name, stage, main, remedy)
+            for seed in study.training_seeds:
+                yield _method(study, remedy.name, stage, main, remedy, seed)
+
+
+def _trained_as(study: StudyConfig, name: str, seed: int | None) -> str:
+    """Name the training of a remedy with a seed; with the first, it is the remedy's own."""
+    return name if seed in (None, study.training_seeds[0]) else f"{name}-seed{seed}"
 
 
 def _method(
@@ -102,39 +108,50 @@ def _method(
     stage: int,
     protocol: ProtocolConfig,
     remedy: RemedyConfig | None,
+    seed: int | None = None,
 ) -> tuple[StudyMethod, MethodConfig]:
     if name == PRETRAINED:
         title, label = f"{PRETRAINED}.{protocol.name}", study.before.label
         used, parameters = study.before.method, {**study.before.parameters, **protocol.parameters}
     else:
-        title = f"{name}-{stage}.{protocol.name}"
+        title = f"{_trained_as(study, name, seed)}-{stage}.{protocol.name}"
         label = f"{remedy.display if remedy else study.finetuning.label}, {stage} epochs"
         trained = (remedy.of or name) if remedy else name
         used = study.finetuning.method
         parameters = {
             **protocol.parameters,
-            "weights": f"trained:{trained}@{stage}",
+            "weights": f"trained:{_trained_as(study, trained, seed)}@{stage}",
             **(remedy.prediction if remedy else {}),
         }
     method = MethodConfig(
         name=title,
         method=used,
-        label=f"{label}, {protocol.display}",
+        label=f"{label}{_of_seed(study, seed)}, {protocol.display}",
         input=protocol.input,
         parameters=parameters,
     )
-    meaning = StudyMethod(method=title, remedy=name, stage=stage, protocol=protocol.name)
+    meaning = StudyMethod(
+        method=title,
+        remedy=name,
+        stage=stage,
+        protocol=protocol.name,
+        seed=seed if study.seeds else None,
+    )
     return meaning, method
 
 
-def _training(
-    study: StudyConfig, name: str, label: str, remedy: RemedyConfig | None
-) -> TrainingConfig:
+def _of_seed(study: StudyConfig, seed: int | None) -> str:
+    return "" if seed is None or len(study.training_seeds) == 1 else f", seed {seed}"
+
+
+def _training(study: StudyConfig, remedy: RemedyConfig | None, seed: int) -> TrainingConfig:
     plain = study.finetuning
+    name, label = (remedy.name, remedy.display) if remedy else (PLAIN, plain.label)
     own = {**plain.parameters, **(remedy.parameters if remedy else {})}
     return TrainingConfig(
-        name=name,
-        label=label,
+        name=_trained_as(study, name, seed),
+        label=f"{label}{_of_seed(study, seed)}",
+        seed=seed if study.seeds else None,
         method=plain.method,
         input=plain.input,
         parameters={**own, **_checkpoints(study.stages, name, own)},

@@ -11,6 +11,7 @@ from cellharness.statistics.contrasts import Estimate, Unit, mean_difference
 from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.staged_scores import (
     LEVELS,
+    PARTS,
     UNSEEN,
     Group,
     Pair,
@@ -110,3 +111,41 @@ def _family(pair: Pair, group: Group, primary: str | None) -> str | None:
             return None
         return f"trainings, {group.seen} experiments"
     return f"{group.level} by {group.level}, {pair.remedy}, {group.seen} experiments"
+
+
+def seed_changes(by_seed: pd.DataFrame, table: StagedScores, protocol: str) -> pd.DataFrame:
+    """Mean change under every training of a remedy, at its last stage.
+
+    Parameters
+    ----------
+    by_seed : DataFrame
+        As for `read_scores`, one row a training, with ``seed``; NaN or missing for the weights that
+        all trainings started from.
+    table : StagedScores
+        The same with the mean over the trainings of a remedy.
+    protocol : str
+        How the weights before and after were evaluated.
+
+    Returns
+    -------
+    DataFrame
+        One row a remedy, part and seed: ``remedy, stage, protocol, seen, seed, n_images, change``.
+    """
+    rows = []
+    for pair in table.pairs(protocol):
+        mine = by_seed[
+            (by_seed["remedy"] == pair.remedy)
+            & (by_seed["protocol"] == protocol)
+            & (by_seed["stage"] == pair.stage)
+        ]
+        for seed in sorted(set(mine["seed"].dropna().astype(int))):
+            training = mine[mine["seed"] == seed]
+            after = training.set_index("case")["f1"].reindex(table.cases).to_numpy(float)
+            differences = after - pair.before
+            for part in PARTS:
+                known = differences[table.part(part) & ~np.isnan(differences)]
+                if known.size:
+                    about = (pair.remedy, pair.stage, protocol, part, seed)
+                    rows.append((*about, known.size, known.mean()))
+    names = ["remedy", "stage", "protocol", "seen", "seed", "n_images", "change"]
+    return pd.DataFrame(rows, columns=names)

@@ -86,12 +86,14 @@ def _prepare(config: RunConfig, training: TrainingConfig, manifest: Manifest, fo
             f"({', '.join(unlabelled[:3])}); give them one or choose other splits"
         )
         raise UsageError(msg)
+    # Trainings that differ in their seed alone hold back the same cases.
     train, validation = hold_back(cases, training.validation, config.seed)
+    seed = config.seed if training.seed is None else training.seed
     replay = _replayed(training, manifest, cases)
     model = trainer_class(training.method).Parameters
     parameters = absolute_parameters(model, training.parameters, config.resolve)
     trainer = build_trainer(
-        training.method, parameters, input=training.input, seed=config.seed, watch=None
+        training.method, parameters, input=training.input, seed=seed, watch=None
     )
     message, weights, resolved = "", [], {}
     try:
@@ -111,7 +113,7 @@ def _prepare(config: RunConfig, training: TrainingConfig, manifest: Manifest, fo
         "validation": [_hashes(case) for case in validation],
         # Only where there is something, so that other trainings keep their identity.
         **({"replay": [_hashes(case) for case in replay]} if replay else {}),
-        "seed": config.seed,
+        "seed": seed,
         "versions": versions,
     }
     record = TrainingRecord(
@@ -131,7 +133,7 @@ def _prepare(config: RunConfig, training: TrainingConfig, manifest: Manifest, fo
         versions=versions,
     )
     task = TrainingTask(
-        training.method, parameters, training.input, config.seed, train, validation, replay, out
+        training.method, parameters, training.input, seed, train, validation, replay, out
     )
     return _Job(training, task, record)
 

@@ -25,6 +25,7 @@ from cellharness.report.forgetting.change_tables import (
     curve_table,
     experiment_change_table,
     measure_table,
+    seed_table,
     threshold_table,
 )
 from cellharness.report.forgetting.comparison_tables import (
@@ -159,6 +160,7 @@ def _tables(
         experiment_change_table(study, findings, colours),
         measure_table(study, findings, colours),
         threshold_table(study, findings, colours),
+        seed_table(study, findings, colours),
         curve_table(study, findings, colours),
         plane_table(study, findings, colours),
         remedy_table(study, findings, colours),

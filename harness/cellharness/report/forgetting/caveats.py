@@ -22,6 +22,7 @@ def caveats(study: Study, findings: Findings) -> list[str]:
         )
     if not study.record.seen:
         said.append("The study names no experiment that was trained on, so every case is unseen.")
+    said.append(_trainings(study))
     said += _too_few(study, findings)
     said += _judged_early(study, findings)
     said += _without_masks(study)
@@ -32,6 +33,20 @@ def caveats(study: Study, findings: Findings) -> list[str]:
             "fine-tuning did not have them; the remedies are compared without them as well."
         )
     return said
+
+
+def _trainings(study: Study) -> str:
+    if study.seeds:
+        return (
+            f"Each remedy was trained {len(study.seeds)} times, with seeds "
+            f"{listing(list(map(str, study.seeds)))}. The F1 of an image is the mean over these "
+            "trainings; intervals and p are of their mean, and do not hold how further trainings "
+            "would differ."
+        )
+    return (
+        "One training of each: what is said is of these trainings and not of the methods, which "
+        "would need two seeds at least."
+    )
 
 
 def _too_few(study: Study, findings: Findings) -> list[str]:

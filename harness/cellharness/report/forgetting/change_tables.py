@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from cellharness.report.forgetting.findings import Findings
@@ -21,6 +22,7 @@ from cellharness.report.wording import (
     without_plus,
 )
 from cellharness.statistics import ALL
+from cellharness.statistics.change import seed_changes
 from cellharness.statistics.contrasts import FEWEST_UNITS, HIGHER, LOWER
 from cellharness.statistics.estimates import how_tested
 from cellharness.statistics.forgetting import BACKWARD_TRANSFER, BEST_MINUS_LAST
@@ -169,6 +171,35 @@ def threshold_table(study: Study, findings: Findings, colours: Colours) -> Table
         frame=labelled(study, frame),
         measure="change of F1",
         notes=(f"*, significant. {how_tested(frame)} Each threshold for itself.",),
+    )
+
+
+def seed_table(study: Study, findings: Findings, colours: Colours) -> Table | None:
+    """Give the mean change of every training of a remedy; None where each was trained once."""
+    if study.by_seed.empty:
+        return None
+    main, frame = study.record.main, seed_changes(study.by_seed, findings.table, study.record.main)
+    found = by_key(frame, "remedy", "seen", "seed")
+    rows = []
+    for part in (p for p in _PARTS if findings.has(p)):
+        rows.append(Row((f"{part.capitalize()} experiments",), heading=True))
+        for name in findings.trained:
+            each = [found.get((name, part, seed)) for seed in study.seeds]
+            values = [row["change"] for row in each if row is not None]
+            sd = number(float(np.std(values, ddof=1))) if len(values) > 1 else NOTHING
+            cells = [study.labels[name], str(len(values)), signed(float(np.mean(values))), sd]
+            cells += [NOTHING if row is None else signed(row["change"]) for row in each]
+            rows.append(Row(tuple(cells), colour=colours[name]))
+    return Table(
+        name="seeds",
+        title="Mean change of F1 of every training, by its seed",
+        header=("Weights", "Trainings", "Mean", "SD", *(f"Seed {seed}" for seed in study.seeds)),
+        rows=tuple(rows),
+        frame=labelled(study, frame),
+        notes=(
+            f"Under “{study.protocol_labels[main]}”, at the last epoch, over the images scored "
+            "before and after. SD, standard deviation over the trainings.",
+        ),
     )
 
 

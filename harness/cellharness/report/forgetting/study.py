@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -37,7 +36,10 @@ class Study:
         Contents of ``study.json``.
     scores
         One row a remedy, stage, protocol and case of the main profile and threshold: ``remedy,
-        stage, protocol, case, modality, experiment, seen, f1, tp, n_true, n_pred``.
+        stage, protocol, case, modality, experiment, seen, f1, tp, n_true, n_pred``. Where a remedy
+        was trained with several seeds, the mean over its trainings.
+    by_seed
+        The same, one row a training, with ``seed``; empty where there is one training of each.
     absent
         Label of what has no scores, and why.
     teams
@@ -47,6 +49,7 @@ class Study:
     run: RunData
     record: StudyRecord
     scores: pd.DataFrame
+    by_seed: pd.DataFrame
     absent: tuple[tuple[str, str], ...]
     teams: tuple[str, ...]
 
@@ -73,7 +76,7 @@ class Study:
         return self.run.groups[1:]
 
     def method(self, remedy: str, stage: int, protocol: str) -> str | None:
-        """Name the method of the run that scored some weights under a protocol."""
+        """Name the method that scored some weights under a protocol, of the first seed."""
         wanted = (remedy, stage, protocol)
         for entry in self.record.methods:
             if (entry.remedy, entry.stage, entry.protocol) == wanted:
@@ -88,13 +91,19 @@ class Study:
         """Return the rows of `scores` at another IoU threshold."""
         chosen = self.run.scores["profile"] == self.run.profile
         chosen &= self.run.scores["threshold"] == threshold
-        methods = [entry for entry in self.record.methods if _key(entry) in self._scored]
-        return _stage(self.run.scores[chosen], methods, self.record.seen)
+        return _mean_over_seeds(_stage(self.run.scores[chosen], self.methods, self.record.seen))
 
     @property
-    def _scored(self) -> set[tuple[Any, ...]]:
-        keys = self.scores[["remedy", "stage", "protocol"]].drop_duplicates()
-        return set(keys.itertuples(index=False, name=None))
+    def methods(self) -> list[StudyMethod]:
+        """Those of the record that have a mask of some case."""
+        main = self.run.main
+        usable = set(main.loc[main["status"].isin(SEGMENTED), "method"])
+        return [entry for entry in self.record.methods if entry.method in usable]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds that remedies were trained with, where there are several."""
+        return sorted(self.by_seed["seed"].dropna().astype(int).unique().tolist())
 
 
 def placed(pair: tuple[str, str]) -> tuple[str, str]:
@@ -138,10 +147,13 @@ def load_study(run_dir: Path) -> Study:
     # The manifest knows a training split only; a study may learn from a part of it.
     seen = _learned_from(run.scores, record.seen)
     run = replace(run, labels=labels, scores=run.scores.assign(seen=seen))
+    staged = _stage(main, kept, record.seen)
+    several = _several_seeds(staged)
     return Study(
         run=run,
         record=record,
-        scores=_stage(main, kept, record.seen),
+        scores=_mean_over_seeds(staged),
+        by_seed=staged if several else staged.iloc[:0],
         absent=tuple(_absences(run, record, {entry.method for entry in kept})),
         teams=tuple(team for team in record.teams if team in usable),
     )
@@ -157,13 +169,22 @@ def _stage(
     return staged.assign(seen=_learned_from(staged, seen))
 
 
+def _several_seeds(staged: pd.DataFrame) -> bool:
+    return len(set(staged["seed"].dropna())) > 1
+
+
+def _mean_over_seeds(staged: pd.DataFrame) -> pd.DataFrame:
+    """One row a remedy, stage, protocol and case: the mean over its trainings."""
+    if not _several_seeds(staged):
+        return staged.drop(columns="seed")
+    numbers = [name for name in ("f1", *COUNTS) if name in staged]
+    keys = [name for name in staged.columns if name not in (*numbers, "seed")]
+    return staged.groupby(keys, sort=False, dropna=False)[numbers].mean().reset_index()
+
+
 def _learned_from(rows: pd.DataFrame, seen: Iterable[tuple[str, str]]) -> list[bool]:
     trained = set(map(placed, seen))
     return [pair in trained for pair in zip(rows["modality"], rows["experiment"], strict=True)]
-
-
-def _key(entry: StudyMethod) -> tuple[str, int, str]:
-    return entry.remedy, entry.stage, entry.protocol
 
 
 def _spelled(record: StudyRecord, scored: Iterable[str]) -> dict[str, str]:
@@ -171,11 +192,13 @@ def _spelled(record: StudyRecord, scored: Iterable[str]) -> dict[str, str]:
     remedies = {remedy.name: remedy.label for remedy in record.remedies}
     protocols = {protocol.name: protocol.label for protocol in record.protocols}
     known = set(scored)
+    several = len({entry.seed for entry in record.methods} - {None}) > 1
     return {
         entry.method: ", ".join(
             [
                 PRETRAINED_LABEL if entry.remedy == PRETRAINED else remedies[entry.remedy],
                 *([f"epoch {entry.stage}"] if entry.stage else []),
+                *([f"seed {entry.seed}"] if several and entry.seed is not None else []),
                 protocols[entry.protocol],
             ]
         )
@@ -198,6 +221,7 @@ def _absences(run: RunData, record: StudyRecord, kept: set[str]) -> Iterable[tup
         if entry.method not in kept and entry.remedy not in gone:
             name = PRETRAINED_LABEL if entry.remedy == PRETRAINED else _label(record, entry.remedy)
             stage = f", epoch {entry.stage}" if entry.stage else ""
+            stage += f", seed {entry.seed}" if entry.seed is not None else ""
             why = _failure(run, entry.method)
             yield f"{name}{stage}, {protocols[entry.protocol]}", why
     for team in record.teams:
