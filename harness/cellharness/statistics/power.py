@@ -165,7 +165,7 @@ def units_needed(spread: Spread, difference: float, images_each: float) -> float
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
-    return float(high)
+    return float(high) if high <= MOST_UNITS else math.inf
 
 
 def power_table(
@@ -218,7 +218,8 @@ def power_table(
             known = ~np.isnan(mine)
             one = measure_spread(mine[known], units[here][known])
             counts = np.unique(units[here][known], return_counts=True)[1]
-            if not math.isnan(one.within):
+            # Equal scores say nothing of how others vary.
+            if one.sd > 0:
                 found.append((one, detectable_difference(one, counts)))
         sd, correlation, least = (
             _median([value(one) for one in found])
@@ -234,7 +235,7 @@ def power_table(
             # One image a unit says nothing of how those of a unit resemble each other.
             "correlation": math.nan if found and not spread and each == 1 else correlation,
             "assumed": spread is not None,
-            "detectable": least if found else math.inf,
+            "detectable": least if found or sizes.size >= FEWEST_UNITS else math.inf,
         }  # fmt: skip
         if difference is not None:
             typical = Spread.of(sd, 0.0 if math.isnan(correlation) else correlation)

@@ -79,7 +79,8 @@ def split_table(study: Study, findings: Findings) -> Table | None:
             "alike and the difference of the protocols add up to it. Other sign in: modalities "
             "whose own mean points the other way, so that the mean over all hides both. Share: "
             "all shares that the tests do not reject (Fieller's interval), only where the apparent "
-            f"loss is significant. Images scored under every protocol. {how_tested(here)}",
+            "loss is significant before correction. Images scored under every protocol. "
+            f"{how_tested(here)}",
         ),
     )  # fmt: skip
 
@@ -118,8 +119,8 @@ def robustness_table(study: Study, findings: Findings) -> Table | None:
         text=frozenset(range(5)),
         notes=(
             "Mean over experiments, modalities: each weighs the same. Ranges: the smallest and the "
-            "largest share, and where; k of n, where the apparent loss is significant. The csv has "
-            "every combination with its interval.",
+            "largest share, and where; k of n, in which there is a loss, of thresholds one that is "
+            "significant. The csv has every combination.",
         ),
     )  # fmt: skip
 

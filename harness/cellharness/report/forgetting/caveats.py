@@ -38,10 +38,10 @@ def caveats(study: Study, findings: Findings) -> list[str]:
 def _trainings(study: Study) -> str:
     if study.seeds:
         return (
-            f"Each remedy was trained {len(study.seeds)} times, with seeds "
-            f"{listing(list(map(str, study.seeds)))}. The F1 of an image is the mean over these "
-            "trainings; intervals and p are of their mean, and do not hold how further trainings "
-            "would differ."
+            f"Remedies were trained with seeds {listing(list(map(str, study.seeds)))}. The F1 of "
+            "an image is the mean over those that have scores, see the table by seed; intervals "
+            "and p are of their mean, and do not hold how further trainings would differ. Cells, "
+            "pictures and the comparison with teams are of the first seed alone."
         )
     return (
         "One training of each: what is said is of these trainings and not of the methods, which "

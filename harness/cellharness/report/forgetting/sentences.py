@@ -155,7 +155,7 @@ def _causes(
         & (decomposition["seen"] == UNSEEN)
     ]
     have = list(dict.fromkeys(here.loc[here["measure"] == ALIKE, "protocol"]))
-    if protocol is not None and protocol not in have:
+    if not have or protocol not in (None, *have):
         msg = (
             f"no decomposition of {training!r} by protocol {protocol!r}; there are: {listing(have)}"
         )

@@ -78,7 +78,7 @@ class Study:
     def method(self, remedy: str, stage: int, protocol: str) -> str | None:
         """Name the method that scored some weights under a protocol, of the first seed."""
         wanted = (remedy, stage, protocol)
-        for entry in self.record.methods:
+        for entry in self.methods:
             if (entry.remedy, entry.stage, entry.protocol) == wanted:
                 return entry.method
         return None
