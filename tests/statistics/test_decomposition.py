@@ -225,3 +225,5 @@ def test_robustness_is_the_share_under_every_other_choice():
     above, below = (alike - after)[left].mean(), (before - after)[left].mean()
     # All experiments have two images, so the mean over them is that over images.
     assert gone["share"] == pytest.approx(above / below)
+    with pytest.raises(ForgettingError, match=r"no training 'x' at IoU 0\.5; there are: t"):
+        robustness(tables, "x", "fixed", "size")

@@ -49,6 +49,9 @@ def write_evidence(run: RunData, tables: Iterable[Table], folder: Path) -> None:
 def estimates_of(table: Table, threshold: float) -> pd.DataFrame:
     """Lay out the estimates of a table as all others, each pair of methods one way round."""
     rows = table.frame.copy()
+    if "threshold" in rows:
+        # At the main threshold another table has them, with its own family.
+        rows = rows[rows["threshold"] != threshold]
     for name, columns in _TAKEN_FROM.items():
         found = [column for column in columns if column in rows]
         if found:

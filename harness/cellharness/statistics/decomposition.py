@@ -195,7 +195,11 @@ def robustness(
     rows = []
     for threshold, table in tables.items():
         name, units = table.units(unit)
-        (pair,) = (p for p in table.pairs(trained_protocol, before_protocol) if p.remedy == remedy)
+        pairs = {p.remedy: p for p in table.pairs(trained_protocol, before_protocol)}
+        if remedy not in pairs:
+            msg = f"no training {remedy!r} at IoU {threshold:g}; there are: {', '.join(pairs)}"
+            raise ForgettingError(msg)
+        pair = pairs[remedy]
         protocols = _alternatives(table, pair, None)
         measures = _measures(table, pair, protocols)
         defined: dict[str, str] = {}
