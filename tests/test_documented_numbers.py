@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import re
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+import cellharness
+from cellharness.statistics.power import TYPICAL, measure_spread
 
 ROOT = Path(__file__).parents[1]
 FORGETTING = ROOT / "reports/mini-forgetting"
@@ -32,10 +36,14 @@ def number(rows, column):
     return value
 
 
+def explored(report):
+    text = (report / "explore/data.js").read_text(encoding="utf-8")
+    return json.loads(text[text.index("{") : text.rindex("}") + 1])
+
+
 def scores(report):
     """F1 at IoU 0.5 in profile strict, images by methods, and whether an image is seen."""
-    text = (report / "explore/data.js").read_text(encoding="utf-8")
-    data = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    data = explored(report)
     shape = (len(data["profiles"]), len(data["thresholds"]), len(data["methods"]), -1)
     f1 = np.frombuffer(base64.b64decode(data["f1"]), np.float32).reshape(shape)
     mine = f1[data["profiles"].index("strict"), data["thresholds"].index(0.5)]
@@ -120,3 +128,40 @@ def test_the_baselines():
         found = re.search(pattern + r"(?: |$)", flat)
         assert found, pattern
         assert [float(value) for value in found.groups()] == pytest.approx(gains, abs=6e-4)
+
+
+def test_the_spread_that_power_assumes_is_that_of_the_kept_reports():
+    found = []
+    for report in (BASELINES, FORGETTING):
+        frame, _ = scores(report)
+        places = [f"{case['modality']} {case['experiment']}" for case in explored(report)["cases"]]
+        units = pd.factorize(np.array(places))[0]
+        names = [name for name in frame if "truth" not in name]
+        found += [
+            measure_spread(frame[one] - frame[other], units)
+            for one, other in combinations(names, 2)
+        ]
+    assert len(found) == 43
+    assert np.median([spread.sd for spread in found]) == pytest.approx(TYPICAL.sd, abs=0.005)
+    correlation = np.median([spread.correlation for spread in found])
+    assert correlation == pytest.approx(TYPICAL.correlation, abs=0.005)
+    text = document("statistics.md")
+    assert f"taken to be {TYPICAL.sd:.2f} and their correlation" in text
+    assert f"within an experiment {TYPICAL.correlation:.2f}: medians over 43 pairs" in text
+
+
+def test_what_the_images_of_the_mini_comparison_can_show(shared):
+    assert (shared / "realdata").is_dir()
+    table = cellharness.power(ROOT / "configs/mini.yaml", difference=0.1).set_index("modality")
+    text = document("statistics.md")
+    said = re.search(
+        r"can so show a difference of (\S+) over all modalities, and in brightfield, with six "
+        r"experiments, one of (\S+); to show one of 0.1 takes about (\d+) experiments",
+        text,
+    )
+    assert said
+    assert table.loc["Brightfield", "n_units"] == 6
+    assert [float(said[1]), float(said[2])] == pytest.approx(
+        table.loc[["All", "Brightfield"], "detectable"].tolist(), abs=0.005
+    )
+    assert float(said[3]) == pytest.approx(table.loc["All", "units_needed"], abs=5)

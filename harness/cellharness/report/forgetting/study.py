@@ -34,6 +34,8 @@ class Study:
         The run; its methods carry the names that the study gives them.
     record
         Contents of ``study.json``.
+    methods
+        Those of the record that have a mask of some case.
     scores
         One row a remedy, stage, protocol and case of the main profile and threshold: ``remedy,
         stage, protocol, case, modality, experiment, seen, f1, tp, n_true, n_pred``. Where a remedy
@@ -48,6 +50,7 @@ class Study:
 
     run: RunData
     record: StudyRecord
+    methods: tuple[StudyMethod, ...]
     scores: pd.DataFrame
     by_seed: pd.DataFrame
     absent: tuple[tuple[str, str], ...]
@@ -94,13 +97,6 @@ class Study:
         return _mean_over_seeds(_stage(self.run.scores[chosen], self.methods, self.record.seen))
 
     @property
-    def methods(self) -> list[StudyMethod]:
-        """Those of the record that have a mask of some case."""
-        main = self.run.main
-        usable = set(main.loc[main["status"].isin(SEGMENTED), "method"])
-        return [entry for entry in self.record.methods if entry.method in usable]
-
-    @property
     def seeds(self) -> list[int]:
         """Seeds that remedies were trained with, where there are several."""
         return sorted(self.by_seed["seed"].dropna().astype(int).unique().tolist())
@@ -136,7 +132,7 @@ def load_study(run_dir: Path) -> Study:
     record = StudyRecord.read(RunDirectory(Path(run_dir)).study)
     main = run.main
     usable = set(main.loc[main["status"].isin(SEGMENTED), "method"])
-    kept = [entry for entry in record.methods if entry.method in usable]
+    kept = tuple(entry for entry in record.methods if entry.method in usable)
     if not kept:
         msg = (
             f"none of the {len(record.methods)} methods that study.json names has a mask in "
@@ -152,6 +148,7 @@ def load_study(run_dir: Path) -> Study:
     return Study(
         run=run,
         record=record,
+        methods=kept,
         scores=_mean_over_seeds(staged),
         by_seed=staged if several else staged.iloc[:0],
         absent=tuple(_absences(run, record, {entry.method for entry in kept})),
