@@ -34,6 +34,26 @@ def pytest_configure(config):
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep files together that share what takes long to make, as the tests of a file are kept."""
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByWhatIsShared(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "built_study" if file in sharing else file
+
+    sharing = {
+        file.relative_to(PROJECT).as_posix()
+        for file in (PROJECT / "tests/report").glob("test_*.py")
+        if "built_study" in file.read_text(encoding="utf-8")
+    }
+    return ByWhatIsShared(config, log)
+
+
 _LEFT_OUT = pytest.StashKey[int]()
 
 

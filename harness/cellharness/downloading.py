@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import urllib.error
@@ -11,6 +12,11 @@ from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+
+
+def is_offline() -> bool:
+    """Whether ``CELLHARNESS_OFFLINE`` forbids the network."""
+    return os.environ.get("CELLHARNESS_OFFLINE", "").lower() not in ("", "0", "false", "no")
 
 
 class ResumingDownloader:
@@ -58,6 +64,9 @@ class ResumingDownloader:
 
     def __call__(self, url: str, output_file: str | Path, pooch_object: object) -> None:  # noqa: ARG002
         """Fetch `url` into the partial file and move it to `output_file` when it is whole."""
+        if is_offline():
+            msg = "--offline or CELLHARNESS_OFFLINE forbids the network"
+            raise ConnectionError(msg)
         if not self.verified and not self._version():
             self.partial.unlink(missing_ok=True)
         fruitless = 0

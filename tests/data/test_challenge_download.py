@@ -129,6 +129,13 @@ def test_offline_error_says_what_to_do(tmp_path):
         assert words in str(error.value)
 
 
+def test_nothing_is_asked_for_where_the_network_is_forbidden(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("CELLHARNESS_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="CELLHARNESS_OFFLINE forbids the network"):
+        fetch(server, tmp_path / "out")
+    assert server.asked == []
+
+
 def test_unknown_archive(tmp_path):
     with pytest.raises(UsageError, match="Did you mean 'Testing'"):
         download_challenge(tmp_path, ["Test1ng"])

@@ -9,6 +9,11 @@ from pathlib import Path
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
+def svg_width_mm(svg: str) -> float:
+    """Printed width that an SVG states, in points there."""
+    return float(re.search(r'<svg [^>]*width="([\d.]+)pt"', svg)[1]) / 72 * 25.4
+
+
 class Page(HTMLParser):
     """Checks nesting, and keeps ids, links and visible text."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from page_reader import Page
+from page_reader import Page, svg_width_mm
 from PIL import Image
 from run_maker import RunMaker
 
@@ -44,7 +44,7 @@ def test_everything_lies_where_the_contract_says(run, page):
     figures |= {f"{name}_1column" for name in figures} | {"examples"}
     for folder, names, suffixes in (
         ("tables", tables, ("csv", "md", "tex")),
-        ("figures", figures, ("png", "svg", "pdf")),
+        ("figures", figures, ("svg",)),
     ):
         found = {p.name for p in (report / folder).iterdir()}
         assert found == {f"{name}.{suffix}" for name in names for suffix in suffixes}
@@ -144,9 +144,8 @@ def test_figures_have_the_printed_width_and_real_text(run, page):
     names = ("f1_by_modality", "seen_unseen")
     widths = [(f"{name}{end}", mm) for name in names for end, mm in (("", 180), ("_1column", 88))]
     for name, width_mm in widths:
-        with Image.open(run / f"report/figures/{name}.png") as image:
-            assert image.width / 300 * 25.4 == pytest.approx(width_mm, abs=0.2)
         svg = (run / f"report/figures/{name}.svg").read_text()
+        assert svg_width_mm(svg) == pytest.approx(width_mm, abs=0.2)
         assert ">Brightfield</text>" in svg
         assert "'DejaVu Sans', Verdana" in svg
         sizes = {float(s) for s in re.findall(r"font(?:-size)?: (?:[\w.]+ )*?([\d.]+)px", svg)}
@@ -378,6 +377,25 @@ def test_names_that_look_like_missing_values_are_kept(make_run):
 
 
 @pytest.mark.slow
+def test_figures_for_print_are_written_on_request(make_run):
+    path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
+    page = Page(build_report(path, for_print=True))
+    folder = path / "report/figures"
+    names = {file.stem for file in folder.glob("*.svg")}
+    assert {"f1_by_modality", "f1_by_modality_1column", "examples"} <= names
+    for suffix in ("png", "pdf"):
+        assert {file.stem for file in folder.glob(f"*.{suffix}")} == names
+        assert {f"figures/{name}.{suffix}" for name in names} <= set(page.links)
+    for end, width_mm in (("", 180), ("_1column", 88)):
+        with Image.open(folder / f"f1_by_modality{end}.png") as image:
+            assert image.width / 300 * 25.4 == pytest.approx(width_mm, abs=0.2)
+        assert (folder / f"f1_by_modality{end}.pdf").read_bytes()[:5] == b"%PDF-"
+    assert "--for-print" not in page.text
+    again = Page(build_report(path))
+    assert {file.suffix for file in folder.iterdir()} == {".svg"}
+    assert "cellharness report RUN_DIR --for-print" in again.text
+
+
 def test_a_large_table_has_a_page(make_run):
     """Seven methods, 422 cases, ten thresholds; the files behind it are not there."""
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))

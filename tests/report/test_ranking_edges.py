@@ -89,7 +89,7 @@ def test_equal_methods_share_the_first_rank(tmp_path, build):
     stability = pd.read_csv(run / "report/tables/ranking_stability.csv").set_index("ranking")
     f1 = stability[stability.index.str.startswith("F1")]
     assert f1["tau_median"].isna().all()
-    assert (f1["n_without_order"] == 1000).all()
+    assert (f1["n_without_order"] == 10_000).all()
 
 
 def test_all_failed(tmp_path, build):

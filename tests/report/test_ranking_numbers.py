@@ -78,12 +78,14 @@ def test_medians_are_those_of_the_table_of_accuracy(run, tables):
 
 
 def test_rank_intervals_are_those_of_the_bootstrap(tables, values):
-    intervals = bootstrap_ranks(values, [MAIN], missing=0.0).intervals().set_index("method")
+    intervals = (
+        bootstrap_ranks(values, [MAIN], missing=0.0, samples=10_000).intervals().set_index("method")
+    )
     found = tables["ranking"]
     found = found[found["modality"] == ALL].set_index("method")
     for name, end in (("rank_low", "low"), ("rank_high", "high")):
         assert found[name].tolist() == intervals.loc[found.index, end].tolist()
-    assert set(found["samples"]) == {1000}
+    assert set(found["samples"]) == {10_000}
     assert set(found["seed"]) == {0}
 
 
@@ -179,7 +181,7 @@ def test_schemes_table_has_the_challenge_and_time_alone(run, ranked, tables, val
 
 
 def test_taus_are_those_of_the_bootstrap(ranked, values, tables):
-    taus = bootstrap_ranks(values, PAPER_SCHEMES, missing=0.0).taus()
+    taus = bootstrap_ranks(values, PAPER_SCHEMES, missing=0.0, samples=10_000).taus()
     stability = tables["ranking_stability"].set_index("ranking")
     names = []
     for name, _, found in tau_series(ranked):
@@ -194,7 +196,7 @@ def test_taus_are_those_of_the_bootstrap(ranked, values, tables):
 
 
 def test_frequencies_are_counted_in_the_samples(ranked, tables, values):
-    drawn = bootstrap_ranks(values, PAPER_SCHEMES, missing=0.0)
+    drawn = bootstrap_ranks(values, PAPER_SCHEMES, missing=0.0, samples=10_000)
     found = tables["ranking_frequencies"].set_index(["scheme", "method", "rank"])["share"]
     for scheme in PAPER_SCHEMES:
         for i, method in enumerate(drawn.methods):
@@ -236,12 +238,12 @@ def test_bubbles_are_median_time_and_peak_of_memory(run, ranked):
 def test_sentences_say_what_the_numbers_say(ranked, values, tests):
     first = ranked.order[0]
     label = ranked.run.labels[first]
-    shares = bootstrap_ranks(values, [MAIN], missing=0.0).ranks[MAIN]
+    shares = bootstrap_ranks(values, [MAIN], missing=0.0, samples=10_000).ranks[MAIN]
     share = (shares[:, list(dict.fromkeys(values["method"])).index(first)] == 1).mean()
     text = " ".join(ranking_sentences(ranked))
     assert text.startswith(f"{label} ranks first by ")
     assert share < 1
-    assert f"in {100 * share:.0f} % of 1,000 bootstrap samples" in text
+    assert f"in {100 * share:.0f} % of 10,000 bootstrap samples" in text
     level = tests[(tests["modality"] == ALL) & (tests["method"] == first)]
     level = level[level["verdict"] != "higher"]
     names = [ranked.run.labels[m] for m in ranked.order if m in set(level["other"])]

@@ -19,7 +19,7 @@ def draw(folder: Path) -> dict[str, bytes]:
         axes = figure.add_subplot()
         axes.set_title("Fluorescent", fontweight="bold")
         axes.set_xlabel("F1 (IoU ≥ 0.5), −0.12 to 0.34", fontstyle="oblique")
-        save(figure, folder, "one", dpi=80, pdf=True)
+        save(figure, folder, "one", dpi=80, for_print=True)
         folder.joinpath("width").write_text(repr(width_mm("Cellpose 2.0, 12 epochs", 7)))
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

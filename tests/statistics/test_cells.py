@@ -188,7 +188,7 @@ def test_cells_are_pooled_by_hand():
     assert row["retention"] == 0.5
     assert math.isnan(row["low"])
     row = one(frame, modality="Fluorescent", seen="All")
-    assert row[counts].tolist() == [3, 2, 20, 8, 8, 1, 3]
+    assert row[counts].tolist() == [3, 1, 20, 8, 8, 1, 3]
     assert (row["retention"], row["recall_before"], row["recall_after"]) == (0.5, 0.8, 0.45)
     row = one(frame, modality="All", seen="seen")
     assert row[counts].tolist() == [2, 1, 20, 16, 0, 2, 2]

@@ -55,11 +55,23 @@ def run(
     tell(result)
 
 
-@app.command(epilog=examples("cellharness report runs/demo"))
+@app.command(
+    epilog=examples("cellharness report runs/demo", "cellharness report runs/demo --for-print")
+)
 def report(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder that `run` wrote.")],
+    run_dir: Annotated[
+        Path,
+        typer.Argument(metavar="RUN_DIR", help="Folder that `run` or `forgetting` wrote."),
+    ],
+    for_print: Annotated[
+        bool,
+        typer.Option("--for-print", help="Write every figure as png (300 dpi) and pdf too."),
+    ] = False,
 ) -> None:
-    """Write the report of a finished run again."""
+    """Write the report of a finished run or study again."""
     from cellharness.report import build_report
+    from cellharness.report.forgetting import build_forgetting_report
+    from cellharness.run_directory import RunDirectory
 
-    say_path("Report", build_report(run_dir))
+    build = build_forgetting_report if RunDirectory(run_dir).study.is_file() else build_report
+    say_path("Report", build(run_dir, for_print=for_print or None))

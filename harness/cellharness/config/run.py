@@ -148,6 +148,9 @@ class ReportConfig(Strict):
         description="Regular expressions; only cases whose licence matches are shown as pixels.",
     )
     published: bool = Field(True, description="Show the paper's published values for reference.")
+    for_print: bool = Field(
+        False, description="Write every figure as png (300 dpi) and pdf too, which takes longer."
+    )
     unit: Literal["experiment", "image"] | None = Field(
         None,
         description="What is independent; by default experiments where every case names one, as "

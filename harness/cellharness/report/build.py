@@ -55,7 +55,7 @@ _SVG_DPI = 200
 _Drawings = dict[str, Callable[[float], Figure]]
 
 
-def build_report(run_dir: Path) -> Path:
+def build_report(run_dir: Path, *, for_print: bool | None = None) -> Path:
     """Write tables, figures, a self-contained page and an explorer for a finished run.
 
     Only the run directory is read, and, for the example pictures, the images and labels that its
@@ -66,6 +66,8 @@ def build_report(run_dir: Path) -> Path:
     run_dir : Path
         Run directory with ``scores.csv``, ``ledger.csv``, ``manifest.csv``, ``run.json`` and
         ``predictions``.
+    for_print : bool, optional
+        Also write every figure as png and pdf; by default as the configuration says, which is no.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def build_report(run_dir: Path) -> Path:
     RunDirectoryError
         If the directory is not that of a finished run.
     """
-    run = load_run(Path(run_dir))
+    run = load_run(Path(run_dir), for_print=for_print)
     summary = summarise(run.scores)
     ranked = rank_run(run)
     styles = ranked_styles(run.methods, ranked.order if ranked else run.methods)
@@ -125,9 +127,12 @@ def _make(
     with journal_style():
         for name, draw in _drawings(run, summary, content, reference, styles).items():
             one, two = (
-                save(draw(width), folder / "figures", f"{name}{end}", pdf=True, svg_dpi=_SVG_DPI)
+                save(
+                    draw(width), folder / "figures", f"{name}{end}", for_print=run.for_print,
+                    svg_dpi=_SVG_DPI,
+                )
                 for width, end in ((ONE_COLUMN_MM, "_1column"), (TWO_COLUMNS_MM, ""))
-            )
+            )  # fmt: skip
             content.figures[name] = (one, two)
     _make_pictures(run, summary, styles, folder, content)
     return content
@@ -196,7 +201,7 @@ def _make_pictures(
         content.extremes[method] = _shown(run, method, extremes(scores, _SHOWN_EXTREMES))
     with journal_style():
         figure = examples_figure(content.examples, methods, dict(run.labels), styles)
-        save(figure, folder / "figures", "examples", pdf=True)
+        save(figure, folder / "figures", "examples", for_print=run.for_print)
 
 
 def _shown(

@@ -15,9 +15,14 @@ from cellharness.statistics.estimates import ESTIMATE_COLUMNS
 
 #: What an estimate is of, in front of the `ESTIMATE_COLUMNS`.
 ABOUT = (
-    "measure", "subject", "reference", "threshold", "protocol", "before_protocol", "stage",
-    "modality", "experiment", "part", "estimand", "cases",
+    "measure", "subject", "reference", "threshold", "protocol", "before_protocol",
+    "trained_protocol", "stage", "modality", "experiment", "part", "estimand", "cases",
 )  # fmt: skip
+
+#: Behind them: which share one part of a loss is of the whole, see `decompose`.
+SHARES = ("share", "share_low", "share_high", "share_is")
+
+_COLUMNS = [*ABOUT, *ESTIMATE_COLUMNS, *SHARES]
 
 # From which column of a table each is taken, the first that it has.
 _TAKEN_FROM = {
@@ -38,11 +43,11 @@ def write_evidence(run: RunData, tables: Iterable[Table], folder: Path) -> None:
         Those of the report; of each with a `measure` the rows are taken.
     folder : Path
         Existing folder; gets ``scores.csv``, as in the run directory, and ``estimates.csv``, one
-        row a statement, with the columns `ABOUT` and `ESTIMATE_COLUMNS`.
+        row a statement, with the columns `ABOUT`, `ESTIMATE_COLUMNS` and `SHARES`.
     """
     shutil.copyfile(RunDirectory(run.path).scores, folder / "scores.csv")
     blocks = [estimates_of(table, run.threshold) for table in tables if table.measure]
-    frame = pd.concat(blocks) if blocks else pd.DataFrame(columns=[*ABOUT, *ESTIMATE_COLUMNS])
+    frame = pd.concat(blocks) if blocks else pd.DataFrame(columns=_COLUMNS)
     frame.to_csv(folder / "estimates.csv", index=False)
 
 
@@ -63,4 +68,4 @@ def estimates_of(table: Table, threshold: float) -> pd.DataFrame:
         names = zip(rows["modality"], rows["subject"], rows["reference"], strict=True)
         keys = pd.Series([f"{group} {sorted(pair)}" for group, *pair in names], rows.index)
         rows = rows[~keys.duplicated()]
-    return rows.reindex(columns=[*ABOUT, *ESTIMATE_COLUMNS])
+    return rows.reindex(columns=_COLUMNS)

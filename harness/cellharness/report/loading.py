@@ -54,6 +54,8 @@ class RunData:
         The IoU threshold they use: 0.5 where it was scored, otherwise the smallest.
     groups
         `ALL`, then the modalities that occur, in the paper's order.
+    for_print
+        Whether figures are written as png and pdf too.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class RunData:
     profile: str
     threshold: float
     groups: tuple[str, ...]
+    for_print: bool = False
 
     @property
     def main(self) -> pd.DataFrame:
@@ -101,13 +104,15 @@ def reads_truth(record: MethodRecord) -> bool:
     return record.info.needs_truth or "truth_median" in record.parameters.values()
 
 
-def load_run(run_dir: Path) -> RunData:
+def load_run(run_dir: Path, *, for_print: bool | None = None) -> RunData:
     """Read the tables of a run directory.
 
     Parameters
     ----------
     run_dir : Path
         Folder with ``scores.csv``, ``ledger.csv``, ``manifest.csv`` and ``run.json``.
+    for_print : bool, optional
+        See `RunData`; by default as the configuration says.
 
     Returns
     -------
@@ -147,6 +152,11 @@ def load_run(run_dir: Path) -> RunData:
         profile="strict" if "strict" in profiles else profiles[0],
         threshold=PAPER_THRESHOLD if PAPER_THRESHOLD in thresholds else thresholds[0],
         groups=ordered_groups(scores["modality"]),
+        for_print=bool(
+            (record.config.get("report") or {}).get("for_print", False)
+            if for_print is None
+            else for_print
+        ),
     )
 
 

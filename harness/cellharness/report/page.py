@@ -80,7 +80,6 @@ def render_page(
         "n_methods": count(len(run.methods), "method"),
         "ranking": _ranking(content.ranked),
         "as_rows": content.ranked is not None and len(run.methods) >= FEWEST_FOR_ROWS,
-        "pdf_too": True,
     }
     return render("page.html", shared | own)
 

@@ -237,10 +237,10 @@ def save(
     name: str,
     dpi: int = 300,
     *,
-    pdf: bool = False,
+    for_print: bool = False,
     svg_dpi: int | None = None,
 ) -> str:
-    """Write a figure as ``name.png`` and ``name.svg`` and return the SVG text.
+    """Write a figure as ``name.svg`` and return the SVG text.
 
     Parameters
     ----------
@@ -252,8 +252,9 @@ def save(
         File name without suffix.
     dpi : int
         Resolution of the PNG and of rasterised parts of the other forms.
-    pdf : bool
-        Write ``name.pdf`` as well, with its fonts embedded.
+    for_print : bool
+        Write ``name.png`` and ``name.pdf`` as well, this with its fonts embedded. They take most
+        of the time of a report.
     svg_dpi : int or None
         Resolution of rasterised parts of the SVG where it shall be lighter, as it is in the page.
 
@@ -264,8 +265,8 @@ def save(
         can stand in one page.
     """
     # No date and no version in the files: the same run gives the same bytes.
-    figure.savefig(folder / f"{name}.png", dpi=dpi, metadata={"Software": None})
-    if pdf:
+    if for_print:
+        figure.savefig(folder / f"{name}.png", dpi=dpi, metadata={"Software": None})
         nothing = dict.fromkeys(("Creator", "Producer", "CreationDate"))
         with _glyphs_alone():
             figure.savefig(folder / f"{name}.pdf", dpi=dpi, metadata=nothing)

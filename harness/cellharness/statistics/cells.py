@@ -97,10 +97,11 @@ def cell_retention(
     Returns
     -------
     DataFrame
-        One row a modality (and `ALL`) and part: ``modality, seen, n`` (cases), ``unit, n_units,
-        n_true`` (cells), ``kept`` (found before and after), ``lost`` (before only), ``won`` (after
-        only), ``never``; ``retention`` (``kept / (kept + lost)``), ``low, high, recall_before,
-        recall_after, confidence``. Intervals as `mean_difference` has them, within 0 and 1.
+        One row a modality (and `ALL`) and part: ``modality, seen, n`` (cases), ``unit, n_units``
+        (with a cell found before), ``n_true`` (cells), ``kept`` (found before and after), ``lost``
+        (before only), ``won`` (after only), ``never``; ``retention`` (``kept / (kept + lost)``),
+        ``low, high, recall_before, recall_after, confidence``. Intervals as `mean_difference` has
+        them, within 0 and 1.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def cell_retention(
             rows.append(
                 {
                     "modality": modality, "seen": part, "n": int(here.sum()), "unit": chosen,
-                    "n_units": np.unique(units[here]).size, "n_true": int(total),
+                    "n_units": np.unique(units[here][kept + lost > 0]).size, "n_true": int(total),
                     **dict(zip(FATES, totals.astype(int).tolist(), strict=True)),
                     **dict(zip(("retention", "low", "high"), share, strict=True)),
                     "recall_before": (kept + lost).sum() / total if total else np.nan,

@@ -96,7 +96,8 @@ def decompose(
         estimand`` (`IMAGES`, every image counts the same, or `MODALITIES`, over all modalities
         only), the `ESTIMATE_COLUMNS`; ``opposed``, the modalities whose own mean has the other
         sign, separated by commas; of the difference of the protocols ``share, share_low,
-        share_high`` (`mean_ratio`) and ``share_is`` (`DEFINED`, or why there is none). A share may
+        share_high`` (`mean_ratio`) and ``share_is`` (`DEFINED`, or why there is none, by the
+        verdict on the apparent loss after correction). A share may
         be above 1 or below 0. Images count that were scored under all protocols in use. The
         families are, for a measure and a part, the protocols, and the modalities with them.
 
@@ -110,7 +111,8 @@ def decompose(
     about: list[dict[str, object]] = []
     found: list[Estimate] = []
     families: list[str] = []
-    shares: list[tuple[float, float, float, str]] = []
+    # Of each row, the images behind it: differences, apparent losses, units, weights.
+    images: list[tuple[Floats, Floats, NDArray[np.int64], Floats | None]] = []
     for pair in table.pairs(trained_protocol, before_protocol, stages):
         measures = _measures(table, pair, _alternatives(table, pair, alternatives))
         for group in table.groups(("overall", "modality")):
@@ -118,19 +120,11 @@ def decompose(
             apparent = measures[APPARENT, ""][group.rows]
             for estimand in (IMAGES, MODALITIES) if group.modality == ALL else (IMAGES,):
                 weights = _weights(estimand, apparent, table, group.rows)
-                whole: Estimate | None = None
                 for (measure, protocol), every in measures.items():
                     values = every[group.rows]
                     one = mean_difference(
                         values, here, unit=unit, confidence=confidence, weights=weights
                     )
-                    whole = whole or one
-                    share = (np.nan, np.nan, np.nan)
-                    why = _why(whole) if measure == OF_PROTOCOLS else ""
-                    if why == DEFINED:
-                        share = mean_ratio(
-                            values, apparent, here, confidence=confidence, weights=weights
-                        )
                     about.append(
                         {
                             "measure": measure, "remedy": pair.remedy, "stage": pair.stage,
@@ -141,10 +135,25 @@ def decompose(
                         }
                     )  # fmt: skip
                     found.append(one)
-                    shares.append((*share, why))
+                    images.append((values, apparent, here, weights))
                     families.append(_family(measure, pair.remedy, group, estimand))
-    rows = pd.DataFrame(shares, columns=["share", "share_low", "share_high", "share_is"])
-    return pd.concat([estimate_rows(pd.DataFrame(about), found, families), rows], axis="columns")
+    rows = estimate_rows(pd.DataFrame(about), found, families)
+    # What a share is a share of must itself be told apart from 0, in its family.
+    of = ["remedy", "modality", "seen", "estimand"]
+    whole = rows[rows["measure"] == APPARENT].set_index(of)["verdict"].to_dict()
+    shares: list[tuple[float, float, float, str]] = []
+    for *group_names, measure, (values, apparent, here, weights) in zip(
+        *(rows[name] for name in of), rows["measure"], images, strict=True
+    ):
+        why = _why(whole[tuple(group_names)]) if measure == OF_PROTOCOLS else ""
+        share = (np.nan, np.nan, np.nan)
+        if why == DEFINED:
+            share = mean_ratio(values, apparent, here, confidence=confidence, weights=weights)
+        shares.append((*share, why))
+    return pd.concat(
+        [rows, pd.DataFrame(shares, columns=["share", "share_low", "share_high", "share_is"])],
+        axis="columns",
+    )
 
 
 def _family(measure: str, remedy: str, group: Group, estimand: str) -> str:
@@ -181,7 +190,8 @@ def robustness(
     Returns
     -------
     DataFrame
-        One row a threshold, set of images, estimand (one of `ESTIMANDS`) and protocol q:
+        One row a threshold, set of images, estimand (one of `ESTIMANDS`; `EXPERIMENTS` only where
+        every image names its own) and protocol q:
         ``threshold, left_out_is`` (``"modality"``, ``"experiment"``, ``"image"``, or ``""`` where
         nothing is), ``left_out`` (its name), ``estimand, protocol, n_images, n_units, unit,
         apparent_loss, loss_alike, share`` (also without a part where that of all images is
@@ -209,12 +219,14 @@ def robustness(
             about = (threshold, is_what, label)
             counts = (int(known.sum()), np.unique(here[known]).size, name)
             for estimand in ESTIMANDS:
+                if estimand == EXPERIMENTS and not (table.experiment != "").all():
+                    continue
                 weights = _weights(estimand, apparent, table, cases)
                 settings: dict[str, Any] = {"confidence": confidence, "weights": weights}
                 loss = _mean(apparent, weights)
                 if not is_what:
                     whole = mean_difference(apparent, here, unit=name, **settings)
-                    defined[estimand] = _why(whole)
+                    defined[estimand] = _why(whole.verdict)
                 for protocol in protocols:
                     difference = measures[OF_PROTOCOLS, protocol][cases]
                     between = _mean(difference, weights)
@@ -303,10 +315,11 @@ def _places(table: StagedScores, cases: NDArray[np.intp]) -> NDArray[np.str_]:
     return np.array([f"{modality}: {experiment}" for modality, experiment in names], dtype=str)
 
 
-def _why(whole: Estimate) -> str:
-    if whole.verdict == TOO_FEW_UNITS:
+def _why(verdict: str) -> str:
+    """Say from the verdict on the whole loss whether parts of it have a share."""
+    if verdict == TOO_FEW_UNITS:
         return TOO_FEW
-    return {HIGHER: DEFINED, LOWER: IS_GAIN}.get(whole.verdict, NOT_SIGNIFICANT)
+    return {HIGHER: DEFINED, LOWER: IS_GAIN}.get(verdict, NOT_SIGNIFICANT)
 
 
 def _opposed(

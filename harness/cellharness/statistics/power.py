@@ -130,8 +130,10 @@ def detectable_difference(spread: Spread, sizes: ArrayLike) -> float:
     return _errors_needed(counts.size) * math.sqrt(variance)
 
 
-def units_needed(spread: Spread, difference: float, images_each: float) -> float:
-    """Fewest units, each of so many images, with which a difference can be found.
+def units_needed(
+    spread: Spread, difference: float, images_each: float, unevenness: float = 1.0
+) -> float:
+    """Fewest units, of so many images each, with which a difference can be found.
 
     Parameters
     ----------
@@ -140,7 +142,10 @@ def units_needed(spread: Spread, difference: float, images_each: float) -> float
     difference : float
         In F1, above 0.
     images_each : float
-        Images of a unit.
+        Images of a unit, in the mean.
+    unevenness : float
+        Mean of the squared sizes of the units over their squared mean size; 1 where all are
+        equally large, and more where a few hold most of the images, see `unevenness_of`.
 
     Returns
     -------
@@ -152,7 +157,7 @@ def units_needed(spread: Spread, difference: float, images_each: float) -> float
     >>> units_needed(Spread.of(sd=0.3, correlation=0.8), 0.1, 3)
     65.0
     """
-    variance = spread.between + spread.within / images_each
+    variance = unevenness * spread.between + spread.within / images_each
 
     def enough(units: int) -> bool:
         return _errors_needed(units) * math.sqrt(variance / units) <= difference
@@ -166,6 +171,28 @@ def units_needed(spread: Spread, difference: float, images_each: float) -> float
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return float(high) if high <= MOST_UNITS else math.inf
+
+
+def unevenness_of(sizes: ArrayLike) -> float:
+    """Say how unequal units are in size, for `units_needed`.
+
+    Parameters
+    ----------
+    sizes : array_like of int, shape (units,)
+        Images of each unit.
+
+    Returns
+    -------
+    float
+        At least 1.
+
+    Examples
+    --------
+    >>> unevenness_of([3, 3, 3]), unevenness_of([1, 1, 4])
+    (1.0, 1.5)
+    """
+    counts = np.asarray(sizes, np.float64)
+    return float(np.mean(counts**2) / np.mean(counts) ** 2)
 
 
 def power_table(
@@ -201,7 +228,7 @@ def power_table(
         One row a modality, `ALL` first: ``modality, unit, n_images, n_units, images_each`` (mean of
         a unit), ``sd, correlation`` (of the differences), ``assumed`` (whether these were not
         measured), ``detectable`` (`detectable_difference`), and with a difference ``difference,
-        units_needed, images_needed``.
+        units_needed, images_needed``, of units as unequal in size as these are.
     """
     groups = np.asarray(modality, object)
     names = [name for name in dict.fromkeys(groups.tolist()) if name]
@@ -234,7 +261,9 @@ def power_table(
         }  # fmt: skip
         if difference is not None:
             typical = Spread.of(sd, 0.0 if math.isnan(correlation) else correlation)
-            needed = units_needed(typical, difference, each) if found else math.nan
+            needed = math.nan
+            if found:
+                needed = units_needed(typical, difference, each, unevenness_of(sizes))
             row |= {
                 "difference": difference, "units_needed": needed,
                 "images_needed": math.ceil(needed * each) if math.isfinite(needed) else needed,

@@ -15,7 +15,6 @@ from cellharness.weights.source import (
     WeightSource,
     WeightsUnavailableError,
     check_hash,
-    is_offline,
     local_weights,
     refuse_if_offline,
 )
@@ -30,7 +29,6 @@ __all__ = [
     "WeightsUnavailableError",
     "WheelWeights",
     "check_hash",
-    "is_offline",
     "local_weights",
     "refuse_if_offline",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +94,6 @@ class WeightSource(Protocol):
         """
 
 
-def is_offline() -> bool:
-    """Whether ``CELLHARNESS_OFFLINE`` forbids the network."""
-    return os.environ.get("CELLHARNESS_OFFLINE", "").lower() not in ("", "0", "false", "no")
-
-
 def refuse_if_offline(name: str, advice: str) -> None:
     """Raise where the network is forbidden.
 
@@ -108,6 +102,9 @@ def refuse_if_offline(name: str, advice: str) -> None:
     WeightsUnavailableError
         With ``advice`` on what to do instead.
     """
+    # Not above: it brings Python's HTTP client, which a list of weights does not need.
+    from cellharness.downloading import is_offline
+
     if is_offline():
         msg = f"weights '{name}' are not on this machine and CELLHARNESS_OFFLINE is set. {advice}"
         raise WeightsUnavailableError(msg)

@@ -70,7 +70,7 @@ from cellharness.vocabulary import PRETRAINED
 Drawings = dict[str, Callable[[float], Figure]]
 
 
-def build_forgetting_report(run_dir: Path) -> Path:
+def build_forgetting_report(run_dir: Path, *, for_print: bool | None = None) -> Path:
     """Write tables, figures, a self-contained page and an explorer for a finished study.
 
     Only the run directory is read, and the images and labels that its manifest names: for the
@@ -81,6 +81,8 @@ def build_forgetting_report(run_dir: Path) -> Path:
     ----------
     run_dir : Path
         Run directory with ``study.json`` beside what ``cellharness run`` writes.
+    for_print : bool, optional
+        See `cellharness.report.build_report`.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def build_forgetting_report(run_dir: Path) -> Path:
     RunDirectoryError
         If the directory is not that of a finished study.
     """
-    study = load_study(Path(run_dir))
+    study = load_study(Path(run_dir), for_print=for_print)
     findings = measure(study)
     cells = examine_cells(study, findings)
     pictures = choose_pictures(study, findings)
@@ -119,11 +121,11 @@ def build_forgetting_report(run_dir: Path) -> Path:
         with beside, journal_style():
             for name, draw in drawings.items():
                 one, two = (
-                    save(draw(width), draft / "figures", name + end, pdf=True)
+                    save(draw(width), draft / "figures", name + end, for_print=study.run.for_print)
                     for width, end in ((ONE_COLUMN_MM, "_1column"), (TWO_COLUMNS_MM, ""))
                 )
                 made.figures[name] = (one, two)
-            _draw_pictures(pictures, styles, draft / "figures")
+            _draw_pictures(study, pictures, styles, draft / "figures")
         page = render_page(study, findings, cells, pictures, trainings, made, styles)
         (draft / "index.html").write_text(page, encoding="utf-8")
         draft.chmod(0o755)
@@ -217,7 +219,9 @@ def _drawings(
     return drawings
 
 
-def _draw_pictures(pictures: Pictures, styles: Mapping[str, LineStyle], folder: Path) -> None:
+def _draw_pictures(
+    study: Study, pictures: Pictures, styles: Mapping[str, LineStyle], folder: Path
+) -> None:
     rows = [
         (f"{c.kind.capitalize()} {signed(c.change).lstrip('+−')}: {c.tiles.modality}", c.tiles)
         for c in pictures.chosen
@@ -226,7 +230,7 @@ def _draw_pictures(pictures: Pictures, styles: Mapping[str, LineStyle], folder: 
         return
     looks = {method: styles[remedy] for method, remedy in pictures.remedies.items()}
     figure = examples_figure(rows, list(pictures.methods), pictures.methods, looks)
-    save(figure, folder, "panels", pdf=True)
+    save(figure, folder, "panels", for_print=study.run.for_print)
 
 
 def _notes(

@@ -79,7 +79,7 @@ def split_table(study: Study, findings: Findings) -> Table | None:
             "alike and the difference of the protocols add up to it. Other sign in: modalities "
             "whose own mean points the other way, so that the mean over all hides both. Share: "
             "all shares that the tests do not reject (Fieller's interval), only where the apparent "
-            "loss is significant before correction. Images scored under every protocol. "
+            "loss is significant. Images scored under every protocol. "
             f"{how_tested(here)}",
         ),
     )  # fmt: skip

@@ -118,7 +118,6 @@ def render_page(
         "overlaps": _overlaps(study, findings),
         "captions": captions(study, findings, cells),
         "notes": made.notes,
-        "pdf_too": True,
         "slopes": slopes,
         "cell_problems": sorted(cells.problems.items()),
         "choice_rule": CHOICE_RULE,

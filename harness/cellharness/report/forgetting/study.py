@@ -108,7 +108,7 @@ def placed(pair: tuple[str, str]) -> tuple[str, str]:
     return modality or UNKNOWN_MODALITY, experiment
 
 
-def load_study(run_dir: Path) -> Study:
+def load_study(run_dir: Path, *, for_print: bool | None = None) -> Study:
     """Read a run directory with a ``study.json``.
 
     Methods without a single mask, as after a training that failed, are no measurement of their
@@ -118,6 +118,8 @@ def load_study(run_dir: Path) -> Study:
     ----------
     run_dir : Path
         What ``cellharness forgetting`` wrote.
+    for_print : bool, optional
+        See `RunData`.
 
     Returns
     -------
@@ -128,7 +130,7 @@ def load_study(run_dir: Path) -> Study:
     RunDirectoryError
         A file is absent, cannot be read or contradicts itself, or no weights have scores.
     """
-    run = load_run(run_dir)
+    run = load_run(run_dir, for_print=for_print)
     record = StudyRecord.read(RunDirectory(Path(run_dir)).study)
     main = run.main
     usable = set(main.loc[main["status"].isin(SEGMENTED), "method"])

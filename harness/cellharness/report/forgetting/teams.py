@@ -77,7 +77,7 @@ def stand(study: Study, findings: Findings, published: pd.DataFrame | None) -> S
         methods=names,
         remedies={method: remedy for remedy, method in shown.items()},
         published=published[published["method"].isin(whole["method"])],
-        against=_against(study, {m: names[m] for m in shown.values()}),
+        against=_against(study, {shown[name]: findings.stages.get(name, 0) for name in shown}),
     )
 
 
@@ -87,8 +87,8 @@ def shown_groups(study: Study) -> list[str]:
     return named if len(named) == 1 else worth_showing(named)
 
 
-def _against(study: Study, methods: dict[str, str]) -> pd.DataFrame:
-    """Compare weights with teams case by case: the team takes the place of what was before."""
+def _against(study: Study, methods: dict[str, int]) -> pd.DataFrame:
+    """Compare weights of some stage with teams case by case, each team in the place of before."""
     if not study.teams:
         return pd.DataFrame()
     scores = study.run.main
@@ -103,6 +103,7 @@ def _against(study: Study, methods: dict[str, str]) -> pd.DataFrame:
     # Seen and unseen is no distinction between methods trained on different images.
     rows = rows[(rows["level"] != "experiment") & (rows["seen"] == ALL)]
     return rows.assign(
+        stage=[methods[pairs[name][0]] for name in rows["remedy"]],
         method=[pairs[name][0] for name in rows["remedy"]],
         team=[pairs[name][1] for name in rows["remedy"]],
     )

@@ -34,7 +34,8 @@ PAPER_SCHEMES = (
 )  # fmt: skip
 
 
-_RESAMPLING = Resampling()
+# Draws of a run of up to so many scores, and of a larger one, where they would take half a minute.
+_MANY_SCORES, _DRAWS, _DRAWS_OF_MANY = 5000, 10_000, 1000
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Ranked:
         return int(self.run.main["case"].nunique())
 
 
-def rank_run(run: RunData, resampling: Resampling = _RESAMPLING) -> Ranked | None:
+def rank_run(run: RunData, resampling: Resampling | None = None) -> Ranked | None:
     """Rank the methods of a run.
 
     F1 is that of the main profile and threshold. An image without a score counts as F1 0; one
@@ -122,8 +123,9 @@ def rank_run(run: RunData, resampling: Resampling = _RESAMPLING) -> Ranked | Non
     ----------
     run : RunData
         The run.
-    resampling : Resampling
-        Samples and seed of the bootstraps.
+    resampling : Resampling, optional
+        Samples and seed of the bootstraps; by default 10,000 samples, or 1,000 of a run with more
+        than 5,000 scores.
 
     Returns
     -------
@@ -139,6 +141,8 @@ def rank_run(run: RunData, resampling: Resampling = _RESAMPLING) -> Ranked | Non
     columns = ["case", "method", "modality", "experiment", "f1", "status"]
     values = run.main[columns].rename(columns={"f1": "value"})
     values = values.sort_values("method", key=lambda names: names.map(place), kind="stable")
+    if resampling is None:
+        resampling = Resampling(_DRAWS if len(values) <= _MANY_SCORES else _DRAWS_OF_MANY)
     drawn = _drawn(run, resampling)
     tests = both_ways(compare_pairs(values, unit=run.unit))
     tests = tests.assign(better=tests["verdict"] == HIGHER)
