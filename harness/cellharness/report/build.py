@@ -16,6 +16,7 @@ from cellharness.report.evidence import write_evidence
 from cellharness.report.examples import examples_figure
 from cellharness.report.explorer import explorer_meanwhile
 from cellharness.report.headline import headline
+from cellharness.report.leaderboard import leaderboard
 from cellharness.report.loading import RunData, load_run
 from cellharness.report.page import render_page
 from cellharness.report.published import published, published_table
@@ -111,7 +112,8 @@ def _make(
 ) -> Content:
     content = Content(trainings=load_trainings(run), ranked=ranked)
     colours = {method: style.colour for method, style in styles.items()}
-    content.tables = measured_tables(run, summary, colours)
+    board = leaderboard(run, ranked, colours)
+    content.tables = {board.name: board} | measured_tables(run, summary, colours)
     if ranked is not None:
         content.tables |= ranking_tables(ranked, colours)
     reference = published() if (run.config.get("report") or {}).get("published", True) else None

@@ -53,13 +53,10 @@ class Headline:
         One or two sentences on who leads.
     caveats
         What the numbers do not show.
-    standings
-        One a modality.
     """
 
     sentences: tuple[str, ...]
     caveats: tuple[str, ...]
-    standings: tuple[Standing, ...]
 
 
 def headline(run: RunData, summary: pd.DataFrame, ranked: Ranked | None = None) -> Headline:
@@ -78,17 +75,15 @@ def headline(run: RunData, summary: pd.DataFrame, ranked: Ranked | None = None) 
     summary = summary[~summary["method"].isin(run.oracles)]
     run = replace(run, methods=tuple(name for name in run.methods if name not in run.oracles))
     if not run.methods:
-        return Headline(("Every method of this run reads the truth; none is ranked.",), (), ())
+        return Headline(("Every method of this run reads the truth; none is ranked.",), ())
     rows = summary[(summary["profile"] == run.profile) & (summary["threshold"] == run.threshold)]
     standings = {group: _standing(run.labels, rows, group) for group in run.groups}
     overall = standings[ALL]
     modalities = tuple(standings[g] for g in run.groups if g != ALL)
     sentences = [_overall_sentence(run, overall)]
-    if len(run.methods) > 1 and len(modalities) > 1 and overall.leaders:
-        sentences.append(_modality_sentence(run, overall, modalities))
     if ranked is not None and len(overall.leaders) == 1:
         sentences += _lead_in_words(ranked, overall.leaders[0])
-    return Headline(tuple(sentences), tuple(_caveats(run, rows, summary, modalities)), modalities)
+    return Headline(tuple(sentences), tuple(_caveats(run, rows, summary, modalities)))
 
 
 def _standing(labels: Mapping[str, str], rows: pd.DataFrame, group: str) -> Standing:
@@ -135,24 +130,6 @@ def _overall_sentence(run: RunData, overall: Standing) -> str:
     )
 
 
-def _modality_sentence(run: RunData, overall: Standing, modalities: tuple[Standing, ...]) -> str:
-    places: dict[tuple[str, ...], list[str]] = {}
-    for standing in modalities:
-        places.setdefault(standing.leaders, []).append(standing.group)
-    if list(places) == [overall.leaders]:
-        all_of = "both" if len(modalities) == 2 else f"each of the {_word(len(modalities))}"
-        if len(overall.leaders) > 1:
-            return f"So they are in {all_of} modalities."
-        return f"It has the {_degree(run)} median in {all_of} modalities too."
-    alone = [f"to {who[0]} in {listing(g)}" for who, g in places.items() if len(who) == 1]
-    parts = [f"the {_degree(run)} median belongs {'; '.join(alone)}"] if alone else []
-    parts += [
-        f"{listing(who)} are level in {listing(g)}" for who, g in places.items() if len(who) > 1
-    ]
-    parts += [f"there is no score in {listing(g)}" for who, g in places.items() if not who]
-    return f"By modality, {'; '.join(parts)}."
-
-
 def _lead_in_words(ranked: Ranked, leader: str) -> list[str]:
     """Say whether the lead is significant, and whether ranks give another leader."""
     labels = ranked.run.labels
@@ -168,7 +145,9 @@ def _lead_in_words(ranked: Ranked, leader: str) -> list[str]:
         said.append(f"It is not distinguishable from {listing(level)} ({among}).")
     else:
         units = count(own[0]["n_units"], own[0]["unit"])
-        said.append(f"Its mean F1 is significantly higher than that of every other ({units}).")
+        said.append(
+            f"Its mean F1 is significantly higher than that of every other method ({units})."
+        )
     if ranked.order[0] != method:
         said.append(f"By the mean of its ranks over images, {labels[ranked.order[0]]} comes first.")
     return said
@@ -178,11 +157,6 @@ def _caveats(
     run: RunData, rows: pd.DataFrame, summary: pd.DataFrame, modalities: tuple[Standing, ...]
 ) -> list[str]:
     caveats = []
-    if len(run.methods) > 1:
-        caveats.append(
-            "These are medians over the images of this run, and other images may give another "
-            "order; whether differences are more than chance is tested under Ranking."
-        )
     few = [f"{s.group} ({s.n})" for s in modalities if s.n < _FEW]
     if few:
         caveats.append(f"Fewer than {_word(_FEW)} images: {listing(few)}.")

@@ -79,7 +79,7 @@ def methods_of(run: RunData) -> list[dict[str, Any]]:
     for name in run.methods:
         record = recorded.get(name, MethodRecord(name=name))
         weights = [_weights(entry) for entry in record.weights]
-        trainings = _trainings(run, record.parameters)
+        trainings = trainings_behind(run, record.parameters)
         for made in trainings:
             for entry in map(_weights, made.weights):
                 entry["name"] += f", start of the {_called(made)}"
@@ -108,8 +108,8 @@ def methods_of(run: RunData) -> list[dict[str, Any]]:
     return methods
 
 
-def _trainings(run: RunData, parameters: Mapping[str, Any]) -> list[TrainingRecord]:
-    """Trainings of the run that made some weights, the last one first."""
+def trainings_behind(run: RunData, parameters: Mapping[str, Any]) -> list[TrainingRecord]:
+    """Trainings of the run that made the weights of some parameters, the last one first."""
     known = {training.name: training for training in run.record.trainings}
     found: dict[str, TrainingRecord] = {}
     todo = sorted(referenced(parameters))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -24,17 +24,23 @@ class Row:
         Positions of cells to stress, such as the best of a block.
     colour
         Hex colour of the method that the row is about, or "".
+    marks
+        Position of a cell to the class that the page gives it.
     """
 
     cells: tuple[str, ...]
     heading: bool = False
     strong: frozenset[int] = frozenset()
     colour: str = ""
+    marks: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Table:
     """What is shown, and the raw numbers behind it.
+
+    In the page a cell may have a second, smaller line behind a line break; elsewhere it is set in
+    brackets.
 
     Attributes
     ----------
@@ -58,6 +64,8 @@ class Table:
     measure
         What the estimates in `frame` are of, where it has any; a column ``measure`` says it row by
         row. "" where another table has the same rows.
+    sortable
+        Whether a reader of the page may sort the rows by a column.
     """
 
     name: str
@@ -69,15 +77,28 @@ class Table:
     text: frozenset[int] = frozenset({0})
     notes: tuple[str, ...] = ()
     measure: str = ""
+    sortable: bool = False
 
     @property
     def full_header(self) -> tuple[str, ...]:
         """Column heads in one line, the spanning ones in front."""
         over = [text for text, n in self.spans for _ in range(n)] or [""] * len(self.header)
         return tuple(
-            f"{span}: {head}" if span else head
+            one_line(f"{span}: {head}" if span else head)
             for span, head in zip(over, self.header, strict=True)
         )
+
+
+def one_line(cell: str) -> str:
+    r"""Write the second line of a cell in brackets.
+
+    Examples
+    --------
+    >>> one_line("0.853\n0.70–0.91"), one_line("0.853")
+    ('0.853 (0.70–0.91)', '0.853')
+    """
+    first, _, second = cell.partition("\n")
+    return f"{first} ({second})" if second else first
 
 
 def write_table(table: Table, folder: Path) -> None:
@@ -93,7 +114,7 @@ def to_markdown(table: Table) -> str:
     lines = [f"**{escape_markdown(table.title)}**", ""]
     lines += [_pipes([escape_markdown(cell) for cell in table.full_header]), _pipes(rule)]
     for row in table.rows:
-        cells = [escape_markdown(cell) for cell in row.cells]
+        cells = [escape_markdown(one_line(cell)) for cell in row.cells]
         if row.heading:
             cells = [f"**{cells[0]}**"] + [""] * (len(table.header) - 1)
         else:
@@ -116,7 +137,7 @@ def to_latex(table: Table) -> str:
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         *_latex_spans(table),
-        " & ".join(escape_latex(cell) for cell in table.header) + r" \\",
+        " & ".join(escape_latex(one_line(cell)) for cell in table.header) + r" \\",
         r"\midrule",
     ]
     for i, row in enumerate(table.rows):
@@ -126,7 +147,7 @@ def to_latex(table: Table) -> str:
             text = rf"\textit{{{escape_latex(row.cells[0])}}}"
             lines.append(rf"\multicolumn{{{len(table.header)}}}{{l}}{{{text}}} \\")
             continue
-        cells = [escape_latex(cell) for cell in row.cells]
+        cells = [escape_latex(one_line(cell)) for cell in row.cells]
         cells = [rf"\textbf{{{c}}}" if j in row.strong else c for j, c in enumerate(cells)]
         # A bracket after a line break would be read as an optional argument.
         if cells[0].startswith("["):

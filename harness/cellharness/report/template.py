@@ -82,6 +82,7 @@ def shared_context(
         "run": run,
         "info": run.record,
         "css": Markup(_read("cellharness.report", "page.css")),
+        "sort_script": Markup(_read("cellharness.report", "sort.js")),
         "banners": banners(run),
         "figures": {name: tuple(map(Markup, pair)) for name, pair in figures.items()},
         "tables": tables,

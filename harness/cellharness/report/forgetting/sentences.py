@@ -99,6 +99,14 @@ def in_words(
     return " ".join(sentences)
 
 
+def overall_in_words(
+    changes: pd.DataFrame, training: str, part: str, labels: Mapping[str, str] | None = None
+) -> str:
+    """Say of one part, seen or unseen, what a training changed over all its images."""
+    rows = changes[(changes["remedy"] == training) & (changes["level"] == "overall")]
+    return _overall(by_key(rows, "seen")[part,], (labels or {}).get(training, training))
+
+
 def _overall(row: Record, label: str) -> str:
     where = _WHERE[row["seen"]]
     n = row["n_images"]

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from cellharness.report.forgetting.findings import Findings
-from cellharness.report.forgetting.sentences import in_words, of_remedies
+from cellharness.report.forgetting.sentences import in_words, of_remedies, overall_in_words
 from cellharness.report.forgetting.study import Study
 from cellharness.report.sensitivity import power_sentence
 from cellharness.report.wording import listing
 from cellharness.statistics.contrasts import HIGHER
 from cellharness.statistics.power import power_table
-from cellharness.statistics.staged_scores import UNSEEN
+from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
 
 class Words(NamedTuple):
@@ -21,8 +21,10 @@ class Words(NamedTuple):
 
     Attributes
     ----------
+    unseen, seen
+        What the subject changed over all images of either kind of experiments.
     change
-        What the subject gained and lost.
+        The same, and by modality.
     causes
         What the protocol explains.
     remedies
@@ -33,11 +35,25 @@ class Words(NamedTuple):
         Which change the unseen images could have shown.
     """
 
+    unseen: str
+    seen: str
     change: str
     causes: str
     remedies: str
     in_short: str
     power: str
+
+    @property
+    def answers(self) -> list[tuple[str, str]]:
+        """What is asked of a study, with the answer; without those that have none."""
+        asked = {
+            "Forgotten": self.unseen,
+            "Learned": self.seen,
+            "Cause": self.causes,
+            "Remedies": self.in_short,
+            "Could be seen": self.power,
+        }
+        return [(question, answer) for question, answer in asked.items() if answer]
 
 
 def result_in_words(study: Study, findings: Findings) -> Words:
@@ -64,7 +80,9 @@ def result_in_words(study: Study, findings: Findings) -> Words:
     if comparison is not None:
         more = in_words(changes, subject, comparison, labels=labels)
         remedies = more.removeprefix(told).strip()
-    return Words(told, causes, remedies, _in_short(study, findings), _power(study, findings))
+    unseen, seen = (overall_in_words(changes, subject, p, labels) for p in (UNSEEN, SEEN))
+    in_short, power = _in_short(study, findings), _power(study, findings)
+    return Words(unseen, seen, told, causes, remedies, in_short, power)
 
 
 def _power(study: Study, findings: Findings) -> str:

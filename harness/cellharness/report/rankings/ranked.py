@@ -35,7 +35,7 @@ PAPER_SCHEMES = (
 
 
 # Draws of a run of up to so many scores, and of a larger one, where they would take half a minute.
-_MANY_SCORES, _DRAWS, _DRAWS_OF_MANY = 5000, 10_000, 1000
+_MANY_SCORES, _DRAWS, _DRAWS_OF_MANY = 2000, 10_000, 1000
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def rank_run(run: RunData, resampling: Resampling | None = None) -> Ranked | Non
         The run.
     resampling : Resampling, optional
         Samples and seed of the bootstraps; by default 10,000 samples, or 1,000 of a run with more
-        than 5,000 scores.
+        than 2,000 scores.
 
     Returns
     -------

@@ -1,0 +1,261 @@
+"""Who leads in each modality, how surely, and what fine-tuning changed: a page's first table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellharness.report.loading import RunData
+from cellharness.report.provenance import trainings_behind
+from cellharness.report.rankings.ranked import Ranked
+from cellharness.report.records import Record, by_key, group_title
+from cellharness.report.rendering import Row, Table
+from cellharness.report.wording import absent, count, f1_at, listing, number, signed
+from cellharness.run_directory import MethodRecord, referenced
+from cellharness.statistics import ALL
+from cellharness.statistics.contrasts import HIGHER, LOWER, TOO_FEW, fewest_units, units_of
+from cellharness.statistics.estimates import how_tested
+from cellharness.statistics.levels import median_interval
+
+_CONFIDENCE = 0.95
+
+#: How a cell is marked: the highest median where nothing was tested, and where something was, and
+#: those that cannot be told apart from it; changes.
+BEST, LEADS, LEVEL, GAIN, LOSS = "best", "leads", "level", "gain", "loss"
+
+
+def leaderboard(run: RunData, ranked: Ranked | None, colours: Mapping[str, str]) -> Table:
+    """Lay out the methods by modality, the one with the highest median over all images first.
+
+    Parameters
+    ----------
+    run : RunData
+        The run.
+    ranked : Ranked or None
+        Its tests; None where there is nothing to compare.
+    colours : mapping of str to str
+        Hex colour of each method.
+
+    Returns
+    -------
+    Table
+        One row a method, then those that read the truth, then what each fine-tuning changed. Marks
+        of cells are `BEST`, `LEADS`, `LEVEL`, `GAIN` and `LOSS`.
+    """
+    groups = run.groups if len(run.groups) > 2 else (ALL,)
+    levels = _levels(run, groups)
+    found = by_key(levels, "method", "modality")
+    first = {name: found[name, groups[0]]["median_f1"] for name in run.methods}
+    order = sorted(run.methods, key=lambda name: -np.nan_to_num(first[name], nan=-1.0))
+    competing = [name for name in order if name not in run.oracles]
+    marks = {group: _marks(found, ranked, competing, group) for group in groups}
+    rows = [
+        _method_row(run, found, groups, name, colours, {g: marks[g].get(name, "") for g in groups})
+        for name in competing
+    ]
+    if run.oracles:
+        rows.append(Row(("Reads the truth: upper bound, not ranked",), heading=True))
+        rows += [
+            _method_row(run, found, groups, name, colours, {})
+            for name in order
+            if name in run.oracles
+        ]
+    changes = _changes(run, ranked)
+    if changes:
+        rows.append(Row(("Fine-tuned less its start, mean F1",), heading=True))
+        rows += [_change_row(run, ranked, groups, *pair) for pair in changes]
+    sizes = [found[run.methods[0], group] for group in groups]
+    heads = [f"{group_title(row['modality'])}\n{_size(row)}" for row in sizes]
+    return Table(
+        name="leaderboard",
+        title=f"Median {f1_at(run.threshold)} over images, profile {run.profile}",
+        header=("Method", *heads),
+        rows=tuple(rows),
+        frame=levels,
+        notes=tuple(_notes(ranked, sizes, bool(changes))),
+        sortable=True,
+    )  # fmt: skip
+
+
+def starts(run: RunData) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Give each method with weights trained here the one with those that the training started from.
+
+    Returns
+    -------
+    dict of str to (str, tuple of str)
+        Method to the method before, and the parameters in which the two differ besides the weights:
+        of several methods with the weights of the start the one with the fewest.
+    """
+    records = {m.name: m for m in run.record.methods if m.name in run.methods}
+    found = {}
+    for name, record in records.items():
+        trainings = trainings_behind(run, record.parameters)
+        if not trainings:
+            continue
+        start = {digest for entry in trainings[-1].weights for digest in _digests(entry)}
+        before = [
+            (_distance(record, candidate), _differing(record, candidate), other)
+            for other, candidate in records.items()
+            if not referenced(candidate.parameters)
+            and other not in run.oracles
+            and start & {digest for entry in candidate.weights for digest in _digests(entry)}
+        ]
+        if before:
+            _, differing, other = min(before, key=lambda candidate: candidate[0])
+            found[name] = (other, differing)
+    return found
+
+
+def _digests(weights: Mapping[str, Any]) -> list[str]:
+    sha256 = weights.get("sha256") or {}
+    return list(sha256.values()) if isinstance(sha256, Mapping) else [str(sha256)]
+
+
+def _differing(trained: MethodRecord, before: MethodRecord) -> tuple[str, ...]:
+    """Parameters that two methods have both and set otherwise, but for those that name weights."""
+    naming = {key for key, value in trained.parameters.items() if referenced({key: value})}
+    return tuple(
+        key
+        for key, value in trained.parameters.items()
+        if key not in naming and before.parameters.get(key, value) != value
+    )
+
+
+def _distance(trained: MethodRecord, before: MethodRecord) -> int:
+    """In how many parameters two methods differ, counting those that one of them lacks."""
+    alone = set(trained.parameters) ^ set(before.parameters)
+    return len(alone) + len(_differing(trained, before))
+
+
+def _levels(run: RunData, groups: tuple[str, ...]) -> pd.DataFrame:
+    """Medians of all methods and groups, with intervals by unit."""
+    cases = run.main.drop_duplicates("case").set_index("case").sort_index()
+    unit, units = units_of(cases["modality"], cases["experiment"], run.unit)
+    values = run.main.pivot_table("f1", "case", "method", "first", dropna=False)
+    values = values.reindex(index=cases.index, columns=list(run.methods))
+    rows = []
+    for group in groups:
+        here = ((cases["modality"] == group) | (group == ALL)).to_numpy()
+        for name in run.methods:
+            mine = values[name].to_numpy(float)[here]
+            median, low, high = median_interval(mine, units[here], _CONFIDENCE)
+            rows.append(
+                {
+                    "method": name, "label": run.labels[name], "modality": group,
+                    "reads_truth": name in run.oracles, "unit": unit, "n_images": int(here.sum()),
+                    "n_scored": int((~np.isnan(mine)).sum()),
+                    "n_units": np.unique(units[here]).size, "median_f1": median, "low": low,
+                    "high": high, "confidence": _CONFIDENCE,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _marks(
+    found: Mapping[tuple[Any, ...], Record],
+    ranked: Ranked | None,
+    competing: list[str],
+    group: str,
+) -> dict[str, str]:
+    """Say who has the highest median, as printed, and who cannot be told apart from it."""
+    medians = {name: round(found[name, group]["median_f1"], 3) for name in competing}
+    known = {name: median for name, median in medians.items() if not absent(median)}
+    if ranked is None or len(known) < 2:
+        return {}
+    top = max(known.values())
+    leaders = [name for name in known if known[name] == top]
+    tests = by_key(ranked.groups[group].tests, "method", "other")
+    if all(row["verdict"] == TOO_FEW for row in tests.values()):
+        return dict.fromkeys(leaders, BEST)
+    behind = {
+        name
+        for name in known
+        if all((lead, name) in tests and tests[lead, name]["verdict"] == HIGHER for lead in leaders)
+    }
+    marks = {name: LEVEL for name in known if name not in behind}
+    return marks | dict.fromkeys(leaders, LEADS)
+
+
+def _method_row(
+    run: RunData,
+    found: Mapping[tuple[Any, ...], Record],
+    groups: tuple[str, ...],
+    name: str,
+    colours: Mapping[str, str],
+    marks: Mapping[str, str],
+) -> Row:
+    cells = []
+    for group in groups:
+        row = found[name, group]
+        text = number(row["median_f1"])
+        if not absent(row["low"]):
+            text += f"\n{number(row['low'], 2)}–{number(row['high'], 2)}"
+        cells.append(text)
+    marked = {at: marks[group] for at, group in enumerate(groups, 1) if marks.get(group)}
+    return Row(
+        (run.labels[name], *cells), colour=colours[name], marks=marked,
+        strong=frozenset(at for at, mark in marked.items() if mark in (BEST, LEADS)),
+    )  # fmt: skip
+
+
+def _changes(run: RunData, ranked: Ranked | None) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Fine-tuned methods with what they started from; in no pair is one that reads the truth."""
+    pairs = starts(run) if ranked is not None else {}
+    return [
+        (name, start, differing)
+        for name, (start, differing) in pairs.items()
+        if not {name, start} & run.oracles
+    ]
+
+
+def _change_row(
+    run: RunData,
+    ranked: Ranked | None,
+    groups: tuple[str, ...],
+    name: str,
+    start: str,
+    differing: tuple[str, ...],
+) -> Row:
+    assert ranked is not None  # or there are no changes
+    cells, marks = [], {}
+    for at, group in enumerate(groups, 1):
+        row = by_key(ranked.groups[group].tests, "method", "other")[name, start]
+        text = signed(row["estimate"])
+        if row["verdict"] == TOO_FEW or absent(row["low"]):
+            text += f"\n{count(row['n_units'], row['unit'])}: not tested"
+        else:
+            text += f"\n{signed(row['low'])} to {signed(row['high'])}"
+        if row["verdict"] in (HIGHER, LOWER):
+            marks[at] = GAIN if row["verdict"] == HIGHER else LOSS
+        cells.append(text)
+    label = f"{run.labels[name]} − {run.labels[start]}"
+    if differing:
+        label += f"\ndiffers in {listing(differing)} too"
+    return Row((label, *cells), marks=marks)
+
+
+def _size(row: Record) -> str:
+    images = count(row["n_images"], "image")
+    return images if row["unit"] == "image" else f"{images}, {count(row['n_units'], row['unit'])}"
+
+
+def _notes(ranked: Ranked | None, sizes: list[Record], changes: bool) -> list[str]:
+    unit, fewest = sizes[0]["unit"], fewest_units(1 - _CONFIDENCE)
+    few = [group_title(row["modality"]) for row in sizes if row["n_units"] < fewest]
+    words = f"Under each median its interval of {100 * _CONFIDENCE:g} % by {unit} (Woodruff)."
+    if ranked is not None:
+        words += (
+            " Bold: the highest median. Shaded with it: methods whose mean F1 is not significantly "
+            "lower."
+        )
+    if few:
+        words += (
+            f" With fewer than {fewest} {unit}s there is no interval, and no two methods can be "
+            f"told apart, so nothing is shaded: {listing(few)}."
+        )
+    if changes:
+        words += " Changes in colour are significant; the others are not."
+    return [words] if ranked is None else [words, how_tested(ranked.groups[ALL].tests)]

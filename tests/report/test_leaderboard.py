@@ -1,0 +1,135 @@
+"""The first table of a page: who leads, who cannot be told apart, what fine-tuning changed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from run_maker import RunMaker
+from training_maker import add_training
+
+from cellharness.report.leaderboard import BEST, GAIN, LEADS, LEVEL, LOSS, leaderboard, starts
+from cellharness.report.loading import load_run
+from cellharness.report.rankings.ranked import rank_run
+from cellharness.statistics.contrasts import HIGHER, LOWER, contrast
+from cellharness.statistics.levels import median_interval
+
+METHODS = {"start": "Start", "tuned": "Tuned", "other": "Other", "oracle": "Oracle"}
+MODALITIES = ("Brightfield", "Fluorescent", "DIC")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """Eight experiments of two images a modality, but two of DIC; tuning helps and harms."""
+    path = RunMaker(tmp_path_factory.mktemp("board"))(
+        methods=METHODS, modalities=MODALITIES, per_modality=16, thresholds=(0.5,)
+    )
+    add_training(path, "plain")
+    record = json.loads((path / "run.json").read_text())
+    record["config"]["report"] = {}
+    for method in record["methods"]:
+        method["parameters"] = {"diameter": "estimate", "weights": "cyto", "net_avg": False}
+    by_name = {method["name"]: method for method in record["methods"]}
+    by_name["tuned"]["parameters"] |= {"weights": "trained:plain", "diameter": "training_mean"}
+    by_name["tuned"]["weights"] = [{"name": "plain", "sha256": {"network": "99" * 32}}]
+    by_name["other"]["weights"] = []
+    by_name["oracle"]["parameters"]["diameter"] = "truth_median"
+    (path / "run.json").write_text(json.dumps(record))
+    rng = np.random.default_rng(0)
+    means = {
+        "Brightfield": {"start": 0.4, "tuned": 0.8, "other": 0.79, "oracle": 0.9},
+        "DIC": {"start": 0.7, "tuned": 0.6, "other": 0.5, "oracle": 0.9},
+        "Fluorescent": {"start": 0.8, "tuned": 0.5, "other": 0.3, "oracle": 0.9},
+    }
+    for name in ("scores.csv", "manifest.csv"):
+        table = pd.read_csv(path / name)
+        number = table["case"].str[-2:].astype(int)
+        units = np.where(table["modality"] == "DIC", number // 8, number // 2)
+        table["experiment"] = [f"e{unit}" for unit in units]
+        if name == "scores.csv":
+            table["f1"] = [
+                round(means[modality][method] + rng.normal(0, 0.02), 4)
+                for modality, method in zip(table["modality"], table["method"], strict=True)
+            ]
+        table.to_csv(path / name, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(path):
+    return load_run(path)
+
+
+@pytest.fixture(scope="module")
+def table(run):
+    return leaderboard(run, rank_run(run), dict.fromkeys(METHODS, "#000000"))
+
+
+def row(table, label):
+    return next(row for row in table.rows if row.cells[0].startswith(label))
+
+
+def test_the_highest_median_is_first_and_oracles_stand_apart(table):
+    labels = [row.cells[0].split("\n")[0] for row in table.rows]
+    assert labels == [
+        "Start", "Tuned", "Other", "Reads the truth: upper bound, not ranked", "Oracle",
+        "Fine-tuned less its start, mean F1", "Tuned − Start",
+    ]  # fmt: skip
+    assert not row(table, "Oracle").marks
+
+
+def test_heads_say_how_many_images_and_experiments(table):
+    assert table.header == (
+        "Method", "All images\n48 images, 18 experiments",
+        "Brightfield\n16 images, 8 experiments", "Fluorescent\n16 images, 8 experiments",
+        "DIC\n16 images, 2 experiments",
+    )  # fmt: skip
+
+
+def test_medians_and_intervals_are_those_of_the_statistics(run, table):
+    main = run.main[(run.main["method"] == "tuned") & (run.main["modality"] == "Brightfield")]
+    units = main["experiment"].str[1:].astype(int)
+    median, low, high = median_interval(main["f1"], units)
+    assert row(table, "Tuned").cells[2] == f"{median:.3f}\n{low:.2f}–{high:.2f}"
+    # Two experiments of DIC say nothing of others.
+    assert "\n" not in row(table, "Tuned").cells[4]
+
+
+def test_shaded_is_who_cannot_be_told_from_the_leader(run, table):
+    scores = run.main.rename(columns={"f1": "value"})
+    for at, group in enumerate(MODALITIES[:2], 2):
+        here = scores[scores["modality"] == group]
+        marks = {name: row(table, METHODS[name]).marks.get(at, "") for name in METHODS}
+        (leader,) = (name for name, mark in marks.items() if mark == LEADS)
+        for name in ("start", "tuned", "other"):
+            if name != leader:
+                behind = contrast(here, leader, name).verdict == HIGHER
+                assert marks[name] == ("" if behind else LEVEL), (group, name)
+    assert {row(table, label).marks[2] for label in ("Tuned", "Other")} == {LEADS, LEVEL}
+    assert row(table, "Start").marks.get(2) is None
+    # Of two experiments nothing can be said.
+    assert [row(table, label).marks.get(4) for label in METHODS.values()].count(None) == 3
+    assert row(table, "Start").marks[4] == BEST
+    assert "no two methods can be told apart, so nothing is shaded: DIC" in table.notes[0]
+
+
+def test_fine_tuning_is_set_beside_its_start(run, table):
+    assert starts(run) == {"tuned": ("start", ("diameter",))}
+    changes = row(table, "Tuned − Start")
+    assert changes.cells[0] == "Tuned − Start\ndiffers in diameter too"
+    scores = run.main.rename(columns={"f1": "value"})
+    for at, group in ((2, "Brightfield"), (3, "Fluorescent")):
+        found = contrast(scores[scores["modality"] == group], "tuned", "start")
+        assert changes.cells[at].startswith(f"{found.estimate:+.3f}".replace("-", "−"))
+        assert changes.marks[at] == {HIGHER: GAIN, LOWER: LOSS}[found.verdict]
+    assert changes.cells[4].endswith("2 experiments: not tested")
+    assert 4 not in changes.marks
+
+
+def test_one_method_has_a_board_without_marks(path):
+    run = load_run(path)
+    alone = leaderboard(run, None, dict.fromkeys(METHODS, "#000000"))
+    assert all(not row.marks for row in alone.rows)
+    assert "Bold" not in alone.notes[0]
