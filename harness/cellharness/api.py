@@ -104,6 +104,7 @@ def predict(
     input_mode: str | None = None,
     timeout_s: float = 900.0,
     seed: int = 0,
+    overwrite: bool = False,
     observer: Observer | None = None,
 ) -> RunResult:
     """Segment every image of a folder with one method.
@@ -124,6 +125,9 @@ def predict(
         Seconds after which an image is given up.
     seed : int
         Set before each image.
+    overwrite : bool
+        Replace files where masks go that an earlier call did not write, such as labels made by
+        hand.
     observer : Observer or None
         Told of progress.
 
@@ -135,8 +139,8 @@ def predict(
     Raises
     ------
     UsageError
-        Unknown method, parameter or input mode, weights not to be had, no images, or the method
-        does not load.
+        Unknown method, parameter or input mode, weights not to be had, no images, files in the way
+        of masks, or the method does not load.
 
     Examples
     --------
@@ -158,6 +162,7 @@ def predict(
         input_mode=input_mode,
         limits=LimitsConfig(timeout_s=timeout_s),
         seed=seed,
+        overwrite=overwrite,
         observer=observer,
     )
 

@@ -158,6 +158,7 @@ def test_predict_writes_masks_and_a_provenance_note(small_manifest, tmp_path, ca
     assert call(*args, "--set", "sigma=1", "min_size=20") == 0
     assert sorted(path.name for path in out.iterdir()) == [
         *(f"case_{number}_label.tiff" for number in range(6)),
+        "masks.sha256",
         "provenance.json",
     ]
     # What was predicted can be compared as a method of its own.

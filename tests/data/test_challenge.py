@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +204,40 @@ def test_wrong_folders_and_parts(tmp_path):
         import_challenge(tmp_path / "absent", tmp_path / "m.csv")
     with pytest.raises(UsageError, match=r"'tunning'. Did you mean 'tuning'"):
         import_challenge(tmp_path, tmp_path / "m.csv", {"tunning": "t"})
+
+
+def test_what_was_filled_in_by_hand_stays_when_imported_again(tmp_path, few):
+    root = make_tree(tmp_path / "data")
+    path = root / "manifest.csv"
+    import_challenge(root, path)
+    rows = Manifest.read(path).cases
+    by_hand = [
+        replace(rows[0], modality="DIC", modality_source="given", experiment="mine", split="test",
+                extra=(*rows[0].extra, ("magnification", "20x"))),
+        *rows[1:],
+        replace(rows[1], case="my-own", image=root / "own.png", extra=()),
+    ]  # fmt: skip
+    put(root / "own.png", 9)
+    Manifest(tuple(by_hand), root).write(path)
+    put(root / "Tuning/images/cell_00009.png")
+    result = import_challenge(root, path)
+    case = result.manifest[rows[0].case]
+    assert (case.modality, case.experiment, case.split) == ("DIC", "mine", "test")
+    assert dict(case.extra) == {**dict(rows[0].extra), "magnification": "20x"}
+    assert {c.case for c in result.manifest.cases} == {
+        *(c.case for c in rows), "my-own", "tuning_cell_00009",
+    }  # fmt: skip
+    (root / "own.png").unlink()
+    result = import_challenge(root, path)
+    assert "my-own" not in {c.case for c in result.manifest.cases}
+    assert any("have no image any more and are left out: my-own" in p for p in result.problems)
+
+
+@pytest.mark.parametrize("text", ["my shopping list\n", "case,image\na,b\n"])
+def test_another_file_in_the_place_of_the_manifest_is_not_replaced(tmp_path, few, text):
+    root = make_tree(tmp_path / "data")
+    path = tmp_path / "notes.csv"
+    path.write_text(text)
+    with pytest.raises(ChallengeError, match=r"notes\.csv exists and is no manifest"):
+        import_challenge(root, path)
+    assert path.read_text() == text

@@ -23,6 +23,7 @@ from cellharness.data.phantom import (
 from cellharness.data.phantom.anatomy import build_anatomy
 from cellharness.data.phantom.layout import Layout, place_cells
 from cellharness.data.validation import validate
+from cellharness.errors import UsageError
 from cellharness.files import hash_file
 from cellharness.vocabulary import MODALITIES
 
@@ -220,3 +221,13 @@ def test_shear_shows_slopes_along_its_direction_only():
     step = along[middle].mean() - flat[middle].mean()
     assert abs(step) > 0.02
     assert back[middle].mean() - flat[middle].mean() == pytest.approx(-step, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "images/holiday.png", "manifest.csv"])
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, name):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("case,image\nmine,mine.png\n")
+    with pytest.raises(UsageError, match=f"holds {name}, which is not of a phantom"):
+        generate(tmp_path, per_experiment=1)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]

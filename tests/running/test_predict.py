@@ -10,10 +10,12 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 
 from cellharness.config.run import LimitsConfig
 from cellharness.errors import UsageError
-from cellharness.running.predict import predict_folder
+from cellharness.files import hash_file
+from cellharness.running.predict import JOURNAL, ForeignMasksError, predict_folder
 
 
 @pytest.fixture
@@ -118,3 +120,57 @@ def test_masks_outlive_a_method_that_does_not_load(images, tmp_path):
         predict_folder("dummy-raises", images, out, parameters={"on_load": True})
     assert len(list(out.glob("*_label.tiff"))) == 3
     assert note(out)["method"] == "dummy-threshold"
+
+
+def hand_made(folder, stems):
+    """Labels that a person drew, beside the images."""
+    files = [folder / f"{stem}_label.tiff" for stem in stems]
+    for number, file in enumerate(files, 1):
+        tifffile.imwrite(file, np.full((19, 19), 100 * number, np.uint16))
+    return {file: file.read_bytes() for file in files}
+
+
+def untouched(files):
+    return {file: file.read_bytes() for file in files} == files
+
+
+def test_labels_made_by_hand_are_neither_segmented_nor_replaced(images):
+    files = hand_made(images, ["i0", "i2"])
+    with pytest.raises(ForeignMasksError, match=r"2 of the masks.*i0_label\.tiff, i2_label\.tiff"):
+        predict_folder("dummy-threshold", images, images)
+    assert untouched(files)
+    assert {path.name for path in images.iterdir()} == {
+        "i0.npy", "i1.npy", "i2.npy", "i0_label.tiff", "i2_label.tiff",
+    }  # fmt: skip
+    result = predict_folder("dummy-threshold", images, images, overwrite=True)
+    assert dict(result.statuses["dummy-threshold"]) == {"ok": 3}
+    assert not untouched(files)
+
+
+def test_masks_that_were_edited_are_not_replaced_and_own_ones_are(images, tmp_path):
+    out = tmp_path / "masks"
+    predict_folder("dummy-threshold", images, out)
+    predict_folder("dummy-threshold", images, out)
+    lines = [line for line in (out / JOURNAL).read_text().splitlines() if line[0] != "#"]
+    assert [line.split("  ")[1] for line in lines] == [f"i{n}_label.tiff" for n in range(3)]
+    assert all(line.split("  ")[0] == hash_file(out / line.split("  ")[1]) for line in lines)
+    edited = hand_made(out, ["i1"])
+    with pytest.raises(ForeignMasksError, match=r"1 of the masks.*: i1_label\.tiff\."):
+        predict_folder("dummy-threshold", images, out)
+    assert untouched(edited)
+    # Of other images they are in nobody's way.
+    other = hand_made(out, ["other"])
+    predict_folder("dummy-threshold", images, out, overwrite=True)
+    assert untouched(other)
+
+
+def test_the_mask_that_a_kill_came_upon_is_ours(images, tmp_path):
+    out = tmp_path / "masks"
+    predict_folder("dummy-threshold", images, out)
+    journal = (out / JOURNAL).read_text().splitlines()
+    (out / JOURNAL).write_text("\n".join(journal[:-1]) + "\n")
+    assert journal[-2] == "# writing i2_label.tiff"
+    predict_folder("dummy-threshold", images, out)
+    (out / JOURNAL).unlink()
+    with pytest.raises(ForeignMasksError):
+        predict_folder("dummy-threshold", images, out)

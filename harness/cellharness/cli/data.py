@@ -12,6 +12,7 @@ from cellharness.cli.application import app
 from cellharness.cli.console import EXIT_FAILED_CASES, err, examples, out, plain
 from cellharness.cli.progress import counter
 from cellharness.cli.spreading import SpreadCommand
+from cellharness.errors import UsageError
 
 data_app = typer.Typer(no_args_is_help=True, help="Manifests and data sets.")
 app.add_typer(data_app, name="data")
@@ -46,6 +47,9 @@ def data_validate(
     counts = ", ".join(f"{len(answer.at(level))} {level}(s)" for level in colours)
     out.print(f"{answer.n_cases} cases: {counts}")
     if guess is not None:
+        if guess.exists():
+            msg = f"'{guess}' exists already and is not replaced; give --write-guesses another file"
+            raise UsageError(msg)
         with_guessed_modalities(cases).write(guess)
         out.print(f"Guessed modalities: {guess}", markup=False)
     if not answer.ok:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cellharness.cli.application import app
-from cellharness.cli.console import EXIT_FAILED_CASES, err, examples, plain, say_path
+from cellharness.cli.console import EXIT_FAILED_CASES, err, examples, out, plain, say_path
 from cellharness.cli.progress import run_bars
 from cellharness.cli.spreading import SpreadCommand
 from cellharness.cli.summary import print_statuses
@@ -41,10 +41,20 @@ def predict(
         typer.Option("--input", help=f"{', '.join(INPUT_MODES)}; default: the method's."),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one image.")] = 900.0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace masks in --out that are not ours.")
+    ] = False,
 ) -> None:
-    """Segment every image of a folder with one method."""
-    from cellharness import api
+    """Segment every image of a folder with one method.
 
+    Label images beside them, NAME_label.* of an image NAME.*, are passed over.
+    """
+    from cellharness import api
+    from cellharness.running.predict import labels_beside
+
+    beside = labels_beside(images) if images.is_dir() else []
+    if beside:
+        out.print(f"{len(beside)} label images passed over: {plain(named(beside))}")
     with run_bars() as bars:
         result = api.predict(
             method,
@@ -53,6 +63,7 @@ def predict(
             parameters=key_values(settings or []),
             input_mode=input_mode,
             timeout_s=timeout,
+            overwrite=overwrite,
             observer=bars,
         )
     print_statuses(result.statuses)
@@ -61,6 +72,12 @@ def predict(
         for message in result.messages.values():
             err.print(plain(message))
         raise typer.Exit(EXIT_FAILED_CASES)
+
+
+def named(paths: Sequence[Path], most: int = 5) -> str:
+    """List names of files, the first of many."""
+    names = [path.name for path in paths[:most]]
+    return ", ".join([*names, "..."] if len(paths) > most else names)
 
 
 def key_values(settings: Sequence[str]) -> dict[str, Any]:

@@ -18,11 +18,11 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cellharness.data.images import IMAGE_SUFFIXES
-from cellharness.data.manifest import Case, Manifest
+from cellharness.data.manifest import Case, Manifest, ManifestError
 from cellharness.errors import UsageError, unknown_name
 from cellharness.files import hash_file
 
@@ -113,6 +113,9 @@ def import_challenge(
 ) -> ChallengeImport:
     """Write a manifest for an unpacked copy of the challenge data.
 
+    A manifest that is there already is filled up and not replaced: of its cases what was filled in
+    stays, such as modalities, experiments and splits, and so do cases of other images.
+
     Every image becomes a row, with an empty label where there is none. Modality stays empty: the
     record does not say it. The winner's mask of an image is named in the extra column
     ``winner_mask``; it is a prediction, not truth. Case names are file names without their last
@@ -140,7 +143,8 @@ def import_challenge(
     Raises
     ------
     ChallengeError
-        If the folder is absent or holds no image of the parts asked for.
+        If the folder is absent or holds no image of the parts asked for, or `out_manifest` is
+        another file.
     UsageError
         If `splits` names an unknown part.
     """
@@ -186,8 +190,57 @@ def import_challenge(
             progress(done, len(images))
     problems += tree.orphans(wanted)
     problems += tree.odd_counts(wanted)
-    manifest = Manifest(tuple(cases), root).write(out_manifest)
+    kept = _filled_in(cases, Path(out_manifest), root, problems)
+    manifest = Manifest(tuple(kept), root).write(out_manifest)
     return ChallengeImport(manifest, tree.counts(), tuple(problems))
+
+
+def _filled_in(cases: list[Case], path: Path, root: Path, problems: list[str]) -> list[Case]:
+    """Keep what an older manifest in the same place says of the cases, and its other cases.
+
+    Raises
+    ------
+    ChallengeError
+        The file there is no manifest of this folder, so that writing would destroy something else.
+    """
+    if not path.exists():
+        return cases
+    try:
+        before = {case.case: case for case in Manifest.read(path, root).cases}
+    except ManifestError as error:
+        msg = (
+            f"{path} exists and is no manifest of {root}, so it is not replaced ({error}). Give "
+            "another file, or move this one away"
+        )
+        raise ChallengeError(msg) from error
+    merged = [_of_both(before.pop(case.case, None), case) for case in cases]
+    absent = [case.case for case in before.values() if not case.image.is_file()]
+    if absent:
+        problems.append(
+            f"{len(absent)} cases of the manifest before have no image any more and are left out: "
+            f"{', '.join(absent[:_MOST_NAMED])}{', ...' * (len(absent) > _MOST_NAMED)}"
+        )
+    return merged + [case for case in before.values() if case.image.is_file()]
+
+
+def _of_both(before: Case | None, found: Case) -> Case:
+    """What was filled in before, above what the folder says; files are those of the folder."""
+    if before is None:
+        return found
+    extra = dict(found.extra) | {
+        key: value for key, value in before.extra if value and key not in dict(found.extra)
+    }
+    return replace(
+        before,
+        image=found.image,
+        sha256=found.sha256,
+        label=before.label or found.label,
+        experiment=before.experiment or found.experiment,
+        extra=tuple(extra.items()),
+    )
+
+
+_MOST_NAMED = 5
 
 
 class _Tree:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from cellharness.config.run import LimitsConfig
 from cellharness.data.images import IMAGE_SUFFIXES
 from cellharness.data.manifest import Case
 from cellharness.errors import UsageError
-from cellharness.files import remove_leftovers, write_atomic
+from cellharness.files import hash_file, remove_leftovers, write_atomic
 from cellharness.methods.base import BaseSegmenter
 from cellharness.methods.registry import build
 from cellharness.provenance import environment
@@ -25,9 +26,23 @@ from cellharness.running.process import MethodProcess, WorkerStartError
 from cellharness.running.result import RunResult
 from cellharness.running.worker import MethodSpec, Task
 
+#: Beside the masks: SHA256 and name of each that was written here, as ``sha256sum -c`` reads it.
+JOURNAL = "masks.sha256"
+
+# A kill can come between a mask and its line, so what is being written is noted before.
+_WRITING = "# writing "
+
+_MOST_NAMED = 5
+
+
+class ForeignMasksError(UsageError):
+    """Files stand where masks would go that no call before has written."""
+
 
 def images_in(folder: Path) -> dict[str, Path]:
     """Find the images of a folder, stem to path, sorted by name.
+
+    ``<stem>_label.*`` beside an image ``<stem>.*`` is its label image and no image.
 
     Raises
     ------
@@ -38,8 +53,9 @@ def images_in(folder: Path) -> dict[str, Path]:
         msg = f"no folder of images '{folder}'"
         raise UsageError(msg)
     found: dict[str, Path] = {}
+    labels = set(labels_beside(folder))
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+        if path in labels or path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         if path.stem in found:
             msg = (
@@ -54,11 +70,19 @@ def images_in(folder: Path) -> dict[str, Path]:
     return found
 
 
+def labels_beside(folder: Path) -> list[Path]:
+    """Label images that lie beside the images they are of: ``<stem>_label.*`` and ``<stem>.*``."""
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    stems = {path.stem for path in files}
+    return [path for path in files if path.stem.removesuffix("_label") in stems - {path.stem}]
+
+
 def predict_folder(
     method: str,
     images: Path,
     out: Path,
     *,
+    overwrite: bool = False,
     parameters: Mapping[str, Any] | None = None,
     input_mode: str | None = None,
     limits: LimitsConfig | None = None,
@@ -74,7 +98,9 @@ def predict_folder(
     images, out : Path
         Folder of images; folder for the masks, ``<stem>_label.tiff``. Beside them goes
         ``provenance.json``, so that the folder can serve as a ``precomputed`` method. It is
-        there from the start, with status ``running`` until all images are done.
+        there from the start, with status ``running`` until all images are done; and `JOURNAL`.
+    overwrite : bool
+        Replace files in the way that are none of ours, or were changed since they were written.
     parameters : mapping or None
         The method's parameters.
     input_mode : {"gray_max", "gray", "native"} or None
@@ -93,11 +119,15 @@ def predict_folder(
 
     Raises
     ------
+    ForeignMasksError
+        Files are in the way and `overwrite` is off; nothing was written.
     UsageError
         Unknown method or parameter, weights not to be had, no images, or the method does not load.
     """
     observer, limits = observer or Silent(), limits or LimitsConfig()
     found = images_in(images)
+    if not overwrite:
+        _refuse_foreign(out, found)
     segmenter = build(method, parameters or {})
     spec = MethodSpec(method, dict(parameters or {}), input_mode, seed)
     weights = [item.record() for item in segmenter.weights()]
@@ -115,9 +145,14 @@ def predict_folder(
         for stem in found:
             # A mask of an earlier call must not pass for one of this method.
             _mask(out, stem).unlink(missing_ok=True)
+        _forget(out, found)
         _write_note(out, "running", facts, outcomes)
         for number, (stem, path) in enumerate(found.items()):
-            outcomes[stem] = process.segment(Task(_case(stem, path, number), _mask(out, stem)))
+            mask = _mask(out, stem)
+            _note_mask(out, f"{_WRITING}{mask.name}")
+            outcomes[stem] = process.segment(Task(_case(stem, path, number), mask))
+            if mask.is_file():
+                _note_mask(out, f"{hash_file(mask)}  {mask.name}")
             observer.case_finished(method, stem, outcomes[stem])
     except WorkerStartError as error:
         raise UsageError(str(error)) from error
@@ -127,6 +162,43 @@ def predict_folder(
     statuses = Counter(outcome.status for outcome in outcomes.values())
     first = next((f"{stem}: {o.message}" for stem, o in outcomes.items() if o.message), "")
     return RunResult(out, {method: statuses}, {method: first} if first else {})
+
+
+def _note_mask(out: Path, line: str) -> None:
+    with (out / JOURNAL).open("a", encoding="utf-8") as journal:
+        journal.write(f"{line}\n")
+
+
+def _forget(out: Path, stems: Iterable[str]) -> None:
+    """Take masks that are about to be made again out of the journal."""
+    journal, gone = out / JOURNAL, {prediction_name(stem) for stem in stems}
+    if journal.is_file():
+        lines = journal.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if line.partition("  ")[2] not in gone]
+        write_atomic(journal, "".join(f"{line}\n" for line in kept).encode())
+
+
+def _refuse_foreign(out: Path, stems: Iterable[str]) -> None:
+    """Raise where a mask would replace a file that is not the one written there before."""
+    lines = [""]
+    with contextlib.suppress(FileNotFoundError):
+        lines += (out / JOURNAL).read_text(encoding="utf-8").splitlines()
+    written = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    cut_off = lines[-1].removeprefix(_WRITING) if lines[-1].startswith(_WRITING) else None
+    masks = [mask for mask in (_mask(out, stem) for stem in stems) if mask.exists()]
+    foreign = [
+        mask.name
+        for mask in masks
+        if mask.name != cut_off and written.get(mask.name) != hash_file(mask)
+    ]
+    if foreign:
+        more = ", ..." if len(foreign) > _MOST_NAMED else ""
+        msg = (
+            f"'{out}' holds {len(foreign)} of the masks to be written, and cellharness did not "
+            f"write them, or they were changed since: {', '.join(foreign[:_MOST_NAMED])}{more}. "
+            "Give another folder with --out, or --overwrite to replace them"
+        )
+        raise ForeignMasksError(msg)
 
 
 def _facts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +18,13 @@ from cellharness.data.images import write_label
 from cellharness.data.manifest import Case, Manifest
 from cellharness.data.phantom import brightfield, dic, fluorescence, phase_contrast
 from cellharness.data.phantom.layout import Layout, place_cells
+from cellharness.errors import UsageError
 from cellharness.files import hash_file
 
 MIN_SIZE = 128
+
+# How a manifest says that a case is a phantom's.
+_SOURCE = "cellharness phantom"
 
 # Cells reach over the edge of the picture: they are placed on a larger field that is cropped.
 _MARGIN = 40
@@ -138,7 +143,7 @@ def generate(
     Parameters
     ----------
     out_dir
-        Folder to write to; made if it is not there. Files of the same name are replaced.
+        Folder to write to; made if it is not there. A phantom in it is made again.
     seed
         Not negative.
     per_experiment
@@ -160,9 +165,12 @@ def generate(
     ------
     ValueError
         If a number is out of its range.
+    UsageError
+        If the folder holds something else.
     """
     _check_arguments(seed, per_experiment, size, train_per_experiment)
     out = Path(out_dir).resolve()
+    _refuse_foreign(out)
     for folder in ("images", "labels"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     wanted = [
@@ -187,6 +195,30 @@ def generate(
         if progress is not None:
             progress(done, len(wanted))
     return Manifest(tuple(cases), out).write(out / "manifest.csv")
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raise where a folder holds what no phantom has."""
+    if not out.exists():
+        return
+    names = "|".join(re.escape(experiment.name) for experiment in EXPERIMENTS)
+    ours = re.compile(rf"(images|labels)/({names})_(train|test)_\d+(_label)?\.[\w.-]+")
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        if path.name.startswith(".") or (path.is_dir() and name in ("images", "labels")):
+            continue
+        if not ours.fullmatch(name) and not (name == "manifest.csv" and _of_phantom(path)):
+            msg = (
+                f"'{out}' holds {name}, which is not of a phantom, so nothing was written; give a "
+                "folder that is empty or not there yet"
+            )
+            raise UsageError(msg)
+
+
+def _of_phantom(manifest: Path) -> bool:
+    """Whether every case of a manifest is one of a phantom."""
+    rows = manifest.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
+    return all(_SOURCE in row for row in rows)
 
 
 def make_image(
@@ -253,7 +285,7 @@ def _write(
         split=split,
         sha256=hash_file(path),
         licence="CC0",
-        source="cellharness phantom",
+        source=_SOURCE,
         extra=tuple((key, str(value)) for key, value in facts.items()),
     )
 
