@@ -20,7 +20,13 @@ CASES = {"cell_00116": np.uint16, "cell_00062": np.float64, "cell_00115": np.uin
 
 @pytest.mark.weights
 @pytest.mark.usefixtures("one_core")
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if kind is np.float64 else pytest.mark.slow)
+        for name, kind in sorted(CASES.items())
+    ],
+)
 def test_masks_are_those_of_the_papers_own_grey_image(cyto, realdata, tmp_path, name):
     # A corner that the network takes in one tile.
     corner = read_image(realdata[name].image)[:160, :160]

@@ -75,7 +75,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [88.0, 180.0])
-@pytest.mark.parametrize("which", ["few", "many"])
+@pytest.mark.parametrize("which", ["few", pytest.param("many", marks=pytest.mark.slow)])
 def test_every_figure_fits_its_width_and_a_page(request, which, width):
     ranked = request.getfixturevalue(which)
     drawings = ranking_drawings(ranked, styles_of(ranked))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class RunData:
     groups: tuple[str, ...]
     for_print: bool = False
 
-    @property
+    @cached_property
     def main(self) -> pd.DataFrame:
         """Score rows of the main profile and threshold, one a method and case."""
         scores = self.scores

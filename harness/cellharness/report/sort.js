@@ -1,4 +1,4 @@
-// Sorts the first block of rows of a table by a column: numbers as numbers, the rest as text.
+// Sorts the first block of rows of a table by a column: numbers from the highest, text from A.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = table.querySelectorAll("thead tr:last-child th");
   const body = table.tBodies[0];
@@ -9,29 +9,32 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
   if (rows.length < 2) continue;
   const behind = body.rows[rows.length] || null;
+  const value = (row, column) => {
+    const cell = row.cells[column].cloneNode(true);
+    cell.querySelector("small")?.remove();
+    const text = cell.textContent.trim();
+    const number = Number.parseFloat(text.replace("−", "-").replace(",", ""));
+    return Number.isNaN(number) ? text : number;
+  };
+  const ascending = (a, b) => {
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1;
+    return a.localeCompare(b);
+  };
   heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.append(...head.childNodes);
     button.title = "Sort by this column";
     head.append(button);
+    const first = rows.some((row) => typeof value(row, column) === "number") ? "descending" : "ascending";
     button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") !== "descending";
+      const now = head.getAttribute("aria-sort");
+      const next = now === null ? first : now === "descending" ? "ascending" : "descending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const value = (row) => {
-        const text = (row.cells[column].firstChild?.textContent || "").trim();
-        const number = Number.parseFloat(text.replace("−", "-").replace(",", ""));
-        return Number.isNaN(number) ? text : number;
-      };
-      const order = (a, b) => {
-        const [first, second] = [value(a), value(b)];
-        if (typeof first === "number" && typeof second === "number") return second - first;
-        if (typeof first !== typeof second) return typeof first === "number" ? -1 : 1;
-        return second.localeCompare(first);
-      };
-      for (const row of [...rows].sort((a, b) => (down ? 1 : -1) * order(a, b))) {
-        body.insertBefore(row, behind);
-      }
+      head.setAttribute("aria-sort", next);
+      const sign = next === "ascending" ? 1 : -1;
+      const sorted = [...rows].sort((a, b) => sign * ascending(value(a, column), value(b, column)));
+      for (const row of sorted) body.insertBefore(row, behind);
     });
   });
 }
