@@ -28,6 +28,7 @@ window.explorer = {};
   const predicted = floats(data.predicted);
   const cells = floats(data.cells);
   const tests = floats(data.tests);
+  const tested = data.tested;
 
   const messages = new Map();
   for (const [method, place, text] of data.messages.where) {
@@ -40,6 +41,7 @@ window.explorer = {};
 
   explorer.model = {
     methods: data.methods,
+    tested,
     modalities: data.modalities,
     groups: data.groups,
     profiles: data.profiles,
@@ -71,12 +73,15 @@ window.explorer = {};
     cells(place) {
       return cells[place];
     },
-    /* Two-sided p of two different methods in a group of images, raw and adjusted over all pairs. */
+    /* The second of two different methods less the first, in a group of images: two-sided p, raw
+       and adjusted over the pairs, and the interval of the mean. NaN where nothing was tested. */
     test(profile, threshold, group, one, other) {
       const [low, high] = one < other ? [one, other] : [other, one];
       const pair = low * nMethods - (low * (low + 1)) / 2 + (high - low - 1);
-      const block = ((profile * nThresholds + threshold) * nGroups + group) * 2 * nPairs;
-      return { raw: tests[block + pair], adjusted: tests[block + nPairs + pair], pairs: nPairs };
+      const block = ((profile * nThresholds + threshold) * nGroups + group) * 4 * nPairs;
+      const at = (number) => tests[block + number * nPairs + pair];
+      const ends = one < other ? [at(2), at(3)] : [-at(3), -at(2)];
+      return { raw: at(0), adjusted: at(1), ends };
     },
   };
 })(window.explorer);
@@ -352,11 +357,12 @@ window.explorer = {};
     const group = explorer.groupOf(state);
     if (group < 0) return "Tested for all images and for single modalities only, not under other filters.";
     const test = model.test(state.profile, state.threshold, group, state.a, state.b);
-    let text = "Wilcoxon’s signed-rank test, two-sided: " + format.p(test.raw);
-    if (test.pairs > 1 && !Number.isNaN(test.raw)) {
-      text += "; adjusted by Holm over all " + test.pairs + " pairs: " + format.p(test.adjusted);
+    if (Number.isNaN(test.raw)) {
+      return "Not tested: too few independent units here, or a method that reads the truth.";
     }
-    return text + ".";
+    const ends = test.ends.map(format.signed).join(" to ");
+    const adjusted = test.adjusted > test.raw ? ", corrected " + format.p(test.adjusted) : "";
+    return "Mean difference: " + ends + ", " + format.p(test.raw) + adjusted + ". " + model.tested;
   }
 
   explorer.drawSummary = function drawSummary(state, places) {

@@ -51,7 +51,7 @@ class Words(NamedTuple):
             "Learned": self.seen,
             "Cause": self.causes,
             "Remedies": self.in_short,
-            "Could be seen": self.power,
+            "Could be shown": self.power,
         }
         return [(question, answer) for question, answer in asked.items() if answer]
 
