@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -228,9 +229,27 @@ def test_what_was_filled_in_by_hand_stays_when_imported_again(tmp_path, few):
         *(c.case for c in rows), "my-own", "tuning_cell_00009",
     }  # fmt: skip
     (root / "own.png").unlink()
+    shutil.move(root / "Training-labeled", tmp_path / "away")
     result = import_challenge(root, path)
-    assert "my-own" not in {c.case for c in result.manifest.cases}
-    assert any("have no image any more and are left out: my-own" in p for p in result.problems)
+    # What is away for now is named and stays.
+    assert result.manifest[rows[0].case].modality == "DIC"
+    assert any("3 cases of the manifest have no image in the folder" in p for p in result.problems)
+
+
+def test_cases_are_told_by_their_images(tmp_path, few):
+    root = make_tree(tmp_path / "data")
+    path = root / "manifest.csv"
+    folder = root / "Training-labeled/images"
+    import_challenge(root, path)
+    first = Manifest.read(path)["cell_00002"]
+    put(folder / "cell_00002.png")
+    put(folder / "cell 00002.png")
+    result = import_challenge(root, path).manifest
+    assert result["cell_00002"].image == first.image
+    names = {case.case: case.image.name for case in result.cases if "00002" in case.case}
+    assert len(names) == len(set(names.values())) == 3
+    (root / "Training-labeled/labels/cell_00001_label.tiff").unlink()
+    assert import_challenge(root, path).manifest["cell_00001"].label is None
 
 
 @pytest.mark.parametrize("text", ["my shopping list\n", "case,image\na,b\n"])
@@ -241,3 +260,13 @@ def test_another_file_in_the_place_of_the_manifest_is_not_replaced(tmp_path, few
     with pytest.raises(ChallengeError, match=r"notes\.csv exists and is no manifest"):
         import_challenge(root, path)
     assert path.read_text() == text
+
+
+def test_a_manifest_of_other_images_is_not_replaced(tmp_path, few):
+    root = make_tree(tmp_path / "data")
+    path = tmp_path / "mine.csv"
+    path.write_text("case,image,label,modality,experiment,split,sha256\nc1,a.png,,DIC,e,test,\n")
+    kept = path.read_bytes()
+    with pytest.raises(ChallengeError, match=r"mine\.csv exists and names none of the images"):
+        import_challenge(root, path)
+    assert path.read_bytes() == kept

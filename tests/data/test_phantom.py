@@ -228,6 +228,6 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, name):
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_text("case,image\nmine,mine.png\n")
-    with pytest.raises(UsageError, match=f"holds {name}, which is not of a phantom"):
-        generate(tmp_path, per_experiment=1)
+    with pytest.raises(UsageError, match=f"is not empty: it holds {name.split('/')[0]}"):
+        generate(tmp_path, per_experiment=1, overwrite=False)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]

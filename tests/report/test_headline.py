@@ -4,6 +4,7 @@ import json
 
 from cellharness.report.headline import headline
 from cellharness.report.loading import load_run
+from cellharness.report.rankings.ranked import rank_run
 from cellharness.statistics import summarise
 
 
@@ -82,3 +83,19 @@ def test_a_run_of_oracles_has_no_leader(make_run):
     run = load_run(path)
     top = headline(run, summarise(run.scores))
     assert top.sentences == ("Every method of this run reads the truth; none is ranked.",)
+
+
+def test_a_higher_mean_behind_the_highest_median_is_told(make_run):
+    """Alpha has the higher median and fails on two images of five."""
+    path = make_run(modalities=("DIC",), per_modality=30, thresholds=(0.5,))
+    run = load_run(path)
+    number = run.scores["case"].str[-2:].astype(int)
+    alpha = run.scores["method"] == "alpha"
+    noise = 0.001 * (number % 7)
+    run.scores["f1"] = (0.85 * alpha + 0.8 * ~alpha).where(~alpha | (number % 5 > 1), 0.0) + noise
+    top = headline(run, summarise(run.scores), rank_run(run))
+    assert "Alpha net has the higher median" in top.sentences[0]
+    assert top.sentences[1] == (
+        "By mean F1, 30 images, Beta watershed is significantly higher all the same."
+    )
+    assert "not distinguishable" not in " ".join(top.sentences)

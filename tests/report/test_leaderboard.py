@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -112,6 +113,7 @@ def test_shaded_is_who_cannot_be_told_from_the_leader(run, table):
     # Of two experiments nothing can be said.
     assert [row(table, label).marks.get(4) for label in METHODS.values()].count(None) == 3
     assert row(table, "Start").marks[4] == BEST
+    assert "Nor is anything" not in table.notes[0]
     assert "no two methods can be told apart, so nothing is shaded: DIC" in table.notes[0]
 
 
@@ -133,3 +135,58 @@ def test_one_method_has_a_board_without_marks(path):
     alone = leaderboard(run, None, dict.fromkeys(METHODS, "#000000"))
     assert all(not row.marks for row in alone.rows)
     assert "Bold" not in alone.notes[0]
+
+
+def board_of(path, change):
+    """The leaderboard of the run with other scores."""
+    run = load_run(path)
+    run.scores["f1"] = change(run.scores)
+    return leaderboard(run, rank_run(run), dict.fromkeys(METHODS, "#000000"))
+
+
+def test_the_highest_median_is_not_shaded_where_another_mean_is_higher(path):
+    def change(scores):
+        """The start has the highest median, and fails on two images of every five."""
+        failing = scores["case"].str[-1].astype(int) % 5 < 2
+        f1 = scores["method"].map({"start": 0.85, "tuned": 0.8, "other": 0.5, "oracle": 0.9})
+        noise = np.random.default_rng(0).normal(0, 0.01, len(scores))
+        return f1.where((scores["method"] != "start") | ~failing, 0.0) + noise * (f1 > 0)
+
+    table = board_of(path, change)
+    assert row(table, "Start").marks[1] == BEST
+    assert [line.marks.get(1) for line in table.rows].count(BEST) == 1
+    assert not {LEADS, LEVEL} & {line.marks.get(1) for line in table.rows}
+    assert "another method's mean F1 is significantly higher" in table.notes[0]
+
+
+def test_a_median_of_few_images_says_so_and_shades_nobody(path):
+    def change(scores):
+        few = (scores["method"] == "other") & ~scores["case"].str.endswith("_00")
+        f1 = scores["method"].map({"start": 0.8, "tuned": 0.5, "other": 0.95, "oracle": 0.9})
+        noise = np.random.default_rng(0).normal(0, 0.01, len(scores))
+        return (f1 + noise).where(~few)
+
+    table = board_of(path, change)
+    assert row(table, "Other").cells[1].endswith("\nof 3 images")
+    assert row(table, "Other").marks[1] == BEST
+    assert 1 not in row(table, "Start").marks
+
+
+def test_the_start_runs_the_very_network_and_not_only_its_size_model(path):
+    run = load_run(path)
+    methods = {record.name: record for record in run.record.methods}
+    # Another network beside the size model of the start, and a method with other parameters.
+    sizes = {"network": "11" * 32, "size": "ef" * 32}
+    other = methods["other"].model_copy(update={"weights": [{"name": "x", "sha256": sizes}]})
+    assert starts(replaced(run, other)) == {"tuned": ("start", ("diameter",))}
+    strange = methods["start"].model_copy(
+        update={"parameters": {**methods["start"].parameters, "mask_threshold": 0}}
+    )
+    assert starts(replaced(run, strange)) == {}
+    native = methods["start"].model_copy(update={"input": "native"})
+    assert starts(replaced(run, native)) == {"tuned": ("start", ("diameter", "input"))}
+
+
+def replaced(run, method):
+    methods = [method if m.name == method.name else m for m in run.record.methods]
+    return replace(run, record=run.record.model_copy(update={"methods": methods}))

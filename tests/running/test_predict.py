@@ -15,7 +15,8 @@ import tifffile
 from cellharness.config.run import LimitsConfig
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
-from cellharness.running.predict import JOURNAL, ForeignMasksError, predict_folder
+from cellharness.running.own_masks import JOURNAL, ForeignMasksError
+from cellharness.running.predict import predict_folder
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def untouched(files):
 
 def test_labels_made_by_hand_are_neither_segmented_nor_replaced(images):
     files = hand_made(images, ["i0", "i2"])
-    with pytest.raises(ForeignMasksError, match=r"2 of the masks.*i0_label\.tiff, i2_label\.tiff"):
+    with pytest.raises(ForeignMasksError, match=r"2 of the files.*i0_label\.tiff, i2_label\.tiff"):
         predict_folder("dummy-threshold", images, images)
     assert untouched(files)
     assert {path.name for path in images.iterdir()} == {
@@ -155,7 +156,7 @@ def test_masks_that_were_edited_are_not_replaced_and_own_ones_are(images, tmp_pa
     assert [line.split("  ")[1] for line in lines] == [f"i{n}_label.tiff" for n in range(3)]
     assert all(line.split("  ")[0] == hash_file(out / line.split("  ")[1]) for line in lines)
     edited = hand_made(out, ["i1"])
-    with pytest.raises(ForeignMasksError, match=r"1 of the masks.*: i1_label\.tiff\."):
+    with pytest.raises(ForeignMasksError, match=r"1 of the files.*: i1_label\.tiff\."):
         predict_folder("dummy-threshold", images, out)
     assert untouched(edited)
     # Of other images they are in nobody's way.
@@ -174,3 +175,42 @@ def test_the_mask_that_a_kill_came_upon_is_ours(images, tmp_path):
     (out / JOURNAL).unlink()
     with pytest.raises(ForeignMasksError):
         predict_folder("dummy-threshold", images, out)
+
+
+def test_a_label_drawn_for_an_image_that_failed_is_not_ours(images, tmp_path):
+    out = tmp_path / "masks"
+    predict_folder("dummy-raises", images, out)
+    assert not list(out.glob("*_label.tiff"))
+    drawn = hand_made(out, ["i2"])
+    with pytest.raises(ForeignMasksError, match=r"i2_label\.tiff"):
+        predict_folder("dummy-threshold", images, out)
+    assert untouched(drawn)
+
+
+@pytest.mark.parametrize("name", ["masks.sha256", "provenance.json"])
+def test_a_list_or_note_of_somebody_else_is_not_replaced(images, tmp_path, name):
+    out = tmp_path / "masks"
+    out.mkdir()
+    labels = hand_made(out, ["i0"])
+    lines = [f"{hash_file(file)}  {file.name}" for file in labels]
+    (out / name).write_text("\n".join(lines) if name == "masks.sha256" else '{"by": "me"}')
+    kept = (out / name).read_bytes()
+    with pytest.raises(ForeignMasksError, match=f"i0_label.tiff, {name}"):
+        predict_folder("dummy-threshold", images, out)
+    assert untouched(labels)
+    assert (out / name).read_bytes() == kept
+
+
+def test_odd_names_can_be_predicted_again(tmp_path):
+    folder, out = tmp_path / "images", tmp_path / "masks"
+    folder.mkdir()
+    for name in ("b", "c  b", "# x", "caf\udce9", "line\u2028end"):
+        np.save(tmp_path / "one.npy", np.pad(np.full((9, 9), 200, np.uint8), 5))
+        (tmp_path / "one.npy").rename(folder / f"{name}.npy")
+    for _ in range(2):
+        result = predict_folder("dummy-threshold", folder, out)
+        assert dict(result.statuses["dummy-threshold"]) == {"ok": 5}
+    (out / "b_label.tiff").unlink()
+    (out / "b_label.tiff").mkdir()
+    with pytest.raises(ForeignMasksError, match=r"b_label\.tiff"):
+        predict_folder("dummy-threshold", folder, out, overwrite=True)

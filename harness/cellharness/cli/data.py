@@ -36,6 +36,9 @@ def data_validate(
     from cellharness.data.modality_guess import with_guessed_modalities
     from cellharness.data.validation import validate
 
+    if guess is not None and guess.exists():
+        msg = f"'{guess}' exists already and is not replaced; give --write-guesses another file"
+        raise UsageError(msg)
     cases = Manifest.read(manifest, root)
     with counter("validating") as progress:
         answer = validate(cases, progress=progress)
@@ -47,9 +50,6 @@ def data_validate(
     counts = ", ".join(f"{len(answer.at(level))} {level}(s)" for level in colours)
     out.print(f"{answer.n_cases} cases: {counts}")
     if guess is not None:
-        if guess.exists():
-            msg = f"'{guess}' exists already and is not replaced; give --write-guesses another file"
-            raise UsageError(msg)
         with_guessed_modalities(cases).write(guess)
         out.print(f"Guessed modalities: {guess}", markup=False)
     if not answer.ok:
@@ -115,11 +115,14 @@ def data_phantom(
     per_experiment: Annotated[
         int | None, typer.Option(min=1, help="Images per experiment and split.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
+    ] = False,
 ) -> None:
     """Generate the embedded synthetic images of four modalities."""
     from cellharness.data.phantom import generate
 
-    options: dict[str, Any] = {"seed": seed}
+    options: dict[str, Any] = {"seed": seed, "overwrite": overwrite}
     if per_experiment is not None:
         options["per_experiment"] = per_experiment
     manifest = generate(folder, **options)

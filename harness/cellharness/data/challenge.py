@@ -25,6 +25,7 @@ from cellharness.data.images import IMAGE_SUFFIXES
 from cellharness.data.manifest import Case, Manifest, ManifestError
 from cellharness.errors import UsageError, unknown_name
 from cellharness.files import hash_file
+from cellharness.vocabulary import TRAIN_SPLIT
 
 RECORD_URL = "https://zenodo.org/records/10719375"
 LICENCE = "CC BY-NC-ND 4.0"
@@ -113,8 +114,8 @@ def import_challenge(
 ) -> ChallengeImport:
     """Write a manifest for an unpacked copy of the challenge data.
 
-    A manifest that is there already is filled up and not replaced: of its cases what was filled in
-    stays, such as modalities, experiments and splits, and so do cases of other images.
+    A manifest that is there already is filled up and not replaced: no case of it is lost, and what
+    it says stays, such as modalities, experiments and splits. Cases are told by their images.
 
     Every image becomes a row, with an empty label where there is none. Modality stays empty: the
     record does not say it. The winner's mask of an image is named in the extra column
@@ -144,7 +145,7 @@ def import_challenge(
     ------
     ChallengeError
         If the folder is absent or holds no image of the parts asked for, or `out_manifest` is
-        another file.
+        another file, or a manifest of other images.
     UsageError
         If `splits` names an unknown part.
     """
@@ -190,54 +191,65 @@ def import_challenge(
             progress(done, len(images))
     problems += tree.orphans(wanted)
     problems += tree.odd_counts(wanted)
-    kept = _filled_in(cases, Path(out_manifest), root, problems)
-    manifest = Manifest(tuple(kept), root).write(out_manifest)
+    manifest = _filled_up(cases, Path(out_manifest), root, problems).write(out_manifest)
     return ChallengeImport(manifest, tree.counts(), tuple(problems))
 
 
-def _filled_in(cases: list[Case], path: Path, root: Path, problems: list[str]) -> list[Case]:
-    """Keep what an older manifest in the same place says of the cases, and its other cases.
+def _filled_up(found: list[Case], path: Path, root: Path, problems: list[str]) -> Manifest:
+    """Put what was found into the manifest that is there, if one is; nothing in it is lost.
+
+    Cases are those of the same image. A case that is there keeps its name and all that was filled
+    in; so do cases of other images.
 
     Raises
     ------
     ChallengeError
-        The file there is no manifest of this folder, so that writing would destroy something else.
+        The file there is no manifest, or one of other images.
     """
     if not path.exists():
-        return cases
+        return Manifest(tuple(found), root)
     try:
-        before = {case.case: case for case in Manifest.read(path, root).cases}
+        there = Manifest.read(path, root)
     except ManifestError as error:
         msg = (
             f"{path} exists and is no manifest of {root}, so it is not replaced ({error}). Give "
             "another file, or move this one away"
         )
         raise ChallengeError(msg) from error
-    merged = [_of_both(before.pop(case.case, None), case) for case in cases]
-    absent = [case.case for case in before.values() if not case.image.is_file()]
+    new = {case.image: case for case in found}
+    if there.cases and not any(case.image in new for case in there.cases):
+        msg = (
+            f"{path} exists and names none of the images found in {root}, so it is not replaced. "
+            "Give another file, or move this one away"
+        )
+        raise ChallengeError(msg)
+    cases = [_of_both(case, new.pop(case.image, None)) for case in there.cases]
+    absent = [case.case for case in cases if not case.image.is_file()]
     if absent:
         problems.append(
-            f"{len(absent)} cases of the manifest before have no image any more and are left out: "
+            f"{len(absent)} cases of the manifest have no image in the folder: "
             f"{', '.join(absent[:_MOST_NAMED])}{', ...' * (len(absent) > _MOST_NAMED)}"
         )
-    return merged + [case for case in before.values() if case.image.is_file()]
+    taken = {case.case for case in cases}
+    for case in new.values():
+        name, number = case.case, 2
+        while name in taken:
+            name, number = f"{case.case}-{number}", number + 1
+        taken.add(name)
+        cases.append(replace(case, case=name))
+    trained = {case.experiment for case in cases if case.split == TRAIN_SPLIT}
+    seen = frozenset(trained) | (there.seen_experiments or frozenset())
+    return Manifest(tuple(cases), root, seen_experiments=seen)
 
 
-def _of_both(before: Case | None, found: Case) -> Case:
-    """What was filled in before, above what the folder says; files are those of the folder."""
-    if before is None:
-        return found
-    extra = dict(found.extra) | {
-        key: value for key, value in before.extra if value and key not in dict(found.extra)
-    }
-    return replace(
-        before,
-        image=found.image,
-        sha256=found.sha256,
-        label=before.label or found.label,
-        experiment=before.experiment or found.experiment,
-        extra=tuple(extra.items()),
-    )
+def _of_both(case: Case, found: Case | None) -> Case:
+    """What a manifest says of a case, and of its files what was found."""
+    if found is None:
+        return case
+    known = {key: value for key, value in case.extra if value}
+    label = case.label if case.label is not None and case.label.is_file() else found.label
+    extra = tuple((dict(found.extra) | dict(case.extra) | known).items())
+    return replace(case, sha256=found.sha256, label=label, extra=extra)
 
 
 _MOST_NAMED = 5

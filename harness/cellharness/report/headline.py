@@ -12,6 +12,7 @@ from cellharness.report.rankings.ranked import Ranked
 from cellharness.report.records import records
 from cellharness.report.wording import absent, count, listing, number
 from cellharness.statistics import ALL
+from cellharness.statistics.contrasts import HIGHER, LOWER
 
 _FEW = 10
 _WORDS = ("no", "one", "two", "three", "four", "five", "six")
@@ -136,13 +137,20 @@ def _lead_in_words(ranked: Ranked, leader: str) -> list[str]:
     tests = ranked.groups[ALL].tests
     method = next(name for name in ranked.order if labels[name] == leader)
     own = records(tests[tests["method"] == method])
-    level = [labels[row["other"]] for row in own if not row["better"]]
+    level = [labels[row["other"]] for row in own if row["verdict"] not in (HIGHER, LOWER)]
+    above = [labels[row["other"]] for row in own if row["verdict"] == LOWER]
     said = []
     if own[0]["why_not"]:
         said.append(f"Too few units to show any difference: {own[0]['why_not']}.")
-    elif level:
+    elif level or above:
         among = f"mean F1, {count(own[0]['n_units'], own[0]['unit'])}"
-        said.append(f"It is not distinguishable from {listing(level)} ({among}).")
+        if above:
+            said.append(
+                f"By {among}, {listing(above)} {'is' if len(above) == 1 else 'are'} significantly "
+                "higher all the same."
+            )
+        if level:
+            said.append(f"It is not distinguishable from {listing(level)} ({among}).")
     else:
         units = count(own[0]["n_units"], own[0]["unit"])
         said.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,23 @@ from cellharness.report.rendering import Row, Table
 from cellharness.report.wording import absent, count, f1_at, listing, number, signed
 from cellharness.run_directory import MethodRecord, referenced
 from cellharness.statistics import ALL
-from cellharness.statistics.contrasts import HIGHER, LOWER, TOO_FEW, fewest_units, units_of
+from cellharness.statistics.contrasts import (
+    HIGHER,
+    LOWER,
+    NOT_SIGNIFICANT,
+    TOO_FEW,
+    fewest_units,
+    units_of,
+)
 from cellharness.statistics.estimates import how_tested
 from cellharness.statistics.levels import median_interval
 
 _CONFIDENCE = 0.95
 
-#: How a cell is marked: the highest median where nothing was tested, and where something was, and
-#: those that cannot be told apart from it; changes.
+#: How a cell is marked: the highest median, and where nobody's mean is significantly higher, and
+#: those whose mean is not told apart from that of the highest median; changes.
+SIGNIFICANT = "*"
+CHANGES = "Fine-tuned less its start, mean F1"
 BEST, LEADS, LEVEL, GAIN, LOSS = "best", "leads", "level", "gain", "loss"
 
 
@@ -65,7 +74,7 @@ def leaderboard(run: RunData, ranked: Ranked | None, colours: Mapping[str, str])
         ]
     changes = _changes(run, ranked)
     if changes:
-        rows.append(Row(("Fine-tuned less its start, mean F1",), heading=True))
+        rows.append(Row((CHANGES,), heading=True))
         rows += [_change_row(run, ranked, groups, *pair) for pair in changes]
     sizes = [found[run.methods[0], group] for group in groups]
     heads = [f"{group_title(row['modality'])}\n{_size(row)}" for row in sizes]
@@ -74,8 +83,13 @@ def leaderboard(run: RunData, ranked: Ranked | None, colours: Mapping[str, str])
         title=f"Median {f1_at(run.threshold)} over images, profile {run.profile}",
         header=("Method", *heads),
         rows=tuple(rows),
-        frame=levels,
-        notes=tuple(_notes(ranked, sizes, bool(changes))),
+        frame=levels.assign(
+            standing=[
+                marks[modality].get(method, "")
+                for method, modality in zip(levels["method"], levels["modality"], strict=True)
+            ]
+        ),
+        notes=tuple(_notes(ranked, sizes, rows)),
         sortable=True,
     )  # fmt: skip
 
@@ -83,51 +97,49 @@ def leaderboard(run: RunData, ranked: Ranked | None, colours: Mapping[str, str])
 def starts(run: RunData) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Give each method with weights trained here the one with those that the training started from.
 
+    That is a method that runs the same network, by its SHA256, and has no parameters but those that
+    the trained one has as well; of several the one with the fewest set otherwise.
+
     Returns
     -------
     dict of str to (str, tuple of str)
-        Method to the method before, and the parameters in which the two differ besides the weights:
-        of several methods with the weights of the start the one with the fewest.
+        Method to the method before, and what both have besides the weights and set otherwise.
     """
     records = {m.name: m for m in run.record.methods if m.name in run.methods}
     found = {}
     for name, record in records.items():
         trainings = trainings_behind(run, record.parameters)
-        if not trainings:
-            continue
-        start = {digest for entry in trainings[-1].weights for digest in _digests(entry)}
+        start = _network(trainings[0].weights) if trainings else set()
         before = [
-            (_distance(record, candidate), _differing(record, candidate), other)
+            (differing, other)
             for other, candidate in records.items()
-            if not referenced(candidate.parameters)
+            if start & _network(candidate.weights)
             and other not in run.oracles
-            and start & {digest for entry in candidate.weights for digest in _digests(entry)}
+            and trainings[0].name not in referenced(candidate.parameters)
+            and set(candidate.parameters) <= set(record.parameters)
+            for differing in [_differing(record, candidate)]
         ]
         if before:
-            _, differing, other = min(before, key=lambda candidate: candidate[0])
+            differing, other = min(before, key=lambda pair: len(pair[0]))
             found[name] = (other, differing)
     return found
 
 
-def _digests(weights: Mapping[str, Any]) -> list[str]:
-    sha256 = weights.get("sha256") or {}
-    return list(sha256.values()) if isinstance(sha256, Mapping) else [str(sha256)]
+def _network(weights: Sequence[Mapping[str, Any]]) -> set[str]:
+    """SHA256 of the network that a method runs: its first weights, without a size model."""
+    hashes = (weights[0].get("sha256") if weights else None) or {}
+    return {digest for role, digest in hashes.items() if role != "size"}
 
 
 def _differing(trained: MethodRecord, before: MethodRecord) -> tuple[str, ...]:
     """Parameters that two methods have both and set otherwise, but for those that name weights."""
     naming = {key for key, value in trained.parameters.items() if referenced({key: value})}
-    return tuple(
+    keys = [
         key
         for key, value in trained.parameters.items()
         if key not in naming and before.parameters.get(key, value) != value
-    )
-
-
-def _distance(trained: MethodRecord, before: MethodRecord) -> int:
-    """In how many parameters two methods differ, counting those that one of them lacks."""
-    alone = set(trained.parameters) ^ set(before.parameters)
-    return len(alone) + len(_differing(trained, before))
+    ]
+    return (*keys, *(["input"] if trained.input != before.input else []))
 
 
 def _levels(run: RunData, groups: tuple[str, ...]) -> pd.DataFrame:
@@ -168,15 +180,16 @@ def _marks(
     top = max(known.values())
     leaders = [name for name in known if known[name] == top]
     tests = by_key(ranked.groups[group].tests, "method", "other")
-    if all(row["verdict"] == TOO_FEW for row in tests.values()):
-        return dict.fromkeys(leaders, BEST)
-    behind = {
-        name
+    verdicts = {
+        name: [tests[lead, name]["verdict"] for lead in leaders if (lead, name) in tests]
         for name in known
-        if all((lead, name) in tests and tests[lead, name]["verdict"] == HIGHER for lead in leaders)
     }
-    marks = {name: LEVEL for name in known if name not in behind}
-    return marks | dict.fromkeys(leaders, LEADS)
+    told = [verdict for found_of in verdicts.values() for verdict in found_of]
+    if LOWER in told or all(verdict == TOO_FEW for verdict in told):
+        # By the mean another one is ahead, or nobody was compared with the leader.
+        return dict.fromkeys(leaders, BEST)
+    level = {name: LEVEL for name, found_of in verdicts.items() if NOT_SIGNIFICANT in found_of}
+    return level | dict.fromkeys(leaders, LEADS)
 
 
 def _method_row(
@@ -191,7 +204,9 @@ def _method_row(
     for group in groups:
         row = found[name, group]
         text = number(row["median_f1"])
-        if not absent(row["low"]):
+        if row["n_scored"] < row["n_images"]:
+            text += f"\nof {count(row['n_scored'], 'image')}"
+        elif not absent(row["low"]):
             text += f"\n{number(row['low'], 2)}–{number(row['high'], 2)}"
         cells.append(text)
     marked = {at: marks[group] for at, group in enumerate(groups, 1) if marks.get(group)}
@@ -229,6 +244,7 @@ def _change_row(
         else:
             text += f"\n{signed(row['low'])} to {signed(row['high'])}"
         if row["verdict"] in (HIGHER, LOWER):
+            text = text.replace("\n", f"{SIGNIFICANT}\n")
             marks[at] = GAIN if row["verdict"] == HIGHER else LOSS
         cells.append(text)
     label = f"{run.labels[name]} − {run.labels[start]}"
@@ -242,20 +258,30 @@ def _size(row: Record) -> str:
     return images if row["unit"] == "image" else f"{images}, {count(row['n_units'], row['unit'])}"
 
 
-def _notes(ranked: Ranked | None, sizes: list[Record], changes: bool) -> list[str]:
+def _notes(ranked: Ranked | None, sizes: list[Record], rows: Sequence[Row]) -> list[str]:
+    """Explain the marks that occur, and no others."""
+    marks = {mark for row in rows for mark in row.marks.values()}
     unit, fewest = sizes[0]["unit"], fewest_units(1 - _CONFIDENCE)
     few = [group_title(row["modality"]) for row in sizes if row["n_units"] < fewest]
     words = f"Under each median its interval of {100 * _CONFIDENCE:g} % by {unit} (Woodruff)."
-    if ranked is not None:
+    if marks & {BEST, LEADS}:
+        words += " Bold: the highest median."
+    if LEADS in marks:
         words += (
-            " Bold: the highest median. Shaded with it: methods whose mean F1 is not significantly "
-            "lower."
+            " Shaded with it in the page, and with a standing in the csv: methods whose mean F1 is "
+            "not significantly lower."
         )
     if few:
         words += (
             f" With fewer than {fewest} {unit}s there is no interval, and no two methods can be "
             f"told apart, so nothing is shaded: {listing(few)}."
         )
-    if changes:
-        words += " Changes in colour are significant; the others are not."
+    told = [at for at, row in enumerate(sizes, 1) if row["n_units"] >= fewest]
+    if any(row.marks.get(at) == BEST for row in rows for at in told):
+        words += (
+            " Nor is anything where the highest median is in no test, or another method's mean F1 "
+            "is significantly higher."
+        )
+    if any(CHANGES in row.cells[0] for row in rows if row.heading):
+        words += f" {SIGNIFICANT}, significant change."
     return [words] if ranked is None else [words, how_tested(ranked.groups[ALL].tests)]

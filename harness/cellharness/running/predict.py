@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,28 +14,17 @@ from cellharness.config.run import LimitsConfig
 from cellharness.data.images import IMAGE_SUFFIXES
 from cellharness.data.manifest import Case
 from cellharness.errors import UsageError
-from cellharness.files import hash_file, remove_leftovers, write_atomic
+from cellharness.files import remove_leftovers, write_atomic
 from cellharness.methods.base import BaseSegmenter
 from cellharness.methods.registry import build
 from cellharness.provenance import environment
 from cellharness.run_directory import prediction_name
 from cellharness.running.ledger import Outcome
 from cellharness.running.observer import Observer, Silent
+from cellharness.running.own_masks import NOTE, OwnMasks
 from cellharness.running.process import MethodProcess, WorkerStartError
 from cellharness.running.result import RunResult
 from cellharness.running.worker import MethodSpec, Task
-
-#: Beside the masks: SHA256 and name of each that was written here, as ``sha256sum -c`` reads it.
-JOURNAL = "masks.sha256"
-
-# A kill can come between a mask and its line, so what is being written is noted before.
-_WRITING = "# writing "
-
-_MOST_NAMED = 5
-
-
-class ForeignMasksError(UsageError):
-    """Files stand where masks would go that no call before has written."""
 
 
 def images_in(folder: Path) -> dict[str, Path]:
@@ -47,7 +35,7 @@ def images_in(folder: Path) -> dict[str, Path]:
     Raises
     ------
     UsageError
-        No such folder, no image in it, or two images with one stem.
+        No such folder, no image in it, two images with one stem, or a name with a line break.
     """
     if not folder.is_dir():
         msg = f"no folder of images '{folder}'"
@@ -57,6 +45,9 @@ def images_in(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path in labels or path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
             continue
+        if set(path.name) & {"\n", "\r"}:
+            msg = f"{path.name!r} has a line break in its name; rename it"
+            raise UsageError(msg)
         if path.stem in found:
             msg = (
                 f"'{found[path.stem].name}' and '{path.name}' would both become "
@@ -74,7 +65,9 @@ def labels_beside(folder: Path) -> list[Path]:
     """Label images that lie beside the images they are of: ``<stem>_label.*`` and ``<stem>.*``."""
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     stems = {path.stem for path in files}
-    return [path for path in files if path.stem.removesuffix("_label") in stems - {path.stem}]
+    return [
+        p for p in files if p.stem.endswith("_label") and p.stem.removesuffix("_label") in stems
+    ]
 
 
 def predict_folder(
@@ -98,7 +91,8 @@ def predict_folder(
     images, out : Path
         Folder of images; folder for the masks, ``<stem>_label.tiff``. Beside them goes
         ``provenance.json``, so that the folder can serve as a ``precomputed`` method. It is
-        there from the start, with status ``running`` until all images are done; and `JOURNAL`.
+        there from the start, with status ``running`` until all images are done; and
+        ``masks.sha256``, see `OwnMasks`.
     overwrite : bool
         Replace files in the way that are none of ours, or were changed since they were written.
     parameters : mapping or None
@@ -126,8 +120,8 @@ def predict_folder(
     """
     observer, limits = observer or Silent(), limits or LimitsConfig()
     found = images_in(images)
-    if not overwrite:
-        _refuse_foreign(out, found)
+    own = OwnMasks(out)
+    own.refuse_foreign(found, overwrite=overwrite)
     segmenter = build(method, parameters or {})
     spec = MethodSpec(method, dict(parameters or {}), input_mode, seed)
     weights = [item.record() for item in segmenter.weights()]
@@ -142,17 +136,13 @@ def predict_folder(
             resolved = beside.submit(segmenter.resolved)
             process.start()
         facts = _facts(segmenter, spec, limits, weights, resolved.result())
-        for stem in found:
-            # A mask of an earlier call must not pass for one of this method.
-            _mask(out, stem).unlink(missing_ok=True)
-        _forget(out, found)
+        # A mask of an earlier call must not pass for one of this method.
+        own.begin(found)
         _write_note(out, "running", facts, outcomes)
         for number, (stem, path) in enumerate(found.items()):
-            mask = _mask(out, stem)
-            _note_mask(out, f"{_WRITING}{mask.name}")
-            outcomes[stem] = process.segment(Task(_case(stem, path, number), mask))
-            if mask.is_file():
-                _note_mask(out, f"{hash_file(mask)}  {mask.name}")
+            own.writing(stem)
+            outcomes[stem] = process.segment(Task(_case(stem, path, number), own.mask(stem)))
+            own.written(stem)
             observer.case_finished(method, stem, outcomes[stem])
     except WorkerStartError as error:
         raise UsageError(str(error)) from error
@@ -162,43 +152,6 @@ def predict_folder(
     statuses = Counter(outcome.status for outcome in outcomes.values())
     first = next((f"{stem}: {o.message}" for stem, o in outcomes.items() if o.message), "")
     return RunResult(out, {method: statuses}, {method: first} if first else {})
-
-
-def _note_mask(out: Path, line: str) -> None:
-    with (out / JOURNAL).open("a", encoding="utf-8") as journal:
-        journal.write(f"{line}\n")
-
-
-def _forget(out: Path, stems: Iterable[str]) -> None:
-    """Take masks that are about to be made again out of the journal."""
-    journal, gone = out / JOURNAL, {prediction_name(stem) for stem in stems}
-    if journal.is_file():
-        lines = journal.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if line.partition("  ")[2] not in gone]
-        write_atomic(journal, "".join(f"{line}\n" for line in kept).encode())
-
-
-def _refuse_foreign(out: Path, stems: Iterable[str]) -> None:
-    """Raise where a mask would replace a file that is not the one written there before."""
-    lines = [""]
-    with contextlib.suppress(FileNotFoundError):
-        lines += (out / JOURNAL).read_text(encoding="utf-8").splitlines()
-    written = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    cut_off = lines[-1].removeprefix(_WRITING) if lines[-1].startswith(_WRITING) else None
-    masks = [mask for mask in (_mask(out, stem) for stem in stems) if mask.exists()]
-    foreign = [
-        mask.name
-        for mask in masks
-        if mask.name != cut_off and written.get(mask.name) != hash_file(mask)
-    ]
-    if foreign:
-        more = ", ..." if len(foreign) > _MOST_NAMED else ""
-        msg = (
-            f"'{out}' holds {len(foreign)} of the masks to be written, and cellharness did not "
-            f"write them, or they were changed since: {', '.join(foreign[:_MOST_NAMED])}{more}. "
-            "Give another folder with --out, or --overwrite to replace them"
-        )
-        raise ForeignMasksError(msg)
 
 
 def _facts(
@@ -232,11 +185,7 @@ def _write_note(
             for stem, outcome in outcomes.items()
         },
     }
-    write_atomic(out / "provenance.json", json.dumps(note, indent=1, default=str).encode())
-
-
-def _mask(out: Path, stem: str) -> Path:
-    return out / prediction_name(stem)
+    write_atomic(out / NOTE, json.dumps(note, indent=1, default=str).encode())
 
 
 def _case(stem: str, path: Path, number: int) -> Case:

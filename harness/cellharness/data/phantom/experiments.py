@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +21,6 @@ from cellharness.errors import UsageError
 from cellharness.files import hash_file
 
 MIN_SIZE = 128
-
-# How a manifest says that a case is a phantom's.
-_SOURCE = "cellharness phantom"
 
 # Cells reach over the edge of the picture: they are placed on a larger field that is cropped.
 _MARGIN = 40
@@ -129,6 +125,7 @@ def generate(
     size: int | None = None,
     *,
     train_per_experiment: int = 1,
+    overwrite: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Write a phantom data set: ``images/``, ``labels/<case>_label.tiff`` and ``manifest.csv``.
@@ -143,7 +140,7 @@ def generate(
     Parameters
     ----------
     out_dir
-        Folder to write to; made if it is not there. A phantom in it is made again.
+        Folder to write to; made if it is not there.
     seed
         Not negative.
     per_experiment
@@ -153,6 +150,8 @@ def generate(
         between 256 and 384.
     train_per_experiment
         Training images of each experiment that has some; the others are unseen in the test.
+    overwrite
+        Replace files of the same name, such as those of a phantom made before.
     progress
         Called with (images done, images in all) after every image.
 
@@ -166,11 +165,12 @@ def generate(
     ValueError
         If a number is out of its range.
     UsageError
-        If the folder holds something else.
+        If the folder is not empty and `overwrite` is off.
     """
     _check_arguments(seed, per_experiment, size, train_per_experiment)
     out = Path(out_dir).resolve()
-    _refuse_foreign(out)
+    if not overwrite:
+        _refuse_what_is_there(out)
     for folder in ("images", "labels"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     wanted = [
@@ -197,28 +197,16 @@ def generate(
     return Manifest(tuple(cases), out).write(out / "manifest.csv")
 
 
-def _refuse_foreign(out: Path) -> None:
-    """Raise where a folder holds what no phantom has."""
-    if not out.exists():
-        return
-    names = "|".join(re.escape(experiment.name) for experiment in EXPERIMENTS)
-    ours = re.compile(rf"(images|labels)/({names})_(train|test)_\d+(_label)?\.[\w.-]+")
-    for path in sorted(out.rglob("*")):
-        name = path.relative_to(out).as_posix()
-        if path.name.startswith(".") or (path.is_dir() and name in ("images", "labels")):
-            continue
-        if not ours.fullmatch(name) and not (name == "manifest.csv" and _of_phantom(path)):
-            msg = (
-                f"'{out}' holds {name}, which is not of a phantom, so nothing was written; give a "
-                "folder that is empty or not there yet"
-            )
-            raise UsageError(msg)
-
-
-def _of_phantom(manifest: Path) -> bool:
-    """Whether every case of a manifest is one of a phantom."""
-    rows = manifest.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
-    return all(_SOURCE in row for row in rows)
+def _refuse_what_is_there(out: Path) -> None:
+    """Raise unless a folder is absent, or holds nothing but hidden files."""
+    there = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+    there = [name for name in there if not name.startswith(".")]
+    if there:
+        msg = (
+            f"'{out}' is not empty: it holds {', '.join(there[:3])}{', ...' * (len(there) > 3)}. "
+            "Give a folder that is, or --overwrite to replace the files of a phantom in it"
+        )
+        raise UsageError(msg)
 
 
 def make_image(
@@ -285,7 +273,7 @@ def _write(
         split=split,
         sha256=hash_file(path),
         licence="CC0",
-        source=_SOURCE,
+        source="cellharness phantom",
         extra=tuple((key, str(value)) for key, value in facts.items()),
     )
 

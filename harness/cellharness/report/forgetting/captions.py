@@ -34,8 +34,8 @@ def captions(study: Study, findings: Findings, cells: CellFindings) -> Captions:
         "Heat map of the mean change of F1, remedies by modality, unseen and seen experiments; the "
         "numbers stand in the table below",
         f"Mean change of {score} after less before training, paired by case, {under}. Red, loss; "
-        "blue, gain. Numbers over the columns, cases scored before and after. *, significant. "
-        f"{how_tested(findings.changes)} –, no case."
+        "blue, gain; pale, of too few units to be tested. Numbers over the columns, cases scored "
+        f"before and after. *, significant. {how_tested(findings.changes)} –, no case."
         + (" Not drawn: " + _lacking(findings) + "." if _lacking(findings) else ""),
     )
     slope = (

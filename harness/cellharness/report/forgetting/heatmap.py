@@ -20,7 +20,7 @@ from cellharness.report.sheet import Sheet
 from cellharness.report.style import GREY, TWO_COLUMNS_MM
 from cellharness.report.wording import absent
 from cellharness.statistics import ALL
-from cellharness.statistics.contrasts import HIGHER, LOWER
+from cellharness.statistics.contrasts import HIGHER, LOWER, TOO_FEW
 from cellharness.statistics.staged_scores import SEEN, UNSEEN
 
 #: Mark of a change that is significant.
@@ -32,6 +32,8 @@ _GAP_MM, _BAR_MM, _RIGHT_MM = 4.0, 9.0, 4.0
 _TITLES = {UNSEEN: "Unseen experiments", SEEN: "Seen experiments"}
 _MAP = mpl.colormaps["RdBu"]
 _NO_CELL = "#efefef"
+# Share of its colour that a cell keeps where nothing could be tested.
+_PALE = 0.35
 #: Luminance on which black and white text have the same contrast.
 _EVEN = 0.179
 #: The scale reaches at least this far, so that noise does not look like a result.
@@ -41,8 +43,9 @@ _LEAST_LIMIT = 0.1
 def heatmap_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
     """Draw mean changes of F1 as a table of colours with numbers, unseen beside seen experiments.
 
-    Red is a loss, blue a gain, white no change; `PROVEN` marks those that are significant. Rows are
-    the remedies of the study, those without scores among them.
+    Red is a loss, blue a gain, white no change; `PROVEN` marks those that are significant, and
+    those of too few experiments to test are pale. Rows are the remedies of the study, those without
+    scores among them; a modality without cases has no column.
 
     Parameters
     ----------
@@ -54,14 +57,20 @@ def heatmap_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
     changes = findings.changes[findings.changes["level"] != "experiment"]
     found = by_key(changes, "remedy", "modality", "seen")
     parts = [part for part in (UNSEEN, SEEN) if findings.has(part)]
-    groups = worth_showing(study.modalities)
+    groups = {
+        part: [g for g in worth_showing(study.modalities) if findings.cases(g, part)]
+        for part in parts
+    }
+    columns = [len(groups[part]) for part in parts] or [1]
     remedies = list(study.remedies)
     names = [study.labels[name] for name in remedies]
     beside = width_mm >= TWO_COLUMNS_MM and len(parts) > 1
     left = left_room(names, 14.0, 0.4 * width_mm)
     room = width_mm - left - _RIGHT_MM - (_GAP_MM if beside else 0)
-    cell = min(_LARGEST_CELL_MM, room / (len(groups) * (len(parts) if beside else 1)))
-    heads = fit_labels(["All" if group == ALL else group for group in groups], cell - 0.8)
+    cell = min(_LARGEST_CELL_MM, room / (sum(columns) if beside else max(columns)))
+    shown = [g for g in worth_showing(study.modalities) if any(g in groups[p] for p in parts)]
+    heads = fit_labels(["All" if group == ALL else group for group in shown], cell - 0.8)
+    texts = dict(zip(shown, heads.texts, strict=True))
     # Turned names are estimated generously, as elsewhere something stands below them.
     names_mm = heads.height_mm - (4.0 if heads.angle else 0.0)
     head_mm = 5.0 + names_mm + 2.6
@@ -70,11 +79,12 @@ def heatmap_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
     sheet = Sheet(width_mm, 1.0 + blocks * block_mm + (blocks - 1) * 3.0 + _BAR_MM + 1.0)
     limit = _limit([row for row in found.values() if row["seen"] in parts])
     for number, part in enumerate(parts):
-        x = left + (number * (len(groups) * cell + _GAP_MM) if beside else 0)
+        x = left + (number * (columns[0] * cell + _GAP_MM) if beside else 0)
         y = 1.0 + (0 if beside else number * (block_mm + 3.0))
         sheet.text(x, y + 2.4, _TITLES[part], va="baseline", fontweight="bold")
         foot = y + 5.0 + names_mm
-        for column, (group, text) in enumerate(zip(groups, heads.texts, strict=True)):
+        for column, group in enumerate(groups[part]):
+            text = texts[group]
             middle = x + (column + 0.5) * cell
             turned = {"rotation": heads.angle, "rotation_mode": "anchor", "ha": "left"}
             style = turned if heads.angle else {"ha": "center", "linespacing": 1.1}
@@ -91,13 +101,13 @@ def heatmap_figure(study: Study, findings: Findings, width_mm: float) -> Figure:
             for row, name in enumerate(names):
                 at = top + (row + 0.5) * _CELL_MM
                 sheet.text(left - 1.2, at, cut(name, left - 3), ha="right", va="center")
-        ax = sheet.axes(x, top, len(groups) * cell, len(remedies) * _CELL_MM)
-        _frame(ax, len(groups), len(remedies))
+        ax = sheet.axes(x, top, len(groups[part]) * cell, len(remedies) * _CELL_MM)
+        _frame(ax, len(groups[part]), len(remedies))
         for row, remedy in enumerate(remedies):
             if remedy not in findings.trained:
-                _missing_row(ax, row, len(groups))
+                _missing_row(ax, row, len(groups[part]))
                 continue
-            for column, group in enumerate(groups):
+            for column, group in enumerate(groups[part]):
                 _cell(ax, column, row, found.get((remedy, group, part)), limit)
     _scale(sheet, left, limit)
     return sheet.figure
@@ -127,7 +137,9 @@ def _cell(ax: Axes, column: int, row: int, record: Record | None, limit: float) 
         ax.text(column + 0.5, row + 0.5, "–", ha="center", va="center", color=GREY, fontsize=6.5)
         return
     value = float(record["estimate"])
-    colour = _MAP(0.5 + 0.5 * value / limit)
+    colour: tuple[float, ...] = _MAP(0.5 + 0.5 * value / limit)
+    if record["verdict"] == TOO_FEW:
+        colour = tuple(1 - _PALE * (1 - channel) for channel in colour)
     _box(ax, column, row, 1, colour)
     mark = PROVEN if record["verdict"] in (HIGHER, LOWER) else ""
     text = f"{value:+.2f}".replace("-", "−")
