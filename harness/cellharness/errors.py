@@ -18,6 +18,18 @@ class BrokenPackageError(MissingDependencyError):
     """A package is there but fails on import, or lacks what its entry promises."""
 
 
+def first_of(names: Iterable[object], most: int = 5) -> str:
+    """List names in a message, of many the first ones.
+
+    Examples
+    --------
+    >>> first_of(["a", "b"]), first_of(range(9), most=3)
+    ('a, b', '0, 1, 2, ...')
+    """
+    told = [str(name) for name in names]
+    return ", ".join([*told[:most], "..."] if len(told) > most else told)
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UsageError:
     """Build the error for a name that no registry holds.
 

@@ -28,7 +28,7 @@ import json, os, resource, sys, time
 from pathlib import Path
 start, used = time.perf_counter(), time.process_time()
 from cellharness.report import build_report
-page = build_report(Path(sys.argv[1]))
+page = build_report(Path(sys.argv[1]), for_print=len(sys.argv) > 2)
 scale = 1024 if sys.platform != "darwin" else 1024**2
 def peak(who):
     return resource.getrusage(who).ru_maxrss / scale
@@ -48,10 +48,9 @@ def run(tmp_path_factory):
     return simulate_run(tmp_path_factory.mktemp("paper"), Simulation(failures=0.02, side=512))
 
 
-def build(run) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-c", _BUILD, str(run)], capture_output=True, text=True, check=True
-    )
+def build(run, *, for_print=False) -> dict[str, float]:
+    command = [sys.executable, "-c", _BUILD, str(run), *(["print"] if for_print else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -64,6 +63,17 @@ def test_report_of_the_papers_size(benchmark, run):
     assert found["wall_s"] < REQUIRED_SECONDS, benchmark.extra_info
     assert found["peak_mb"] < REQUIRED_MB, benchmark.extra_info
     assert found["page_mb"] < REQUIRED_PAGE_MB, benchmark.extra_info
+
+
+@pytest.mark.benchmark
+def test_figures_for_print_cost_more_than_the_page(benchmark, tmp_path):
+    sizes = dict.fromkeys(("Brightfield", "Fluorescent", "Phase-contrast", "DIC"), 3)
+    small = simulate_run(tmp_path, Simulation(methods=3, sizes=sizes, side=200))
+    page = benchmark.pedantic(build, (small,), rounds=1)["processor_s"]
+    printed = build(small, for_print=True)["processor_s"]
+    benchmark.extra_info |= {"page_s": round(page, 1), "for_print_s": round(printed, 1)}
+    sys.stdout.write(f"page {page:.1f} s, for print {printed:.1f} s of processor\n")
+    assert printed > page
 
 
 @pytest.mark.benchmark

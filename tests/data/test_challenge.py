@@ -262,6 +262,16 @@ def test_another_file_in_the_place_of_the_manifest_is_not_replaced(tmp_path, few
     assert path.read_text() == text
 
 
+def test_what_was_empty_in_a_manifest_is_filled_up(tmp_path, few):
+    root = make_tree(tmp_path / "data")
+    path, mask = root / "manifest.csv", "1st_osilab_seg/OpenTest_001_label.tiff"
+    (root / "Testing/Public" / mask).rename(tmp_path / "away.tiff")
+    assert dict(import_challenge(root, path).manifest["OpenTest_001"].extra)["winner_mask"] == ""
+    (tmp_path / "away.tiff").rename(root / "Testing/Public" / mask)
+    found = dict(import_challenge(root, path).manifest["OpenTest_001"].extra)["winner_mask"]
+    assert found.endswith(mask)
+
+
 def test_a_manifest_of_other_images_is_not_replaced(tmp_path, few):
     root = make_tree(tmp_path / "data")
     path = tmp_path / "mine.csv"

@@ -13,7 +13,7 @@ from cellharness.cli.console import EXIT_FAILED_CASES, err, examples, out, plain
 from cellharness.cli.progress import run_bars
 from cellharness.cli.spreading import SpreadCommand
 from cellharness.cli.summary import print_statuses
-from cellharness.errors import UsageError
+from cellharness.errors import UsageError, first_of
 from cellharness.vocabulary import INPUT_MODES
 
 
@@ -54,7 +54,8 @@ def predict(
 
     beside = labels_beside(images) if images.is_dir() else []
     if beside:
-        out.print(f"{len(beside)} label images passed over: {plain(named(beside))}")
+        named = first_of(path.name for path in beside)
+        out.print(f"{len(beside)} label images passed over: {plain(named)}")
     with run_bars() as bars:
         result = api.predict(
             method,
@@ -72,12 +73,6 @@ def predict(
         for message in result.messages.values():
             err.print(plain(message))
         raise typer.Exit(EXIT_FAILED_CASES)
-
-
-def named(paths: Sequence[Path], most: int = 5) -> str:
-    """List names of files, the first of many."""
-    names = [path.name for path in paths[:most]]
-    return ", ".join([*names, "..."] if len(paths) > most else names)
 
 
 def key_values(settings: Sequence[str]) -> dict[str, Any]:

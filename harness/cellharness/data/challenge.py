@@ -23,9 +23,8 @@ from pathlib import Path
 
 from cellharness.data.images import IMAGE_SUFFIXES
 from cellharness.data.manifest import Case, Manifest, ManifestError
-from cellharness.errors import UsageError, unknown_name
+from cellharness.errors import UsageError, first_of, unknown_name
 from cellharness.files import hash_file
-from cellharness.vocabulary import TRAIN_SPLIT
 
 RECORD_URL = "https://zenodo.org/records/10719375"
 LICENCE = "CC BY-NC-ND 4.0"
@@ -227,8 +226,7 @@ def _filled_up(found: list[Case], path: Path, root: Path, problems: list[str]) -
     absent = [case.case for case in cases if not case.image.is_file()]
     if absent:
         problems.append(
-            f"{len(absent)} cases of the manifest have no image in the folder: "
-            f"{', '.join(absent[:_MOST_NAMED])}{', ...' * (len(absent) > _MOST_NAMED)}"
+            f"{len(absent)} cases of the manifest have no image in the folder: {first_of(absent)}"
         )
     taken = {case.case for case in cases}
     for case in new.values():
@@ -237,9 +235,9 @@ def _filled_up(found: list[Case], path: Path, root: Path, problems: list[str]) -
             name, number = f"{case.case}-{number}", number + 1
         taken.add(name)
         cases.append(replace(case, case=name))
-    trained = {case.experiment for case in cases if case.split == TRAIN_SPLIT}
-    seen = frozenset(trained) | (there.seen_experiments or frozenset())
-    return Manifest(tuple(cases), root, seen_experiments=seen)
+    whole = Manifest(tuple(cases), root)
+    seen = (there.seen_experiments or frozenset()) | (whole.seen_experiments or frozenset())
+    return replace(whole, seen_experiments=seen)
 
 
 def _of_both(case: Case, found: Case | None) -> Case:
@@ -248,11 +246,8 @@ def _of_both(case: Case, found: Case | None) -> Case:
         return case
     known = {key: value for key, value in case.extra if value}
     label = case.label if case.label is not None and case.label.is_file() else found.label
-    extra = tuple((dict(found.extra) | dict(case.extra) | known).items())
+    extra = tuple((dict(case.extra) | dict(found.extra) | known).items())
     return replace(case, sha256=found.sha256, label=label, extra=extra)
-
-
-_MOST_NAMED = 5
 
 
 class _Tree:
@@ -367,8 +362,7 @@ class _Tree:
 
     def describe(self) -> str:
         """List the first folders, for an error message."""
-        shown = ", ".join(self._folders[:8]) or "no folders"
-        return shown + (", ..." if len(self._folders) > 8 else "")
+        return first_of(self._folders, most=8) or "no folders"
 
 
 def _part_of(folders: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:

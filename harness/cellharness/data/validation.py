@@ -27,6 +27,7 @@ from cellharness.data.images import (
     read_label,
 )
 from cellharness.data.manifest import Case, Manifest
+from cellharness.errors import first_of
 from cellharness.files import hash_file
 
 LEVELS = ("error", "warning", "note")
@@ -34,8 +35,6 @@ LEVELS = ("error", "warning", "note")
 # The challenge left out images with fewer cells and cells with fewer pixels (paper, data set).
 MIN_CELLS = 5
 MIN_CELL_PIXELS = 15
-
-_NAMED_IDS = 5
 
 
 @dataclass(frozen=True)
@@ -304,8 +303,8 @@ def _about_modalities(manifest: Manifest) -> Iterator[Finding]:
     unknown = [case.case for case in manifest.cases if case.modality is None]
     if unknown:
         text = (
-            f"{len(unknown)} of {len(manifest)} cases have no modality ({', '.join(unknown[:3])}"
-            f"{', ...' if len(unknown) > 3 else ''}) and stay out of per-modality tables. Fill the "
+            f"{len(unknown)} of {len(manifest)} cases have no modality ({first_of(unknown, most=3)}"
+            ") and stay out of per-modality tables. Fill the "
             "column, or have a rule fill it: `cellharness data validate --write-guesses`; those "
             "are marked 'guessed'."
         )
@@ -317,8 +316,7 @@ def _about_modalities(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _some(ids: np.ndarray) -> str:
-    shown = ", ".join(str(value) for value in ids[:_NAMED_IDS])
-    return f" (ids {shown}{', ...' if len(ids) > _NAMED_IDS else ''})"
+    return f" (ids {first_of(ids)})"
 
 
 def _naming(text: str, name: str) -> str:

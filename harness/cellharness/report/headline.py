@@ -14,8 +14,7 @@ from cellharness.report.wording import absent, count, listing, number
 from cellharness.statistics import ALL
 from cellharness.statistics.contrasts import HIGHER, LOWER
 
-_FEW = 10
-_WORDS = ("no", "one", "two", "three", "four", "five", "six")
+_FEW, _FEW_IN_WORDS = 10, "ten"
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def _caveats(
     caveats = []
     few = [f"{s.group} ({s.n})" for s in modalities if s.n < _FEW]
     if few:
-        caveats.append(f"Fewer than {_word(_FEW)} images: {listing(few)}.")
+        caveats.append(f"Fewer than {_FEW_IN_WORDS} images: {listing(few)}.")
     failed = [
         f"{run.labels[row['method']]} failed on {row['n_failed']} of {row['n']}"
         for row in records(rows[rows["modality"] == ALL])
@@ -211,7 +210,3 @@ def _degree(run: RunData) -> str:
 
 def _first(text: str) -> str:
     return text[0].upper() + text[1:]
-
-
-def _word(n: int) -> str:
-    return _WORDS[n] if n < len(_WORDS) else {10: "ten"}.get(n, str(n))

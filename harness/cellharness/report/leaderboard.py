@@ -29,10 +29,11 @@ from cellharness.statistics.levels import median_interval
 
 _CONFIDENCE = 0.95
 
+#: Heading of the changes that fine-tuning made, and what stands behind one that is significant.
+CHANGES, SIGNIFICANT = "Fine-tuned less its start, mean F1", "*"
+
 #: How a cell is marked: the highest median, and where nobody's mean is significantly higher, and
 #: those whose mean is not told apart from that of the highest median; changes.
-SIGNIFICANT = "*"
-CHANGES = "Fine-tuned less its start, mean F1"
 BEST, LEADS, LEVEL, GAIN, LOSS = "best", "leads", "level", "gain", "loss"
 
 
@@ -89,7 +90,7 @@ def leaderboard(run: RunData, ranked: Ranked | None, colours: Mapping[str, str])
                 for method, modality in zip(levels["method"], levels["modality"], strict=True)
             ]
         ),
-        notes=tuple(_notes(ranked, sizes, rows)),
+        notes=tuple(_notes(ranked, sizes, rows, changed=bool(changes))),
         sortable=True,
     )  # fmt: skip
 
@@ -144,10 +145,8 @@ def _differing(trained: MethodRecord, before: MethodRecord) -> tuple[str, ...]:
 
 def _levels(run: RunData, groups: tuple[str, ...]) -> pd.DataFrame:
     """Medians of all methods and groups, with intervals by unit."""
-    cases = run.main.drop_duplicates("case").set_index("case").sort_index()
+    cases, values = run.cases, run.f1_of(run.methods)
     unit, units = units_of(cases["modality"], cases["experiment"], run.unit)
-    values = run.main.pivot_table("f1", "case", "method", "first", dropna=False)
-    values = values.reindex(index=cases.index, columns=list(run.methods))
     rows = []
     for group in groups:
         here = ((cases["modality"] == group) | (group == ALL)).to_numpy()
@@ -258,7 +257,9 @@ def _size(row: Record) -> str:
     return images if row["unit"] == "image" else f"{images}, {count(row['n_units'], row['unit'])}"
 
 
-def _notes(ranked: Ranked | None, sizes: list[Record], rows: Sequence[Row]) -> list[str]:
+def _notes(
+    ranked: Ranked | None, sizes: list[Record], rows: Sequence[Row], *, changed: bool
+) -> list[str]:
     """Explain the marks that occur, and no others."""
     marks = {mark for row in rows for mark in row.marks.values()}
     unit, fewest = sizes[0]["unit"], fewest_units(1 - _CONFIDENCE)
@@ -282,6 +283,6 @@ def _notes(ranked: Ranked | None, sizes: list[Record], rows: Sequence[Row]) -> l
             " Nor is anything where the highest median is in no test, or another method's mean F1 "
             "is significantly higher."
         )
-    if any(CHANGES in row.cells[0] for row in rows if row.heading):
+    if changed:
         words += f" {SIGNIFICANT}, significant change."
     return [words] if ranked is None else [words, how_tested(ranked.groups[ALL].tests)]

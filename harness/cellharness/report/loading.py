@@ -79,6 +79,16 @@ class RunData:
         chosen = (scores["profile"] == self.profile) & (scores["threshold"] == self.threshold)
         return scores[chosen]
 
+    @cached_property
+    def cases(self) -> pd.DataFrame:
+        """What `main` says of each case, by its name, sorted."""
+        return self.main.drop_duplicates("case").set_index("case").sort_index()
+
+    def f1_of(self, methods: Collection[str]) -> pd.DataFrame:
+        """F1 of `main`, one row of `cases` and one column a method, in their order."""
+        values = self.main.pivot_table("f1", "case", "method", "first", dropna=False)
+        return values.reindex(index=self.cases.index, columns=list(methods))
+
     @property
     def unit(self) -> Unit | None:
         """What the configuration takes as independent; None where it leaves that open."""

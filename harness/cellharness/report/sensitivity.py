@@ -27,13 +27,11 @@ def power_of_run(
     difference, unit
         See `power_table`; the unit is by default that of the run's configuration.
     """
-    masked = run.main.loc[run.main["status"].isin(SEGMENTED), "method"]
-    main = run.main[run.main["method"].isin(set(masked) - run.oracles)]
-    values = main.pivot_table("f1", "case", "method", "first")
-    cases = run.main.drop_duplicates("case").set_index("case").sort_index()
+    masked = set(run.main.loc[run.main["status"].isin(SEGMENTED), "method"]) - run.oracles
+    cases, values = run.cases, run.f1_of([name for name in run.methods if name in masked])
     unit, units = units_of(cases["modality"], cases["experiment"], unit or run.unit)
     return power_table(
-        differences_of(values.reindex(cases.index).to_numpy(float)),
+        differences_of(values.to_numpy(float)),
         cases["modality"].to_numpy(object),
         units,
         unit=unit,

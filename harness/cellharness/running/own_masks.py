@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from cellharness.errors import UsageError
+from cellharness.errors import UsageError, first_of
 from cellharness.files import hash_file, write_atomic
 from cellharness.run_directory import prediction_name
 
@@ -19,7 +19,6 @@ NOTE = "provenance.json"
 _HEAD = "# Masks written by cellharness predict; one that is not listed here is not replaced."
 # A kill can come between a mask and its line, so what is being written is noted before.
 _WRITING = "# writing "
-_MOST_NAMED = 5
 
 
 class ForeignMasksError(UsageError):
@@ -72,11 +71,10 @@ class OwnMasks:
             foreign += [JOURNAL] if journal.exists() and not lines else []
             foreign += [NOTE] if note.exists() and not _is_ours(note) else []
         if foreign:
-            more = ", ..." if len(foreign) > _MOST_NAMED else ""
             msg = (
                 f"'{self.folder}' holds {len(foreign)} of the files to be written, and cellharness "
                 f"did not write them, or they were changed since: "
-                f"{', '.join(foreign[:_MOST_NAMED])}{more}. Give another folder with --out, or "
+                f"{first_of(foreign)}. Give another folder with --out, or "
                 "--overwrite to replace them"
             )
             raise ForeignMasksError(msg)

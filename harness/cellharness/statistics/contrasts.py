@@ -259,9 +259,7 @@ def mean_difference(
     >>> round(found.estimate, 3), found.p, round(found.low, 3), round(found.high, 3), found.verdict
     (0.2, 0.03125, 0.1, 0.3, 'higher')
     """
-    if not 0 < confidence < 1:
-        msg = f"confidence is {confidence!r}; valid are numbers between 0 and 1, such as 0.95"
-        raise ContrastError(msg)
+    check_confidence(confidence)
     values = np.asarray(differences, np.float64)
     codes = np.arange(values.size) if units is None else np.asarray(units)
     kept = ~np.isnan(values)
@@ -388,6 +386,13 @@ def equal_weights(differences: ArrayLike, groups: ArrayLike) -> Floats:
     share = known.sum() / np.maximum(counts * max(present, 1), 1)
     weights: Floats = share[codes]
     return weights
+
+
+def check_confidence(confidence: float) -> None:
+    """Raise a `ContrastError` unless `confidence` is one."""
+    if not 0 < confidence < 1:
+        msg = f"confidence is {confidence!r}; valid are numbers between 0 and 1, such as 0.95"
+        raise ContrastError(msg)
 
 
 def verdict_of(estimate: float, low: float, high: float, p: float, level: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from cellharness.statistics.contrasts import ContrastError, Floats, fewest_units
+from cellharness.statistics.contrasts import Floats, check_confidence, fewest_units
 
 
 def median_interval(
@@ -48,9 +48,7 @@ def median_interval(
     >>> median_interval([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], range(7))
     (0.4, 0.122546275505, 0.677453724495)
     """
-    if not 0 < confidence < 1:
-        msg = f"confidence is {confidence!r}; valid are numbers between 0 and 1, such as 0.95"
-        raise ContrastError(msg)
+    check_confidence(confidence)
     known: Floats = np.asarray(values, np.float64)
     some = ~np.isnan(known)
     known, codes = known[some], np.asarray(units)[some]

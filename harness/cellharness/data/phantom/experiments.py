@@ -17,7 +17,7 @@ from cellharness.data.images import write_label
 from cellharness.data.manifest import Case, Manifest
 from cellharness.data.phantom import brightfield, dic, fluorescence, phase_contrast
 from cellharness.data.phantom.layout import Layout, place_cells
-from cellharness.errors import UsageError
+from cellharness.errors import UsageError, first_of
 from cellharness.files import hash_file
 
 MIN_SIZE = 128
@@ -203,7 +203,7 @@ def _refuse_what_is_there(out: Path) -> None:
     there = [name for name in there if not name.startswith(".")]
     if there:
         msg = (
-            f"'{out}' is not empty: it holds {', '.join(there[:3])}{', ...' * (len(there) > 3)}. "
+            f"'{out}' is not empty: it holds {first_of(there, most=3)}. "
             "Give a folder that is, or --overwrite to replace the files of a phantom in it"
         )
         raise UsageError(msg)
