@@ -13,9 +13,12 @@ import pytest
 import tifffile
 
 from cellharness.data.manifest import Manifest
+from cellharness.selftest.gpu_tests import REQUIRE_GPU
+from drawn_case import draw_case
 
 PROJECT = Path(__file__).resolve().parent.parent
-SHARED = PROJECT.parent / "shared"
+#: Another place than beside the project, such as a part of it that was carried to a GPU.
+SHARED = Path(os.environ.get("CELLHARNESS_SHARED") or PROJECT.parent / "shared")
 PLUGIN = Path(__file__).resolve().parent / "plugin"
 
 
@@ -88,6 +91,18 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+def pytest_runtest_setup(item):
+    """Skip what is marked gpu where no GPU is, unless REQUIRE_GPU says that one must be."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    torch = pytest.importorskip("torch", reason="needs torch")
+    if torch.cuda.is_available():
+        return
+    if os.environ.get(REQUIRE_GPU, "0") not in ("", "0"):
+        pytest.fail(f"{REQUIRE_GPU} is set, and torch {torch.__version__} finds no CUDA GPU")
+    pytest.skip("needs a CUDA GPU")
+
+
 #: Set where a browser must be there: the tests that need it then fail without it.
 REQUIRE_BROWSER = "CELLHARNESS_REQUIRE_BROWSER"
 
@@ -142,19 +157,6 @@ def cyto():
         return source.locate() or source.fetch()
     except WeightsUnavailableError as error:
         pytest.skip(f"needs the cyto weights: {error}")
-
-
-def draw_case(rng, shape=(96, 112), cells=9, radius=8):
-    """Bright discs on a dark noisy ground, and their labels."""
-    labels = np.zeros(shape, np.uint16)
-    yy, xx = np.mgrid[: shape[0], : shape[1]]
-    columns = int(np.ceil(np.sqrt(cells)))
-    for number in range(cells):
-        y = (number // columns + 0.5) * shape[0] / columns
-        x = (number % columns + 0.5) * shape[1] / columns
-        labels[(yy - y) ** 2 + (xx - x) ** 2 <= radius**2] = number + 1
-    image = rng.normal(20, 3, shape) + 150 * (labels > 0)
-    return image.clip(0, 255).astype(np.uint8), labels
 
 
 @pytest.fixture

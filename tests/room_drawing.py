@@ -18,8 +18,9 @@ DRAWING = PAGE.parent / "images" / "rooms.svg"
 # Where a room stands, in columns from the left; its height follows from what it imports.
 _COLUMNS = {
     "cli": 1.5, "api": 1.5, "running": 1.0, "report": 2.5, "adapters": 0.0, "training": 1.0,
-    "methods": 0.5, "scoring": 1.5, "data": 1.0, "weights": 0.0, "config": 1.0,
-    "statistics": 2.5, "ground": 1.25,
+    "methods": 0.5, "scoring": 1.5, "data": 1.2, "weights": 0.0, "config": 1.7,
+    "statistics": 2.6, "ground": 1.25, "analysis": 2.0, "printing": 3.0, "comparing": 3.5,
+    "environments": 0.85, "selftest": 0.0, "slides": 0.75, "cluster": 0.0,
 }  # fmt: skip
 _WIDTH, _HEIGHT, _COLUMN, _ROW, _MARGIN = 150, 40, 190, 84, 16
 

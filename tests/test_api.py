@@ -57,7 +57,7 @@ def test_one_path_is_no_list_of_sources():
 
 def test_an_unknown_input_mode_is_refused_before_anything_is_made(tmp_path):
     np.save(tmp_path / "one.npy", np.zeros((9, 9), np.uint8))
-    with pytest.raises(UsageError, match="unknown input mode 'grey'; valid: gray_max, gray"):
+    with pytest.raises(UsageError, match=r"unknown input mode 'grey'\. Did you mean 'gray'"):
         cellharness.predict("otsu-watershed", tmp_path, tmp_path / "out", input_mode="grey")
     assert not (tmp_path / "out").exists()
 

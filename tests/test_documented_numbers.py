@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 import cellharness
+from cellharness.printing.wording import with_interval
 from cellharness.statistics.power import TYPICAL, measure_spread
 
 ROOT = Path(__file__).parents[1]
 FORGETTING = ROOT / "reports/mini-forgetting"
 BASELINES = ROOT / "reports/mini-baselines"
+DEMO = ROOT / "reports/demo-forgetting"
 
 
 def document(name):
@@ -100,7 +102,12 @@ def test_remedies_beside_plain_fine_tuning():
     assert f"replay {kept['replay']:+.3f} and {gained['replay']:+.3f}" in text
     without = number(rows[rows["remedy"] == "replay"], "kept_more_without_replayed")
     assert f"(without the experiments that it met again {without:+.3f} on unseen ones)" in text
-    told = set(re.findall(r"[+-]0\.\d{3}", text[text.index("Against plain fine-tuning") :]))
+    told = set(
+        re.findall(
+            r"[+-]0\.\d{3}",
+            text[text.index("Against plain fine-tuning") : text.index("The study of the demo")],
+        )
+    )
     known = {f"{value:+.3f}" for value in (*kept.values(), *gained.values(), without)}
     assert told <= known
 
@@ -165,3 +172,48 @@ def test_what_the_images_of_the_mini_comparison_can_show(shared):
         table.loc[["All", "Brightfield"], "detectable"].tolist(), abs=0.005
     )
     assert float(said[3]) == pytest.approx(table.loc["All", "units_needed"], abs=5)
+
+
+def test_what_the_study_of_the_demo_showed():
+    text = document("forgetting.md")
+    rows = pd.read_csv(DEMO / "estimates.csv", keep_default_na=False)
+    rows = rows[(rows["protocol"] == "truth") & (rows["threshold"].astype(float) == 0.5)]
+    rows = rows[rows["experiment"].isin(["All", ""]) & rows["cases"].isin(["all", ""])]
+    for verdict, *where in (
+        ("lower", "change of F1", "plain", "All", "unseen"),
+        ("lower", "change of F1", "plain", "Fluorescent", "unseen"),
+        ("not significant", "change of F1", "plain", "Phase-contrast", "unseen"),
+        ("not significant", "change of F1", "plain", "DIC", "unseen"),
+        ("higher", "change of F1", "plain", "All", "seen"),
+        ("higher", "change of F1", "replay", "All", "seen"),
+        ("not significant", "change of F1", "replay", "All", "unseen"),
+        ("higher", "change of F1 less that of the reference", "replay", "All", "unseen"),
+    ):
+        mine = rows
+        for name, value in zip(("measure", "subject", "modality", "part"), where, strict=True):
+            mine = mine[mine[name] == value]
+        (row,) = mine.to_dict("records")
+        assert row["verdict"] == verdict, where
+        said = with_interval({name: float(row[name]) for name in ("estimate", "low", "high")})
+        assert said in text or where[2] in ("Phase-contrast", "DIC"), (where, said)
+
+
+def test_what_misic_finds_in_real_images():
+    rows = pd.read_csv(ROOT / "reports/misic/scores.csv")
+    assert len(rows) == 2 * rows["case"].nunique() == 2 * 39
+    assert set(rows["profile"]) == {"strict"}
+    assert set(rows["threshold"]) == {0.5}
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    def means(some):
+        estimated, true = (some.loc[some["method"] == m, "f1"] for m in ("misic", "misic-truth"))
+        return f"{estimated.mean():.2f} and {true.mean():.2f}", len(true)
+
+    words = {"Brightfield": "brightfield", "Fluorescent": "fluorescence",
+             "Phase-contrast": "phase contrast", "DIC": "DIC"}  # fmt: skip
+    for modality, word in words.items():
+        said, n = means(rows[rows["modality"] == modality])
+        assert re.search(rf"{word} {said} \({n}\b", text), (word, said, n)
+    said, n = means(rows[rows["experiment"] == "deepcell-ecoli-microfluidic"])
+    assert n == 2
+    assert f"of these {said} on the two of bacteria" in text

@@ -41,7 +41,8 @@ def test_skips_for_want_of_shared_data_can_be_made_failures(tmp_path, value, cod
     folder = tmp_path / "project" / "tests"
     folder.mkdir(parents=True)
     here = Path(__file__).parent
-    shutil.copy(here / "conftest.py", folder)
+    for name in ("conftest.py", "drawn_case.py"):
+        shutil.copy(here / name, folder)
     shutil.copytree(here / "plugin", folder / "plugin")
     (folder / "test_it.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
 
     from cellharness.data.manifest import Case
 
-_SUFFIXES = ("_label.tiff", "_label.tif", ".tiff", ".tif", "_label.png", ".png")
-
 
 class PrecomputedParameters(Parameters):
     """Where the masks lie, and who made them how."""
 
-    folder: Path = Field(description="Masks, <case>_label.tif[f], <case>.tif[f] or png.")
+    folder: Path = Field(
+        description="Masks, <case>_label.tif[f] or <case>.tif[f]; png, bmp, npy and npz serve too."
+    )
     provenance: Path = Field(
         description="A text file that says who made them with what; its SHA256 is recorded."
     )
@@ -36,6 +37,7 @@ class Precomputed(BaseSegmenter):
         summary="Masks made elsewhere, with a note that says how.",
         licence="that of the masks",
         input="native",
+        limits="Says nothing of running time or memory.",
     )
     Parameters: ClassVar[type[Parameters]] = PrecomputedParameters
     parameters: PrecomputedParameters
@@ -62,6 +64,8 @@ class Precomputed(BaseSegmenter):
             ),
         )
 
+    takes_tiles: ClassVar[bool] = False
+
     def case_identity(self, case: Case) -> str:
         """SHA256 of the case's mask, so that a changed mask is read again."""
         try:
@@ -72,6 +76,11 @@ class Precomputed(BaseSegmenter):
     def begin_case(self, case: Case) -> None:
         """Hear the case's name."""
         self._case = case.case
+        self._told: list[str] = []
+
+    def details(self) -> dict[str, Any]:
+        """What makes the ids of the mask look as if they were not one a cell."""
+        return {"mask": self._told} if self._told else {}
 
     def segment(self, image: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """Return the case's mask.
@@ -83,19 +92,25 @@ class Precomputed(BaseSegmenter):
         UsageError
             It holds several.
         """
-        from cellharness.data.images import read_label
+        from cellharness.data.images import open_label
+        from cellharness.data.label_doubts import serious_doubts
 
-        return read_label(self._find(self._case))
+        mask = open_label(self._find(self._case))
+        self._told = [*(told.message for told in mask.findings), *serious_doubts(mask.pixels)]
+        return mask.pixels
+
+    @cached_property
+    def _there(self) -> dict[str, list[Path]]:
+        """What the folder holds, listed once for all cases."""
+        from cellharness.data.folders import label_files
+
+        return label_files(self.parameters.folder)
 
     def _find(self, case: str) -> Path:
-        found = [
-            path for end in _SUFFIXES if (path := self.parameters.folder / f"{case}{end}").is_file()
-        ]
-        if not found:
+        from cellharness.data.folders import label_of
+
+        found = label_of(case, self._there)
+        if found is None:
             msg = f"no mask of case '{case}' in '{self.parameters.folder}'"
             raise MissingPredictionError(msg)
-        if len(found) > 1:
-            names = " and ".join(path.name for path in found)
-            msg = f"case '{case}' has several masks, {names}; keep one"
-            raise UsageError(msg)
-        return found[0]
+        return found

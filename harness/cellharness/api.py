@@ -13,15 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cellharness.errors import UsageError
+from cellharness.errors import UsageError, unknown_name
 from cellharness.vocabulary import INPUT_MODES
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cellharness.comparing.comparison import Comparison
     from cellharness.config.run import RunConfig
     from cellharness.data.manifest import Case
-    from cellharness.report.comparing.comparison import Comparison
     from cellharness.running.observer import Observer
     from cellharness.running.result import RunResult
     from cellharness.training.observer import TrainingObserver
@@ -36,6 +36,8 @@ def run(
     limit: int | None = None,
     resume: bool = False,
     retry_failed: bool = False,
+    overwrite: bool = False,
+    scheduler: str | None = None,
     observer: Observer | None = None,
     training_observer: TrainingObserver | None = None,
 ) -> RunResult:
@@ -56,6 +58,11 @@ def run(
         Go on in a directory that holds a run; nothing that finished is made again.
     retry_failed : bool
         With `resume`: try cases again that failed.
+    overwrite : bool
+        Replace an older report that cellharness did not write, or that was changed since.
+    scheduler : str or None
+        Address of a Dask scheduler to whose workers the cases and trainings go, in the place of
+        what the configuration says under ``cluster``.
     observer, training_observer : Observer, TrainingObserver or None
         Told of progress.
 
@@ -69,6 +76,8 @@ def run(
     ------
     UsageError
         The configuration or data cannot be used, or the directory holds a run and `resume` is off.
+    StoppedError
+        The Dask scheduler was lost; `resume` goes on.
 
     Examples
     --------
@@ -76,13 +85,19 @@ def run(
     >>> result.report  # doctest: +SKIP
     PosixPath('runs/demo/report/index.html')
     """
+    from cellharness.config.cluster import on_scheduler
     from cellharness.config.output import run_folder
     from cellharness.config.run import RunConfig, load_config
+    from cellharness.own_files import OwnFiles
     from cellharness.report import build_report
+    from cellharness.run_directory import RunDirectory
     from cellharness.running.run import run_comparison
 
     settings = config if isinstance(config, RunConfig) else load_config(Path(config))
+    settings = on_scheduler(settings, scheduler)
     folder = run_folder(settings, out)
+    # Before hours are spent, and not after.
+    OwnFiles(RunDirectory(folder).report).refuse_foreign(overwrite=overwrite)
     result = run_comparison(
         settings,
         folder,
@@ -92,7 +107,7 @@ def run(
         observer=observer,
         training_observer=training_observer,
     )
-    return replace(result, report=build_report(folder))
+    return replace(result, report=build_report(folder, overwrite=overwrite))
 
 
 def predict(
@@ -103,8 +118,15 @@ def predict(
     parameters: Mapping[str, Any] | None = None,
     input_mode: str | None = None,
     timeout_s: float = 900.0,
+    tile: int | None = None,
+    tile_overlap: int | None = None,
     seed: int = 0,
+    overlays: bool = False,
+    flows: bool = False,
+    counts: bool = False,
     overwrite: bool = False,
+    environment: str | None = None,
+    python: AnyPath | None = None,
     observer: Observer | None = None,
 ) -> RunResult:
     """Segment every image of a folder with one method.
@@ -123,11 +145,30 @@ def predict(
         Form in which an image is handed over; None for the one that the method declares.
     timeout_s : float
         Seconds after which an image is given up.
+    tile : int or None
+        Segment by overlapping tiles of this many px, in memory that does not grow with the image;
+        None for images in one piece.
+    tile_overlap : int or None
+        Px that neighbouring tiles share; twice the largest cell or more. None for 256, and for
+        half of the tile where that is less.
     seed : int
-        Set before each image.
+        Set before each image, and before each tile.
+    overlays : bool
+        Write ``<stem>_overlay.png`` beside each mask: the image with its cells outlined.
+    flows : bool
+        Write ``<stem>_flows.tiff``: what the method's network gave for each pixel, such as flows,
+        distances or probabilities; of a method that keeps it.
+    counts : bool
+        Write ``counts.csv``, one row an image: number of cells, median diameter, covered share,
+        status and remark.
     overwrite : bool
         Replace files where masks go that an earlier call did not write, such as labels made by
         hand.
+    environment : str or None
+        Named environment that the method runs in, see ``cellharness environments``; None for the
+        one that this runs in.
+    python : path or None
+        An interpreter, in the place of an environment's name.
     observer : Observer or None
         Told of progress.
 
@@ -148,11 +189,17 @@ def predict(
     >>> dict(result.statuses["otsu-watershed"])  # doctest: +SKIP
     {'ok': 12}
     """
-    from cellharness.config.run import LimitsConfig
+    from cellharness.config.run import LimitsConfig, tiles_of
+    from cellharness.running.own_masks import Beside
     from cellharness.running.predict import predict_folder
 
     if input_mode is not None and input_mode not in INPUT_MODES:
-        msg = f"unknown input mode '{input_mode}'; valid: {', '.join(INPUT_MODES)}"
+        raise unknown_name(kind="input mode", name=input_mode, known=INPUT_MODES)
+    tiles = None
+    if tile is not None:
+        tiles = tiles_of(tile, tile_overlap)
+    elif tile_overlap is not None:
+        msg = "an overlap of tiles needs their size; give tile (--tile) too, such as 2048"
         raise UsageError(msg)
     return predict_folder(
         method,
@@ -160,9 +207,13 @@ def predict(
         Path(out),
         parameters=parameters,
         input_mode=input_mode,
+        beside=Beside(overlays=overlays, flows=flows, counts=counts),
         limits=LimitsConfig(timeout_s=timeout_s),
+        tiles=tiles,
         seed=seed,
         overwrite=overwrite,
+        environment=environment,
+        python=Path(python) if python is not None else None,
         observer=observer,
     )
 
@@ -209,7 +260,7 @@ def compare(
     >>> comparison = compare(["runs/mini", "theirs.csv"])  # doctest: +SKIP
     >>> comparison.pairs[["method", "other", "estimate", "verdict"]]  # doctest: +SKIP
     """
-    from cellharness.report.comparing import ScoreChoice, compare_sources
+    from cellharness.comparing import ScoreChoice, compare_sources
 
     if isinstance(sources, str | os.PathLike):
         msg = f"compare takes several sources in a list, not the one path '{os.fspath(sources)}'"
@@ -263,13 +314,20 @@ def power(
     from cellharness.statistics.contrasts import units_of
     from cellharness.statistics.power import TYPICAL, Spread, power_table
 
+    for name, value in (("difference", difference), ("sd", sd)):
+        if value is not None and not 0 < value <= 1:  # neither is NaN
+            msg = f"{name} is {value}; valid are numbers above 0 and up to 1, such as 0.05"
+            raise UsageError(msg)
+    if correlation is not None and not 0 <= correlation <= 1:
+        msg = f"correlation is {correlation}; valid are numbers from 0 to 1"
+        raise UsageError(msg)
     spread = Spread.of(
         TYPICAL.sd if sd is None else sd,
         TYPICAL.correlation if correlation is None else correlation,
     )
     path = Path(source)
     if path.is_dir():
-        from cellharness.report.loading import load_run
+        from cellharness.analysis.run_data import load_run
         from cellharness.report.sensitivity import power_of_run
 
         run = load_run(path)

@@ -7,16 +7,33 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
+_OFFLINE = "CELLHARNESS_OFFLINE"
+
 
 def is_offline() -> bool:
     """Whether ``CELLHARNESS_OFFLINE`` forbids the network."""
-    return os.environ.get("CELLHARNESS_OFFLINE", "").lower() not in ("", "0", "false", "no")
+    return os.environ.get(_OFFLINE, "").lower() not in ("", "0", "false", "no")
+
+
+@contextmanager
+def without_network() -> Iterator[None]:
+    """Forbid the network for a while, in this process and those that it starts."""
+    before = os.environ.get(_OFFLINE)
+    os.environ[_OFFLINE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_OFFLINE]
+        else:
+            os.environ[_OFFLINE] = before
 
 
 class ResumingDownloader:

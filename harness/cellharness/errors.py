@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_MOST_FAULTS = 20
+_MOST_NAMES = 30
 
 
 class UsageError(Exception):
@@ -12,6 +15,10 @@ class UsageError(Exception):
 
 class MissingDependencyError(UsageError):
     """An optional package is not installed; the message holds the command that installs it."""
+
+
+class StoppedError(UsageError):
+    """What a run works with was lost on the way; what is finished is kept, and it can go on."""
 
 
 class BrokenPackageError(MissingDependencyError):
@@ -30,7 +37,39 @@ def first_of(names: Iterable[object], most: int = 5) -> str:
     return ", ".join([*told[:most], "..."] if len(told) > most else told)
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UsageError:
+def all_faults(faults: Sequence[str]) -> str:
+    r"""Put faults on a line each, of very many the first ones.
+
+    Examples
+    --------
+    >>> all_faults(["no image", "no label"])
+    'no image\nno label'
+    """
+    more = [f"... and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
+    return "\n".join([*faults[:_MOST_FAULTS], *more])
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Ask whether the nearest of the valid names was meant; "" where none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("Celpose", ["cellpose", "omnipose"]), did_you_mean("x", ["cellpose"])
+    (" Did you mean 'cellpose'?", '')
+    """
+    by_lower = {str(each).lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f" Did you mean '{by_lower[near[0]]}'?" if near else ""
+
+
+def unknown_name(
+    kind: str,
+    name: str,
+    known: Iterable[str],
+    *,
+    hint: str = "",
+    error: type[UsageError] = UsageError,
+) -> UsageError:
     """Build the error for a name that no registry holds.
 
     Parameters
@@ -43,11 +82,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") 
         Every valid name.
     hint : str
         A closing sentence, such as the command that lists the valid names.
+    error : type of UsageError
+        What it shall be.
 
     Returns
     -------
     UsageError
-        Names the bad value, the nearest valid one and all valid ones.
+        Names the bad value, the nearest valid one and all valid ones, of very many the first.
 
     Examples
     --------
@@ -55,7 +96,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, hint: str = "") 
     "unknown method 'celpose'. Did you mean 'cellpose'? Valid: cellpose, otsu-watershed."
     """
     valid = sorted(known)
-    near = difflib.get_close_matches(name, valid, n=1)
-    meant = f" Did you mean '{near[0]}'?" if near else ""
-    listing = f" Valid: {', '.join(valid)}." if valid else " None are known."
-    return UsageError(f"unknown {kind} '{name}'.{meant}{listing}{' ' + hint if hint else ''}")
+    many = f" ({len(valid)} in all)" if len(valid) > _MOST_NAMES else ""
+    listing = f" Valid: {first_of(valid, _MOST_NAMES)}{many}." if valid else " None are known."
+    meant = did_you_mean(name, valid)
+    return error(f"unknown {kind} '{name}'.{meant}{listing}{' ' + hint if hint else ''}")

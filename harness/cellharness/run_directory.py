@@ -20,8 +20,9 @@ from cellharness.errors import UsageError
 from cellharness.files import write_atomic
 from cellharness.vocabulary import MARGIN, METRICS, PHASES, PRETRAINED
 
-#: Columns that a manifest must have, and those that it may have.
-REQUIRED_MANIFEST_COLUMNS = (
+#: Columns that a manifest is written with, and those that it may have besides. Who makes one needs
+#: ``image`` or ``case`` alone.
+MANIFEST_COLUMNS = (
     "case", "image", "label", "modality", "experiment", "split", "sha256",
 )  # fmt: skip
 OPTIONAL_MANIFEST_COLUMNS = ("modality_source", "licence", "source")
@@ -41,11 +42,13 @@ LEDGER_TEXT = ("method", "case", "identity", "status", "message", "details", "fi
 SCORE_TEXT = (
     "method", "profile", "case", "modality", "modality_source", "experiment", "split",
 )  # fmt: skip
-SCORE_COLUMNS = (*SCORE_TEXT, "seen", "threshold", "status", *METRICS)
+SCORE_COLUMNS = (*SCORE_TEXT, "seen", "threshold", "status", *METRICS, "remarks")
 
 #: Columns of the two logs of a training.
 EPOCH_COLUMNS = ("epoch", "learning_rate", "train_loss", "validation_loss", "seconds")
 VALIDATION_COLUMNS = ("epoch", "modality", "n", "mean_f1", "median_f1")
+#: IoU of the F1 in the second.
+VALIDATION_THRESHOLD = 0.5
 
 
 class RunDirectoryError(UsageError):
@@ -61,6 +64,28 @@ def prediction_name(case: str) -> str:
     'cell_00001_label.tiff'
     """
     return f"{case}_label.tiff"
+
+
+def overlay_name(case: str) -> str:
+    """File name of the picture of a case with its cells outlined, beside its mask.
+
+    Examples
+    --------
+    >>> overlay_name("cell_00001")
+    'cell_00001_overlay.png'
+    """
+    return f"{case}_overlay.png"
+
+
+def flows_name(case: str) -> str:
+    """File name of what a network gave of a case, beside its mask.
+
+    Examples
+    --------
+    >>> flows_name("cell_00001")
+    'cell_00001_flows.tiff'
+    """
+    return f"{case}_flows.tiff"
 
 
 @dataclass(frozen=True)
@@ -168,6 +193,18 @@ class RunDirectory:
         """Held by whoever writes here."""
         return self.path / ".lock"
 
+    @property
+    def mark(self) -> Path:
+        """Says that a run began here, before anything else is written."""
+        return self.path / ".cellharness-run"
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """Everything that a run writes at the top of its directory, `mark` and `lock` aside."""
+        tables = (self.manifest, self.ledger, self.scores)
+        folders = (self.data, self.report, self.path / "predictions", self.path / "training")
+        return (self.record, self.study, self.config, self.database, *tables, *folders)
+
     def predictions(self, method: str) -> Path:
         """Folder of the label images of a method."""
         return self.path / "predictions" / method
@@ -204,8 +241,17 @@ class _Document(BaseModel):
             where = ".".join(map(str, first["loc"])) or "the whole file"
             msg = f"'{path}' is not valid at {where}: {first['msg']}"
         except (OSError, ValueError) as error:
-            msg = f"cannot read '{path}': {error}; {cls._source()}"
+            why = f"cannot read '{path}': {error}" if _has_content(path) else f"'{path}' is empty"
+            msg = f"{why}; {cls._source()}"
         raise RunDirectoryError(msg)
+
+    @classmethod
+    def find(cls, path: Path) -> Self | None:
+        """Read it; None where there is none, or one that is not whole."""
+        try:
+            return cls.read(path)
+        except RunDirectoryError:
+            return None
 
     def write(self, path: Path) -> None:
         """Write it, whole or not at all."""
@@ -214,7 +260,14 @@ class _Document(BaseModel):
 
     @classmethod
     def _source(cls) -> str:
-        return "give the folder that `cellharness run` wrote, after the run has finished"
+        return (
+            "give the folder that `cellharness run` wrote, after the run has finished. Where the "
+            "file is lost, the run's command with --resume writes it again and makes no mask anew"
+        )
+
+
+def _has_content(path: Path) -> bool:
+    return not path.is_file() or path.stat().st_size > 0
 
 
 class TrainingRecord(_Document):
@@ -231,6 +284,8 @@ class TrainingRecord(_Document):
         Why it is not ``ok``.
     checkpoint : str
         Path of the resulting weights below the training's folder, "" while there are none.
+    sha256 : mapping of str to str
+        Of every kept checkpoint, by its path below the training's folder.
     parameters : mapping
         All parameters, defaults included.
     resolved : mapping
@@ -256,6 +311,7 @@ class TrainingRecord(_Document):
     status: str = ""
     message: str = ""
     checkpoint: str = ""
+    sha256: Mapping[str, str] = Field(default_factory=dict)
     parameters: Mapping[str, Any] = Field(default_factory=dict)
     resolved: Mapping[str, Any] = Field(default_factory=dict)
     weights: Sequence[Mapping[str, Any]] = ()
@@ -266,14 +322,6 @@ class TrainingRecord(_Document):
     epochs: int = 0
     seconds: float = 0.0
     versions: Mapping[str, str] = Field(default_factory=dict)
-
-    @classmethod
-    def find(cls, path: Path) -> TrainingRecord | None:
-        """Read it; None where there is none, or one that is not whole."""
-        try:
-            return cls.read(path)
-        except RunDirectoryError:
-            return None
 
 
 #: How parameters name the weights of a training of the same run, such as ``trained:plain@40``.
@@ -315,6 +363,11 @@ class MethodRecord(_Document):
         Name, SHA256 by role, source, licence and training data of each set of weights.
     problem : str
         Why no case of it could be segmented, or "".
+    environment : mapping
+        Where it ran in another Python: name of the environment or "", version of Python, versions
+        of packages. Empty for the Python of the run itself.
+    tiles : mapping
+        Size and overlap of the tiles in which it got each image; empty for images in one piece.
     info : MethodFacts
     """
 
@@ -326,7 +379,14 @@ class MethodRecord(_Document):
     resolved: Mapping[str, Any] = Field(default_factory=dict)
     weights: Sequence[Mapping[str, Any]] = ()
     problem: str = ""
+    environment: Mapping[str, Any] = Field(default_factory=dict)
+    tiles: Mapping[str, Any] = Field(default_factory=dict)
     info: MethodFacts = MethodFacts()
+
+    @property
+    def reads_truth(self) -> bool:
+        """Whether it segments with the help of the truth, such as the cells' true diameter."""
+        return self.info.needs_truth or "truth_median" in self.parameters.values()
 
 
 class DatasetRecord(_Document):
@@ -558,3 +618,29 @@ class StudyRecord(_Document):
             "give the folder that `cellharness forgetting` wrote. For a run without a study there "
             "is `cellharness report`"
         )
+
+
+def details_of(text: object) -> dict[str, Any]:
+    """What column ``details`` of the ledger holds of a case; nothing where that is no JSON object.
+
+    Examples
+    --------
+    >>> details_of('{"diameter": 30}'), details_of("mended by hand"), details_of(float("nan"))
+    ({'diameter': 30}, {}, {})
+    """
+    try:
+        found = json.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def remark_of(details: object) -> str:
+    """What a method remarked on a case that has a mask, from column ``details`` of the ledger.
+
+    Examples
+    --------
+    >>> remark_of('{"diameter": 30, "remark": "the image is flat"}'), remark_of("{}")
+    ('the image is flat', '')
+    """
+    return str(details_of(details).get("remark", ""))

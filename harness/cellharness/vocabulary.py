@@ -14,8 +14,37 @@ MARGIN = 0.05
 #: Kinds of microscopy, in the paper's order.
 MODALITIES = ("Brightfield", "Fluorescent", "Phase-contrast", "DIC")
 
+#: What people call them besides, in lower case; ``_`` and blanks count as ``-``.
+MODALITY_ALIASES = {
+    "bright-field": "Brightfield",
+    "bf": "Brightfield",
+    "fluorescence": "Fluorescent",
+    "fluo": "Fluorescent",
+    "fl": "Fluorescent",
+    "phase": "Phase-contrast",
+    "phasecontrast": "Phase-contrast",
+    "pc": "Phase-contrast",
+    "differential-interference-contrast": "DIC",
+    "nomarski": "DIC",
+}
+
 #: Split of the manifest that methods may learn from.
 TRAIN_SPLIT = "train"
+#: Split of a case for which none is given.
+TEST_SPLIT = "test"
+
+#: Endings of the image files that are read.
+IMAGE_SUFFIXES: tuple[str, ...] = (
+    ".png",
+    ".bmp",
+    ".jpg",
+    ".jpeg",
+    ".tif",
+    ".tiff",
+    ".svs",
+    ".npy",
+    ".npz",
+)
 
 #: Forms in which an image can be handed to a method, see :func:`cellharness.data.images.prepare`.
 InputMode = Literal["gray_max", "gray", "native"]

@@ -11,6 +11,7 @@ from cellharness.errors import UsageError
 from cellharness.methods.device import has_native_bfloat16
 from cellharness.methods.registry import build
 from cellharness.scoring import score_pair
+from cellharness.weights import WeightFileError
 from cellharness_adapters.cellpose.mxnet_arrays import ArrayFileError, read_arrays, torch_name
 
 # Eight images of four modalities, small ones, seen and unseen experiments alike.
@@ -47,6 +48,7 @@ def direct(cyto, tmp_path_factory):
         masks = model.eval(image, channels=[0, 0], diameter=diameter)[0]
         return masks, float(diameter)
 
+    segment.model = model
     return segment
 
 
@@ -86,11 +88,9 @@ def test_a_truncated_or_foreign_weight_file_is_refused(cyto, tmp_path):
 def test_weights_of_another_architecture_are_refused(cyto, tmp_path):
     import torch
 
-    from cellharness_adapters.cellpose.network import WeightsShapeError
-
-    torch.save({"W2": torch.zeros(3)}, tmp_path / "other.pth")
+    torch.save({"fc.weight": torch.zeros(3)}, tmp_path / "other.pth")
     segmenter = build("cellpose", {"weights": str(tmp_path / "other.pth"), "diameter": 30})
-    with pytest.raises(WeightsShapeError, match="does not fit Cellpose's network"):
+    with pytest.raises(WeightFileError, match="does not fit Cellpose's network"):
         segmenter.load()
 
 
@@ -107,6 +107,20 @@ def test_masks_equal_the_librarys_own(cyto, direct, realdata, case):
     fast = made(cyto, precision="float32")
     np.testing.assert_array_equal(fast.segment(image), expected)
     assert fast.details()["diameter"] == pytest.approx(diameter, abs=1e-6)
+
+
+@pytest.mark.weights
+def test_the_flows_that_are_kept_are_the_librarys_own(cyto, direct, realdata):
+    image = prepare(read_image(realdata["cell_00141"].image), "gray_max")[:150, :130]
+    _, flows, cell_logit = direct.model.eval(image, channels=[0, 0], diameter=20)[1]
+    for precision in ("stock", "float32"):
+        segmenter = made(cyto, precision=precision, diameter=20)
+        without = segmenter.segment(image)
+        segmenter.maps = {}
+        np.testing.assert_array_equal(segmenter.segment(image), without)
+        assert tuple(segmenter.maps) == segmenter.info.maps
+        for name, expected in zip(segmenter.info.maps, (*flows, cell_logit), strict=True):
+            np.testing.assert_allclose(segmenter.maps[name], expected, atol=2e-3)
 
 
 @pytest.mark.weights
@@ -235,10 +249,6 @@ def test_colour_goes_through_natively_when_asked(cyto):
 @pytest.mark.gpu
 @pytest.mark.weights
 def test_the_gpu_finds_the_same_cells(cyto, realdata):
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA GPU")
     case = realdata["cell_00064"]
     image, truth = prepare(read_image(case.image), "gray_max"), read_label(case.label)
     on_gpu = build("cellpose", {"weights": "cyto", "device": "cuda"})

@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: E402, N812
 from cellharness.data.manifest import Manifest  # noqa: E402
 from cellharness.errors import UsageError  # noqa: E402
 from cellharness.methods.registry import build  # noqa: E402
-from cellharness.training.samples import TrainingDataError, read_labelled  # noqa: E402
+from cellharness.training.samples import TrainingDataError, each, read_labelled  # noqa: E402
 from cellharness.training.trainer import build_trainer  # noqa: E402
 from cellharness_adapters.cellpose.finetuning import CellposeTrainer  # noqa: E402
 from cellharness_adapters.cellpose.finetuning_parameters import FinetuningParameters  # noqa: E402
@@ -114,7 +114,7 @@ def test_images_are_replayed_without_labels_of_their_own(cyto, cases, truth):
     (batch,) = list(made.batches(0))
     assert batch[2].tolist() == [True, True, truth == "model"]
     with pytest.raises(TrainingDataError, match="it has no label image"):
-        replay_samples(bare, "gray_max", "given", "cyto")
+        each(replay_samples(bare, "gray_max", "given", "cyto"), lambda sample: sample.n_cells)
 
 
 def test_distillation_adds_the_loss_against_the_starting_weights(cyto, cases):

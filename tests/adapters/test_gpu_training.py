@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tifffile
 
-torch = pytest.importorskip("torch", reason="needs torch")
+pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
 
-from cellharness.data.manifest import Manifest  # noqa: E402
-from cellharness.methods.registry import build  # noqa: E402
-from cellharness.training.trainer import build_trainer  # noqa: E402
+from cellharness.data.manifest import Manifest
+from cellharness.methods.registry import build
+from cellharness.training.trainer import build_trainer
 
 pytestmark = pytest.mark.gpu
 
@@ -22,8 +22,6 @@ CELLPOSE = {"recipe": "short", "weights": "cyto", **SHORT}
 
 @pytest.fixture
 def cases(small_manifest):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA GPU")
     return list(Manifest.read(small_manifest).cases)
 
 
@@ -53,3 +51,16 @@ def test_the_distance_unet_finds_the_same_cells_on_the_gpu(cases, tmp_path):
         masks.append(method.segment(image))
     assert masks[0].max() == masks[1].max()
     assert np.mean((masks[0] > 0) == (masks[1] > 0)) > 0.999
+
+
+def test_batches_are_made_in_memory_that_the_gpu_reads_by_itself(cyto, cases):
+    from cellharness.training.samples import read_labelled
+    from cellharness_adapters.cellpose.finetuning_parameters import FinetuningParameters
+    from cellharness_adapters.cellpose.learner import CellposeLearner
+
+    options = FinetuningParameters.model_validate(CELLPOSE)
+    learner = CellposeLearner(cyto, read_labelled(cases[:2], "gray_max"), [], options)
+    np.random.seed(0)  # noqa: NPY002
+    for images, targets, _ in learner.batches(0):
+        assert images.is_pinned()
+        assert targets.is_pinned()

@@ -9,7 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch")
 
-from cellharness_adapters.kit_ge.network import ArchitectureError, DUNet, network_from  # noqa: E402
+from cellharness.weights import WeightFileError  # noqa: E402
+from cellharness_adapters.kit_ge.network import DUNet, network_from  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +56,13 @@ def test_filters_that_do_not_double_are_refused(filters):
 
 def test_weights_of_another_network_are_refused_with_the_first_differences():
     state = DUNet((4, 16)).state_dict()
-    with pytest.raises(ArchitectureError, match=r"begins with conv.weight"):
+    with pytest.raises(WeightFileError, match=r"begins with conv.weight"):
         network_from({"conv.weight": torch.zeros(2)}, name="other.pt")
     missing = {name: value for name, value in state.items() if name != "decoder2Conv.2.bias"}
-    with pytest.raises(ArchitectureError, match=r"decoder2Conv.2.bias is missing"):
+    with pytest.raises(WeightFileError, match=r"decoder2Conv.2.bias is missing"):
         network_from(missing)
     wrong = {**state, "decoder1Conv.2.bias": torch.zeros(3)}
-    with pytest.raises(ArchitectureError, match=r"has shape \(3,\), expected \(1,\)"):
+    with pytest.raises(WeightFileError, match=r"has shape \(3,\), expected \(1,\)"):
         network_from(wrong)
-    with pytest.raises(ArchitectureError, match=r"extra.weight is not of this network"):
+    with pytest.raises(WeightFileError, match=r"extra.weight is not of this network"):
         network_from({**state, "extra.weight": torch.zeros(3)})

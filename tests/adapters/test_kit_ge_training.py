@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
+from skimage.transform import AffineTransform, warp
 
 torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
@@ -14,19 +16,27 @@ from cellharness.data.manifest import Manifest  # noqa: E402
 from cellharness.errors import UsageError  # noqa: E402
 from cellharness.methods.registry import build  # noqa: E402
 from cellharness.scoring import score_pair  # noqa: E402
-from cellharness.training import loop  # noqa: E402
+from cellharness.training import loop, prefetch  # noqa: E402
 from cellharness.training.samples import TrainingDataError, read_labelled  # noqa: E402
+from cellharness_adapters.kit_ge import augment as augmenting  # noqa: E402
 from cellharness_adapters.kit_ge import training  # noqa: E402
 from cellharness_adapters.kit_ge.augment import augment, turn  # noqa: E402
 from cellharness_adapters.kit_ge.distances import distance_maps  # noqa: E402
 from cellharness_adapters.kit_ge.normalisation import normalise  # noqa: E402
 from cellharness_adapters.kit_ge.scaling import resize_labels, shrink  # noqa: E402
 from cellharness_adapters.kit_ge.training import (  # noqa: E402
+    KitGeLearner,
     KitGeTrainer,
     KitGeTrainingParameters,
     published_epochs,
 )
-from cellharness_adapters.kit_ge.training_set import crops_of, normalised, radii_of  # noqa: E402
+from cellharness_adapters.kit_ge.training_set import (  # noqa: E402
+    cell_sizes,
+    crops_of,
+    crops_on_disk,
+    normalised,
+    radii_of,
+)
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -85,6 +95,42 @@ def test_what_little_is_left_over_is_cut_off_on_both_sides(samples):
     assert crop.image[0, 0] == pytest.approx(2 * 2 / 67 - 1)
 
 
+def test_crops_on_disk_are_those_in_memory(samples, tmp_path, monkeypatch):
+    monkeypatch.setenv("CELLHARNESS_CACHE", str(tmp_path))
+    radii = radii_of([cell_sizes(sample) for sample in samples])
+    assert radii == radii_of(samples)
+    sample = normalised(samples[0], "min_max")
+    for _ in range(2):
+        found = crops_on_disk(sample, radii, 64)
+        for one, other in zip(found, crops_of(sample, radii, 64), strict=True):
+            for part, wanted in zip(
+                one.maps(), (other.image, other.cell, other.neighbor), strict=True
+            ):
+                assert np.array_equal(part, wanted)
+            assert one.modality == other.modality
+    sample.labels[:] = 0
+    assert crops_on_disk(sample, radii, 64) == []
+
+
+def test_batches_do_not_depend_on_the_number_of_threads(samples, tmp_path, monkeypatch):
+    monkeypatch.setenv("CELLHARNESS_CACHE", str(tmp_path))
+    radii = radii_of(samples)
+    crops = [
+        crop
+        for sample in samples
+        for crop in crops_on_disk(normalised(sample, "min_max"), radii, 64)
+    ]
+    learner = KitGeLearner(crops, [], [], options(batch_size=3), 0)
+    made = []
+    for workers in (1, 2, 7):
+        monkeypatch.setattr(prefetch, "cores", lambda n=workers: n)
+        np.random.seed(3)  # noqa: NPY002
+        made.append(list(learner.batches(0)))
+    for others in made[1:]:
+        for batch, other in zip(made[0], others, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(batch, other, strict=True))
+
+
 def test_augmentation_is_seeded_and_moves_image_and_maps_together():
     rng = np.random.default_rng(0)
     truth = np.zeros((64, 64), np.float32)
@@ -115,6 +161,26 @@ def test_symmetries_change_nothing_but_the_direction():
     assert len(seen) == 8
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_turned_and_zoomed_maps_are_those_of_scikit_image(kind):
+    rng = np.random.default_rng(0)
+    for seed in range(12):
+        # A dark edge, and none: scikit-image keeps to the range of the image in one case.
+        low = -1.0 if seed % 2 else -0.2
+        part = gaussian_filter(rng.uniform(low, 1, (96, 96)), 1).astype(kind)
+        part = part[:, ::-1].T if seed % 3 == 0 else part
+        turned = AffineTransform(rotation=rng.uniform(-0.8, 0.8) * (seed > 1) + 1e-4)
+        zoomed = AffineTransform(scale=rng.uniform(0.8, 1.2, 2))
+        back = AffineTransform(translation=(47.5, 47.5))
+        whole = AffineTransform(translation=(-47.5, -47.5)) + turned + zoomed + back
+        for outside in (-1.0, 0.0):
+            theirs = warp(part, whole, order=1, cval=outside, preserve_range=True)
+            ours = augmenting._resampled(part, whole.params, outside)
+            assert ours.dtype == theirs.dtype
+            # scikit-image has the places of a float32 image in float32.
+            np.testing.assert_allclose(ours, theirs, atol=1e-4 if kind is np.float32 else 1e-9)
+
+
 def test_augmentation_takes_a_constant_crop():
     flat = np.full((64, 64), -1, np.float32)
     zero = np.zeros_like(flat)
@@ -135,6 +201,16 @@ def test_a_small_training_finds_discs_and_predicts(cases, tmp_path):
     masks = method.segment(tifffile.imread(cases[5].image))
     assert score_pair(truth, masks, profile="strict")[0].f1 > 0.7
     assert method.details()["filters"] == [8, 32]
+    # What the cells were made of, on request, in the image's size whatever the network's.
+    assert method.maps is None
+    for scale in (1.0, 0.5):
+        method._scale, method.maps = scale, {}
+        masks = method.segment(tifffile.imread(cases[5].image))
+        assert tuple(method.maps) == method.info.maps
+        assert all(found.shape == masks.shape for found in method.maps.values())
+        distance = method.maps["cell_distance"]
+        assert distance[masks > 0].mean() > 2 * distance[masks == 0].mean()
+    method._scale, method.maps = 1.0, None
     # Sizes it was not made for.
     assert method.segment(np.zeros((30, 31), np.uint8)).shape == (30, 31)
     with pytest.raises(ValueError, match="takes grey images"):
@@ -222,7 +298,7 @@ def test_a_checkpoint_that_is_none_is_named(tmp_path):
     path = tmp_path / "page.html"
     path.write_text("<html>not found</html>")
     method = build("kit-ge", {"weights": str(path)})
-    with pytest.raises(UsageError, match=r"'page.html' is no file of torch weights"):
+    with pytest.raises(UsageError, match=r"page.html' is a web page \(HTML\)"):
         method.load()
 
 

@@ -35,22 +35,11 @@ def images(tmp_path_factory):
     return [prepare(read_image(case.image), "gray_max") for case in chosen.values()]
 
 
-def stock(cyto, diameter=None):
+def stock(diameter=None):
     """``models.Cellpose``-style: size model, then model, as the library runs on a CPU."""
-    from cellpose.models import CellposeModel, SizeModel
+    from cellharness_adapters.cellpose.as_library import segmenter
 
-    from cellharness_adapters.cellpose.network import load_network
-
-    model = CellposeModel(gpu=False, pretrained_model=False, diam_mean=27.0)
-    model.net = load_network(cyto.files["network"], 27.0, mkldnn=True)
-    model.diam_mean = model.diam_labels = 27.0
-    size = SizeModel(cp_model=model, pretrained_size=str(cyto.files["size"]))
-
-    def segment(image):
-        used = diameter or size.eval(image, channels=[0, 0])[0]
-        return model.eval(image, channels=[0, 0], diameter=used)[0]
-
-    return segment
+    return segmenter({"weights": "cyto", "diameter": diameter}, "cpu", exact=False)
 
 
 def ours(precision, diameter="estimate"):
@@ -89,7 +78,7 @@ def compare(benchmark, paths, images):
 def test_real_images_with_an_estimated_diameter(benchmark, cyto, realdata, case):
     image = prepare(read_image(realdata[case].image), "gray_max")
     benchmark.extra_info["image"] = f"{case} {image.shape[0]} x {image.shape[1]}"
-    paths = {"stock": stock(cyto), "auto": ours("auto")}
+    paths = {"stock": stock(), "auto": ours("auto")}
     speedup = compare(benchmark, paths, [image])
     assert speedup["auto"] >= REQUIRED_RATIO
 
@@ -97,7 +86,7 @@ def test_real_images_with_an_estimated_diameter(benchmark, cyto, realdata, case)
 @pytest.mark.weights
 def test_with_an_estimated_diameter(benchmark, cyto, images):
     names = ("auto", "float32", "mixed")
-    paths = {"stock": stock(cyto), **{name: ours(name) for name in names}}
+    paths = {"stock": stock(), **{name: ours(name) for name in names}}
     speedup = compare(benchmark, paths, images)
     assert speedup["auto"] >= REQUIRED_RATIO
     assert speedup["float32"] >= 1
@@ -107,7 +96,7 @@ def test_with_an_estimated_diameter(benchmark, cyto, images):
 @pytest.mark.weights
 def test_with_a_given_diameter(benchmark, cyto, images):
     paths = {
-        "stock": stock(cyto, 27.0),
+        "stock": stock(27.0),
         **{name: ours(name, 27.0) for name in ("auto", "float32", "mixed")},
     }
     speedup = compare(benchmark, paths, images)

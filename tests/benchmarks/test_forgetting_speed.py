@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellharness.report.forgetting.sentences import in_words
+from cellharness.report.study.sentences import cause_words, change_words
 from cellharness.scoring.cell_properties import PROPERTIES, measure_cells
 from cellharness.statistics.cells import recall_by_property
 from cellharness.statistics.change import change
@@ -87,9 +87,8 @@ def test_all_statistics_of_a_full_study(benchmark, scores):
         study = read_scores(scores)
         for name, measure in MEASURES.items():
             tables[name] = measure(study)
-        tables["words"] = in_words(
-            tables["change"], "t0", tables["comparison"], tables["decomposition"]
-        )
+        tables["words"] = change_words(tables["change"], "t0", {})
+        cause_words(tables["decomposition"], "fixed", {})
 
     benchmark.pedantic(everything, rounds=3, warmup_rounds=1)
     assert tables["curves"].shape[0] == TRAININGS * (CHECKPOINTS + 1) * 15

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 
@@ -102,7 +103,7 @@ def test_score_writes_the_promised_columns(small_manifest, tmp_path, capsys):
     scores = pd.read_csv(table)
     assert list(scores.columns) == [
         *("case", "threshold", "status", "n_true", "n_pred", "tp", "fp", "fn"),
-        *("precision", "recall", "f1", "dice"),
+        *("precision", "recall", "f1", "dice", "remarks"),
     ]
     assert len(scores) == 12
     assert set(scores["threshold"]) == {0.5, 0.9}
@@ -157,6 +158,7 @@ def test_predict_writes_masks_and_a_provenance_note(small_manifest, tmp_path, ca
     args = ["predict", "--method", "otsu-watershed", "--images", images, "--out", out]
     assert call(*args, "--set", "sigma=1", "min_size=20") == 0
     assert sorted(path.name for path in out.iterdir()) == [
+        ".cellharness.lock",
         *(f"case_{number}_label.tiff" for number in range(6)),
         "masks.sha256",
         "provenance.json",
@@ -225,9 +227,13 @@ def test_brackets_and_colons_in_paths_and_messages_stay_as_they_are(
     assert f"unknown method '{BRACKETS}'" in capsys.readouterr().err
     truth = tmp_path / "truth"
     truth.mkdir()
-    tifffile.imwrite(truth / f"{name}.tif", np.ones((9, 9), np.uint8))
+    for stem in (name, "found"):
+        tifffile.imwrite(truth / f"{stem}.tif", np.ones((9, 9), np.uint8))
+    made = tmp_path / "made"
+    made.mkdir()
+    tifffile.imwrite(made / "found.tif", np.ones((9, 9), np.uint8))
     table = tmp_path / "[s]" / "scores.csv"
-    args = ["score", "--gt", truth, "--pred", images, "--profile", "strict", "--out", table]
+    args = ["score", "--gt", truth, "--pred", made, "--profile", "strict", "--out", table]
     assert call(*args) == 1
     captured = capsys.readouterr()
     assert f"{name}: missing" in captured.err
@@ -284,3 +290,26 @@ def test_phantom_and_validate(tmp_path, capsys):
     assert call("data", "phantom", "--out", tmp_path / "p", "--per-experiment", 1) == 0
     assert call("data", "validate", tmp_path / "p" / "manifest.csv") == 0
     assert "0 error(s)" in capsys.readouterr().out
+    small = ("--per-experiment", 1, "--experiments-per-kind", 2, "--size", 160)
+    assert call("data", "phantom", "--out", tmp_path / "small", *small) == 0
+    with (tmp_path / "small" / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["height"], row["width"]) for row in rows} == {("160", "160")}
+    assert len({row["experiment"] for row in rows}) == 24
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("-q", "score", "--gt", "train", "--pred", "run"), "To start again"),
+        (("run", "download"), "--resume"),
+    ],
+)
+def test_a_command_that_was_stopped_says_how_it_goes_on(args, said, monkeypatch, capsys):
+    def stopped(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cellharness.scoring.score_folders", stopped)
+    monkeypatch.setattr("cellharness.api.run", stopped)
+    assert call(*args) == 130
+    assert said in capsys.readouterr().err

@@ -70,8 +70,11 @@ def test_of_a_run_it_is_measured(power):
     ("words", "message"),
     [
         (["nowhere.yaml"], "nowhere.yaml"),
-        ([RUNS / "demo", "--unit", "cell"], "unknown unit 'cell'; valid: experiment, image"),
+        ([RUNS / "demo", "--unit", "cell"], "unknown unit 'cell'. Valid: experiment, image"),
         ([RUNS / "demo", "--difference", "2"], "less than or equal to 1"),
+        ([RUNS / "demo", "--difference", "nan"], "Invalid value for '--difference'"),
+        ([RUNS / "demo", "--sd", "nan"], "Invalid value for '--sd'"),
+        ([RUNS / "demo", "--correlation", "nan"], "Invalid value for '--correlation'"),
     ],
 )
 def test_what_is_wrong_is_named(power, words, message):

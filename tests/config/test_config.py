@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from cellharness.config.paths import absolute_parameters
 from cellharness.config.reading import ConfigError
 from cellharness.config.run import load_config
 from cellharness.config.study import load_study_config
+from cellharness.methods.registry import build
+from cellharness.report.published import published
 from cellharness.running.study import expand
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -81,3 +84,17 @@ def test_two_methods_of_one_name_are_refused(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="no configuration file"):
         load_config(tmp_path / "absent.yaml")
+
+
+def test_the_papers_configuration_holds_all_seven_methods_of_the_paper(tmp_path):
+    text = next(path for path in CONFIGS if path.name == "neurips22.yaml").read_text("utf-8")
+    switched_on = re.sub(r"^  # (?=- |  )", "  ", text, flags=re.MULTILINE)
+    ways: dict[str, list[str]] = {}
+    for each in load_config(write(tmp_path, switched_on)).methods:
+        row = str(each.label).partition(",")[0].removesuffix("-style")
+        ways.setdefault(row, []).append(each.method)
+        assert build(each.method, each.parameters).info.summary
+    assert set(ways) == set(published()["method"])
+    assert ways["T1-osilab"] == ["mediar", "container", "precomputed"]
+    assert ways["T2-sribdmed"] == ["container", "precomputed"]
+    assert ways["T3-cells"] == ["cpn", "container", "precomputed"]

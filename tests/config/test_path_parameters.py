@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from cellharness.config.paths import absolute_parameters
+from cellharness.config.reading import BasedConfig
 
 
 class OwnParameters(BaseModel):
@@ -34,3 +35,15 @@ class OwnParameters(BaseModel):
 )
 def test_what_is_a_path_starts_at_the_base(given, expected):
     assert absolute_parameters(OwnParameters, given, Path("/base").joinpath) == expected
+
+
+def test_a_link_at_the_end_of_a_path_is_not_followed(tmp_path):
+    """The python of an environment is a link, and without it the packages are not found."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "python3").touch()
+    (tmp_path / "environment").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "python").symlink_to("python3")
+    config = BasedConfig(base=tmp_path / "configs")
+    found = config.resolve(Path("../environment/python"))
+    assert found == tmp_path.resolve() / "real" / "python"
+    assert config.resolve(Path("..")) == tmp_path.resolve()

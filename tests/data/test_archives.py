@@ -27,7 +27,11 @@ def test_archive_unpacks(tmp_path):
     assert extract_archive(path, out) == [(out / "Tuning/images/a.tif").resolve()]
     assert (out / "Tuning/images/a.tif").read_bytes() == b"a" * 999
     assert [p.name for p in (out / "Tuning/images").iterdir()] == ["a.tif"]
+    written = (out / "Tuning/images/a.tif").stat()
     extract_archive(path, out)
+    extract_archive(path, out, overwrite=True)
+    again = (out / "Tuning/images/a.tif").stat()
+    assert (again.st_ino, again.st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,18 @@ def test_nested_folders_and_litter_are_tolerated(tmp_path, few):
     )
 
 
+def test_what_is_passed_over_is_counted_with_the_reason(tmp_path, few):
+    root = make_tree(tmp_path / "data")
+    (root / "Tuning/images/notes.txt").write_text("x")
+    (root / "Tuning/images/odd.gif").write_bytes(b"x")
+    put(root / "extra/photo.tiff")
+    problems = import_challenge(root, tmp_path / "m.csv").problems
+    assert "1 file passed over, not understood: Tuning/images/*.gif" in problems
+    assert "1 file passed over, not understood: Tuning/images/*.txt" in problems
+    folder = "1 file passed over, in a folder that is no part of the challenge: extra"
+    assert folder in problems
+
+
 def test_a_single_part_may_be_given(tmp_path, few):
     root = make_tree(tmp_path / "data")
     result = import_challenge(root / "Tuning", tmp_path / "m.csv", {"tuning": "test"})
@@ -257,7 +269,7 @@ def test_another_file_in_the_place_of_the_manifest_is_not_replaced(tmp_path, few
     root = make_tree(tmp_path / "data")
     path = tmp_path / "notes.csv"
     path.write_text(text)
-    with pytest.raises(ChallengeError, match=r"notes\.csv exists and is no manifest"):
+    with pytest.raises(ChallengeError, match=r"notes\.csv exists and (is no manifest|names none)"):
         import_challenge(root, path)
     assert path.read_text() == text
 
@@ -277,6 +289,8 @@ def test_a_manifest_of_other_images_is_not_replaced(tmp_path, few):
     path = tmp_path / "mine.csv"
     path.write_text("case,image,label,modality,experiment,split,sha256\nc1,a.png,,DIC,e,test,\n")
     kept = path.read_bytes()
+    hashed = []
     with pytest.raises(ChallengeError, match=r"mine\.csv exists and names none of the images"):
-        import_challenge(root, path)
+        import_challenge(root, path, progress=lambda *done: hashed.append(done))
     assert path.read_bytes() == kept
+    assert hashed == []

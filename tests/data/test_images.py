@@ -104,18 +104,18 @@ def test_cmyk_jpeg_reads_as_rgb(tmp_path):
         ((2, H, W), (H, W, 2)),
         ((3, H, W), (H, W, 3)),
         ((1, 3, H, W), (H, W, 3)),
-        ((4, H, W), (H, W, 3)),
+        ((H, W, 3, 1), (H, W, 3)),
     ],
 )
 def test_shapes_of_the_challenge(tmp_path, suffix, stored, shape):
     array = random(stored, "uint16")
     read = read_image(write(tmp_path / f"a{suffix}", array))
     assert read.shape == shape
-    if 1 not in stored and stored[0] < 5:
+    if stored[0] in (2, 3):
         np.testing.assert_array_equal(read[..., 1], array[1])
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".npy"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
 def test_alpha_of_rgba_is_dropped(tmp_path, suffix):
     array = random((H, W, 4), "uint8")
     read = read_image(write(tmp_path / f"a{suffix}", array))
@@ -217,7 +217,7 @@ def test_npz_takes_one_array_or_a_known_key(tmp_path):
     np.savez(tmp_path / "many.npz", other=gray, more=rgb)
     np.testing.assert_array_equal(read_image(tmp_path / "one.npz"), gray)
     np.testing.assert_array_equal(read_image(tmp_path / "key.npz"), rgb)
-    with pytest.raises(UnsupportedImageError, match=r"2 arrays \(other, more\).*image, label"):
+    with pytest.raises(UnsupportedImageError, match=r"2 arrays \(other, more\).*image, arr_0"):
         read_image(tmp_path / "many.npz")
 
 
@@ -328,9 +328,9 @@ def test_signed_labels_become_unsigned_of_the_same_width(tmp_path):
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (np.zeros((H, W), np.float32), r"bad\.tif.*\(40, 50\).*float32"),
+        (np.full((H, W), 0.5, np.float32), r"bad\.tif.*\(40, 50\).*float32"),
         (np.full((H, W), -5, np.int16), r"bad\.tif.*2000 label pixels are negative \(lowest -5"),
-        (np.zeros((H, W, 3), np.uint8), r"bad\.tif.*2-D.*\(40, 50, 3\).*uint8"),
+        (random((H, W, 3), "uint8"), r"bad\.tif.*2-D.*\(40, 50, 3\).*uint8"),
         (np.zeros((9, H, W), np.uint8), r"bad\.tif.*\(9, 40, 50\).*uint8"),
     ],
 )

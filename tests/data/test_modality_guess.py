@@ -9,6 +9,8 @@ import tifffile
 from cellharness.data.images import UnsupportedImageError, read_image
 from cellharness.data.manifest import Case, Manifest
 from cellharness.data.modality_guess import guess_modality, measure_cues, with_guessed_modalities
+from cellharness.data.validation import validate
+from cellharness.errors import UsageError
 from cellharness.vocabulary import MODALITIES
 
 
@@ -81,3 +83,39 @@ def test_accuracy_on_real_test_images_is_what_the_docstring_says(realdata):
     wrong = [c.case for c in cases if guess_modality(read_image(c.image))[0] != c.modality]
     assert len(cases) == 39
     assert wrong == ["cell_00079", "cell_00142"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "right"),
+    [
+        ("sribdmed-paper", {"Brightfield": 11, "Fluorescent": 2, "Phase-contrast": 8, "DIC": 0}),
+        ("sribdmed-code", {"Brightfield": 11, "Fluorescent": 0, "Phase-contrast": 8, "DIC": 4}),
+    ],
+)
+def test_colour_classes_are_as_poor_modalities_as_the_docstring_says(realdata, rule, right):
+    found = dict.fromkeys(right, 0)
+    for case in realdata.select(splits=["test"]).cases:
+        guessed, reason = guess_modality(read_image(case.image), rule)
+        assert rule in reason
+        found[case.modality] += guessed == case.modality
+    assert found == right
+
+
+def test_another_rule_is_named_in_a_column_and_survives_writing(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", (300 + 4000 * discs()).astype(np.uint16))
+    empty = Case("a", tmp_path / "a.tif", None, None, "", "e", "test", "")
+    given = replace(empty, case="b", modality="DIC", modality_source="given")
+    manifest = Manifest((empty, given), tmp_path)
+    with_guessed_modalities(manifest, rule="sribdmed-code").write(tmp_path / "guessed.csv")
+    first, second = Manifest.read(tmp_path / "guessed.csv").cases
+    assert (first.modality, first.modality_source) == ("Phase-contrast", "guessed")
+    assert dict(first.extra)["modality_rule"] == "sribdmed-code"
+    assert not dict(second.extra).get("modality_rule")
+    notes = [each.message for each in validate(Manifest.read(tmp_path / "guessed.csv")).findings]
+    assert any("guessed by a rule (sribdmed-code)" in note for note in notes)
+    assert "modality_rule" not in dict(with_guessed_modalities(manifest).cases[0].extra)
+
+
+def test_an_unknown_rule_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="Did you mean 'sribdmed-code'"):
+        with_guessed_modalities(Manifest((), tmp_path), rule="sribdmed-cod")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from cellharness.data.phantom import (
     generate,
     phase_contrast,
 )
+from cellharness.data.phantom.acquisition import Acquisition
 from cellharness.data.phantom.anatomy import build_anatomy
 from cellharness.data.phantom.layout import Layout, place_cells
 from cellharness.data.validation import validate
@@ -123,12 +125,69 @@ def test_more_images_leave_the_first_as_they_were_and_seeds_differ(made, tmp_pat
     assert len({*hashes(more).values(), *hashes(other).values()}) == 4
 
 
+def test_further_experiments_of_a_kind_look_otherwise_and_leave_the_first_alone(
+    made, tmp_path, monkeypatch
+):
+    kind = BY_NAME["fl-nuclei"]
+    monkeypatch.setattr("cellharness.data.phantom.experiments.EXPERIMENTS", (kind,))
+    arguments = {"seed": 5, "per_experiment": 1, "size": 192}
+    three = generate(tmp_path / "three", **arguments, experiments_per_kind=3)
+    names = ["fl-nuclei", "fl-nuclei-2", "fl-nuclei-3"]
+    test = three.select(splits=["test"])
+    assert [(case.experiment, case.modality) for case in test.cases] == [
+        (name, kind.modality) for name in names
+    ]
+    # Each is learned from as its kind is.
+    assert all(three.seen(case) for case in test.cases)
+    first = hashes(three)
+    kept = {name: first[name] for name in first if name.startswith("fl-nuclei_")}
+    assert kept == {name: hashes(made)[name] for name in kept}
+    assert len(kept) == 2
+    assert len(set(first.values())) == 6
+    two = generate(tmp_path / "two", **arguments, experiments_per_kind=2)
+    assert hashes(two) == {name: first[name] for name in hashes(two)}
+    assert validate(three).findings == ()
+
+
+def test_an_acquisition_changes_focus_contrast_and_noise_and_nothing_else():
+    rng = np.random.default_rng(0)
+    image = np.where(disc() > 0, 40_000, 10_000).astype(np.uint16)
+    plain = Acquisition(magnification=1, confluence=1, defocus=0, contrast=1, noise=0)
+    np.testing.assert_array_equal(plain.taken(image, rng), image)
+    assert plain.arranged(BY_NAME["bf-he"].layout) == BY_NAME["bf-he"].layout
+
+    half = replace(plain, contrast=0.5).taken(image, rng)
+    assert half.dtype == image.dtype
+    assert half.std() == pytest.approx(image.std() / 2, rel=1e-3)
+    assert half.mean() == pytest.approx(image.mean(), rel=1e-3)
+
+    soft = replace(plain, defocus=2).taken(image, rng).astype(float)
+    assert np.abs(np.diff(soft)).max() < 0.3 * np.abs(np.diff(image.astype(float))).max()
+
+    colour = np.dstack([image // 256] * 3).astype(np.uint8)
+    noisy = replace(plain, noise=0.1).taken(colour, rng)
+    flat = noisy[:30, :30].astype(float)
+    assert flat.std() == pytest.approx(0.1 * colour.std(), rel=0.15)
+
+    wide = replace(plain, magnification=1.1, confluence=2).arranged(BY_NAME["fl-membrane"].layout)
+    assert wide.diameter == pytest.approx(33)
+    assert wide.cover == 0.95
+
+
+def test_images_too_small_for_the_cells_are_refused(tmp_path, monkeypatch):
+    kind = replace(BY_NAME["pc-adherent"], layout=Layout("irregular", 150, 0.26))
+    monkeypatch.setattr("cellharness.data.phantom.experiments.EXPERIMENTS", (kind,))
+    with pytest.raises(UsageError, match=r"pc-adherent: fewer than 5 cells fit .* larger size"):
+        generate(tmp_path, size=128)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({"size": 100}, "size must be at least 128, not 100"),
         ({"per_experiment": 0}, "per_experiment must be at least 1"),
         ({"train_per_experiment": -1}, "train_per_experiment must be at least 0"),
+        ({"experiments_per_kind": 0}, "experiments_per_kind must be at least 1"),
         ({"seed": -1}, "seed must be at least 0"),
     ],
 )

@@ -96,10 +96,8 @@ def prepare(name: str, folder: Path) -> Path:
 
 def build(run: Path) -> dict[str, str]:
     """Make the report of a run directory; return its tables and its text by file name."""
-    if (run / "study.json").is_file():
-        from cellharness.report.forgetting import build_forgetting_report as build_report
-    else:
-        from cellharness.report import build_report
+    from cellharness.report import build_report
+
     page = build_report(run)
     made = {"index.txt": text_of(page.read_text(encoding="utf-8"))}
     for table in sorted((page.parent / "tables").glob("*.csv")):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,10 +15,11 @@ from skimage.measure import label as connected_components
 from cellharness.data.images import read_label
 from cellharness.data.manifest import Case
 from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters, UnsupportedCaseError
+from cellharness.weights import Weights, local_weights
 
 
 def _info(summary: str, *, needs_truth: bool = False) -> MethodInfo:
-    return MethodInfo(summary=summary, licence="BSD-3-Clause", needs_truth=needs_truth)
+    return MethodInfo(summary=summary, licence="BSD-3-Clause", needs_truth=needs_truth, hidden=True)
 
 
 class Threshold(BaseSegmenter):
@@ -90,6 +93,7 @@ class SlowParameters(Parameters):
 
     seconds: float = Field(60.0, ge=0, description="Sleep before each case.")
     in_child: bool = Field(False, description="Sleep in a process of its own.")
+    log: str = Field("", description="File to which each begun case and its process are added.")
 
 
 class Slow(Threshold):
@@ -98,6 +102,12 @@ class Slow(Threshold):
     info: ClassVar[MethodInfo] = _info("For tests: sleeps before it segments.")
     Parameters: ClassVar[type[Parameters]] = SlowParameters
     parameters: SlowParameters
+
+    def begin_case(self, case: Case) -> None:
+        """Write the case down."""
+        if self.parameters.log:
+            with Path(self.parameters.log).open("a") as file:
+                file.write(f"{case.case} {os.getpid()}\n")
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Sleep, then threshold."""
@@ -169,3 +179,42 @@ class Restless(Threshold):
             time.sleep(self.parameters.first_seconds)
         found = super().segment(image)
         return np.roll(found, self._calls, axis=0) if self.parameters.wander else found
+
+
+class TrainedParameters(Parameters):
+    """Where the weights lie, and what is written down."""
+
+    weights: str = Field(description="Checkpoint of `cellharness_test_trainer`.")
+    seconds: float = Field(0.0, ge=0, description="Sleep before each case.")
+    log: str = Field("", description="File to which the name of each case is added.")
+
+
+class Trained(BaseSegmenter):
+    """Connected components above a learned grey value."""
+
+    info: ClassVar[MethodInfo] = _info("For tests: threshold at a learned grey value.")
+    Parameters: ClassVar[type[Parameters]] = TrainedParameters
+    parameters: TrainedParameters
+    trainer: ClassVar[str] = "cellharness_test_trainer:GreyTrainer"
+
+    def weights(self) -> tuple[Weights, ...]:
+        """The checkpoint."""
+        return (local_weights(Path(self.parameters.weights)),)
+
+    def load(self) -> None:
+        """Read the level."""
+        from cellharness.training.checkpoints import load
+
+        self._level = float(load(Path(self.parameters.weights))["level"])
+
+    def begin_case(self, case: Case) -> None:
+        """Keep the case's name."""
+        self._case = case.case
+
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """Write the case down, sleep, and threshold."""
+        if self.parameters.log:
+            with Path(self.parameters.log).open("a") as file:
+                file.write(f"{self._case}\n")
+        time.sleep(self.parameters.seconds)
+        return connected_components(image > self._level)

@@ -22,7 +22,7 @@ def built_study(tmp_path_factory) -> BuiltStudy:
 @pytest.fixture
 def build_quickly(monkeypatch) -> Callable[..., Page]:
     """Build a report whose figures are drawn, or not even that, but not written to files."""
-    from cellharness.report.forgetting import build, build_forgetting_report
+    from cellharness.report import build
 
     def nothing(figure, folder, name, **options):
         for suffix in ("svg", "png", "pdf"):
@@ -32,7 +32,7 @@ def build_quickly(monkeypatch) -> Callable[..., Page]:
     def quickly(run: Path, *, drawn: bool = True) -> Page:
         monkeypatch.setattr(build, "save", nothing)
         if not drawn:
-            monkeypatch.setattr(build, "_drawings", lambda *_: {})
-        return Page(build_forgetting_report(run))
+            monkeypatch.setattr(build, "_figure", lambda *_: None)
+        return Page(build.build_report(run))
 
     return quickly

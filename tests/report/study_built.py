@@ -34,7 +34,7 @@ STUDY_REMEDIES = {
 
 def build_study(folder: Path) -> BuiltStudy:
     """Make the study and build its report as a user would, keeping the figures."""
-    from cellharness.report.forgetting import build, build_forgetting_report
+    from cellharness.report import build
 
     protocols = ("truth", "estimate", "training_mean")
     lost = {f"lost-{stage}.{p}": "error" for stage in (2, 4) for p in protocols}
@@ -54,7 +54,7 @@ def build_study(folder: Path) -> BuiltStudy:
     save = build.save
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "save", keep)
-        page = Page(build_forgetting_report(run))
+        page = Page(build.build_report(run))
     return BuiltStudy(run, page, figures)
 
 

@@ -11,8 +11,10 @@ from study_reader import page_tables, plan_of
 from study_run_maker import StudyRunMaker
 from study_sketch import sketch_study
 
-from cellharness.report.forgetting import build, build_forgetting_report
-from cellharness.report.forgetting.study import load_study
+from cellharness.analysis.study import load_study
+from cellharness.own_files import ForeignFilesError
+from cellharness.report import build
+from cellharness.report.study import load_study_report
 from cellharness.run_directory import RunDirectoryError, StudyRecord
 
 LOSS, BETTER = (-0.2, 0.2), (-0.05, 0.19)
@@ -52,7 +54,7 @@ def test_without_unseen_cases(sketch, build_quickly):
         "was forgotten."
     )
     assert excuses(page).count(nothing) == 2
-    assert figures_of(page) == {"heatmap", "slopes", "curves", "forest", "teams"}
+    assert figures_of(page) == {"heatmap", "slopes", "forest", "teams"}
     tables = page_tables(page.source)
     assert not {"forgetting_measures", "decomposition", "robustness"} & set(tables)
     assert "Not drawn: unseen experiments, none was scored." in page.text
@@ -78,7 +80,8 @@ def test_no_remedy_and_one_stage(sketch, build_quickly):
     assert "1 set of trained weights on 20 images" in page.text
     assert "There is no remedy with scores beside plain fine-tuning." in excuses(page)
     assert "forest" not in figures_of(page)
-    assert "slopes_best" not in figures_of(page)
+    assert not {"slopes_best", "curves"} & figures_of(page)
+    assert "Weights were scored at the start and the end alone; the table has both." in page.text
     assert "remedies" not in page_tables(page.source)
     assert [row[1] for row in page_tables(page.source)["curves"][2:4]] == ["0", "4"]
 
@@ -92,17 +95,16 @@ def test_no_modality_and_two(sketch, build_quickly):
 
 def test_weights_that_were_mixed_and_not_trained(sketch, build_quickly):
     shares = {"mix-75": (-0.15, 0.15), "mix-25": (-0.05, 0.05)}
-    page = build_quickly(sketch({"plain": LOSS, **shares}))
+    page = build_quickly(sketch({"plain": LOSS, **shares}, stages=(2, 4)))
     assert figures_of(page) >= {"curves", "plane", "forest"}
-    assert "Shown is Plain; the others" not in page.text
-    assert "Shown is Plain." in page.text
+    assert "Weights made from those of others have no epochs of their own." in page.text
 
 
 def test_without_published_protocols(sketch, build_quickly):
     page = build_quickly(sketch(published=None))
     assert "The study names no published protocols, so no loss is taken apart." in excuses(page)
     assert "decomposition" not in figures_of(page)
-    assert "protocols" in figures_of(page)
+    assert "protocols" in page_tables(page.source)
 
 
 def test_teams_with_and_without_masks(sketch, build_quickly):
@@ -121,6 +123,12 @@ def test_published_medians_can_be_switched_off(sketch, build_quickly):
         cell for row in page_tables(page.source)["teams"] for cell in row
     )
     assert "source" in pd.read_csv(run / "report/tables/teams.csv").columns
+
+
+def test_without_published_medians_and_teams_nothing_is_drawn_of_them(sketch, build_quickly):
+    page = build_quickly(sketch(report={"published": False}))
+    assert "teams" not in figures_of(page)
+    assert "Median F1 (IoU ≥ 0.5) and interquartile range" not in page.text
 
 
 def test_files_that_are_gone_are_told_in_whole_sentences(sketch, build_quickly):
@@ -165,28 +173,33 @@ def test_an_image_that_is_another_now_is_not_shown(make_study, build_quickly):
 
 def test_an_older_report_is_replaced_once_the_new_one_is_whole(sketch, build_quickly, monkeypatch):
     run = sketch({"plain": LOSS})
-    (run / "report").mkdir()
-    (run / "report/stale.html").write_text("old")
+    build_quickly(run, drawn=False)
+    older = (run / "report/index.html").read_text()
 
     def fail(*_, **__):
         msg = "no"
         raise RuntimeError(msg)
 
     with monkeypatch.context() as patch:
-        patch.setattr(build, "render_page", fail)
+        patch.setattr(build, "render", fail)
         with pytest.raises(RuntimeError, match="no"):
             build_quickly(run, drawn=False)
-    assert (run / "report/stale.html").read_text() == "old"
+    assert (run / "report/index.html").read_text() == older
     assert not list(run.glob(".report-*"))
+    (run / "report/mine.html").write_text("mine")
+    with pytest.raises(ForeignFilesError, match=r"mine\.html.*--overwrite"):
+        build_quickly(run, drawn=False)
+    (run / "report/mine.html").unlink()
+    (run / "report/tables/change.csv").unlink()
     build_quickly(run, drawn=False)
-    assert not (run / "report/stale.html").exists()
+    assert (run / "report/tables/change.csv").exists()
 
 
 def test_a_run_without_a_study_is_told_from_a_study(sketch):
     run = sketch()
     (run / "study.json").unlink()
     with pytest.raises(RunDirectoryError, match=r"no study.json.*`cellharness report`"):
-        build_forgetting_report(run)
+        load_study_report(run)
 
 
 def test_a_study_without_any_mask_is_refused(tmp_path):

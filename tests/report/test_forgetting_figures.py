@@ -10,10 +10,14 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 from study_built import STUDY_REMEDIES
 from study_reader import csv_of, f1_by_case, staged
+from study_sketch import sketch_study
 
-from cellharness.report.forgetting.look import GAIN_COLOUR, LOSS_COLOUR, remedy_styles
 from cellharness.report.label_places import Box, place_labels
 from cellharness.report.published import published
+from cellharness.report.study import load_study_report
+from cellharness.report.study.courses import curve_figure
+from cellharness.report.study.data import GAIN_COLOUR, LOSS_COLOUR, remedy_styles
+from cellharness.report.style import journal_style
 from cellharness.statistics import ALL
 from cellharness.vocabulary import PRETRAINED
 
@@ -162,10 +166,12 @@ def test_plane_places_every_remedy(run, figures):
     for remedy in ("plain", "replay", "slow", "mix-50"):
         row, style = table.loc[remedy], STYLES[remedy]
         ((x, y, _),) = points(ax, style.colour, style.marker)
-        assert (x, y) == pytest.approx((row["gain_seen"], row["loss_unseen"]))
+        assert (x, y) == pytest.approx((row["gain_seen"], -row["loss_unseen"]))
     names = {text.get_text() for text in ax.texts}
     labels = {label for name, (label, _, _) in STUDY_REMEDIES.items() if name != "lost"}
     assert names == labels | {"Before training", "50 % mixed", "learns and keeps"}
+    low, high = ax.get_ylim()
+    assert low < high, "up is better"
     # Dotted: from the weights before over the mixed ones to those after.
     paths = [line for line in ax.lines if len(line.get_xdata()) == 3]
     assert len(paths) == 1
@@ -204,30 +210,6 @@ def test_bars_of_the_decomposition_add_up(run, figures):
         assert between.get_y() == pytest.approx(rows["loss, both alike"])
 
 
-def test_protocols_show_before_and_after(run, figures):
-    table = csv_of(run, "protocols")
-    table = table[table["seen"] == "unseen"]
-    for ax, group in zip(figures["protocols"].axes, GROUPS, strict=True):
-        for y, protocol in enumerate(("truth", "estimate", "training_mean")):
-            rows = table[(table["modality"] == group) & (table["protocol"] == protocol)]
-            means = {
-                filled: x
-                for line in ax.lines
-                if line.get_marker() == "o"
-                for x, at, filled in [
-                    (
-                        line.get_xdata()[0],
-                        line.get_ydata()[0],
-                        to_hex(line.get_markerfacecolor()) != "#ffffff",
-                    )
-                ]
-                if abs(at - y) < 0.2
-            }
-            assert means == pytest.approx(
-                {bool(row["stage"]): row["mean"] for _, row in rows.iterrows()}
-            )
-
-
 def test_recall_by_property_is_that_of_the_table(run, figures):
     table = csv_of(run, "cells_by_property")
     panels = [(part, p) for part in ("unseen", "seen") for p in ("area", "contrast", "density")]
@@ -247,7 +229,7 @@ def test_recall_by_property_is_that_of_the_table(run, figures):
 def test_published_medians_stand_apart_and_hollow(run, figures):
     known = published()
     known = known[(known["modality"] == ALL) & known["median_f1"].notna()]
-    ax = figures["teams"].axes[0]
+    (ax,) = figures["teams"].axes
     hollow = [line for line in ax.lines if line.get_marker() == "D"]
     assert sorted(line.get_xdata()[0] for line in hollow) == pytest.approx(
         sorted(known["median_f1"])
@@ -258,6 +240,31 @@ def test_published_medians_stand_apart_and_hollow(run, figures):
         line.get_ydata()[0] for line in hollow
     )
     assert all(to_hex(line.get_markerfacecolor()) == "#ffffff" for line in hollow)
+
+
+@pytest.mark.parametrize("end", WIDTHS)
+def test_no_figure_is_too_large(figures, end):
+    for name in {name.removesuffix("_1column") for name in figures} - {"panels", "training"}:
+        width, height = (25.4 * inches for inches in figures[name + end].get_size_inches())
+        assert height <= 205, name
+        assert width <= (180.1 if not end else 88.1), name
+    assert 25.4 * figures["teams" + end].get_figwidth() <= 90
+
+
+def test_many_trainings_have_no_bands_but_for_the_subject(tmp_path):
+    changes = {"plain": (-0.2, 0.2), **{f"r{i}": (-0.02 * i, 0.1) for i in range(5)}}
+    d = load_study_report(sketch_study(tmp_path, changes, stages=(1, 2, 4)))
+    with journal_style():
+        figure = curve_figure(d, 180.0)
+    assert len(figure.axes) == 2, "one group, unseen and seen"
+    for ax in figure.axes:
+        (band,) = ax.collections
+        assert to_hex(band.get_facecolor()[0]) == to_hex(d.looks["plain"].colour)
+        assert len([line for line in ax.lines if line.get_marker() != "None"]) == 6
+    (key,) = figure.legends
+    assert {text.get_text() for text in key.get_texts()} == {
+        d.study.labels[name] for name in changes
+    }
 
 
 def test_looks_are_told_apart():
@@ -275,7 +282,17 @@ def test_names_of_points_keep_apart_where_there_is_room():
     frame = Box(0, 0, 100, 60)
     near = [(50.0, 30.0), (51.0, 30.5), (50.5, 29.0), (52.0, 31.0)]
     boxes = place_labels(near, [(18.0, 2.6)] * 4, frame)
+
+    def apart(one, two):
+        return (
+            one.right <= two.left
+            or two.right <= one.left
+            or one.top <= two.bottom
+            or two.top <= one.bottom
+        )
+
     for i, box in enumerate(boxes):
-        assert box.outside(frame) == 0
-        assert all(box.overlap(other) == 0 for other in boxes[i + 1 :])
-        assert all(box.overlap(Box(x - 1, y - 1, x + 1, y + 1)) == 0 for x, y in near)
+        assert frame.left <= box.left < box.right <= frame.right
+        assert frame.bottom <= box.bottom < box.top <= frame.top
+        assert all(apart(box, other) for other in boxes[i + 1 :])
+        assert all(apart(box, Box(x - 1, y - 1, x + 1, y + 1)) for x, y in near)

@@ -7,16 +7,10 @@ import pytest
 from study_reader import f1_by_case, staged
 from study_sketch import sketch_study
 
-from cellharness.report.forgetting.captions import captions
-from cellharness.report.forgetting.caveats import caveats
-from cellharness.report.forgetting.cells import CellFindings
-from cellharness.report.forgetting.change_tables import change_table, threshold_table
-from cellharness.report.forgetting.comparison_tables import remedy_table
-from cellharness.report.forgetting.facts import fact_table
-from cellharness.report.forgetting.findings import measure
-from cellharness.report.forgetting.look import remedy_styles
-from cellharness.report.forgetting.study import load_study
-from cellharness.report.forgetting.words import result_in_words
+from cellharness.report.study import load_study_report
+from cellharness.report.study.change import change_table, threshold_table
+from cellharness.report.study.remedies import remedy_table
+from cellharness.report.study.result import caveats, fact_table
 from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import ALL
 from cellharness.statistics.plasticity import compare_with_plain
@@ -25,6 +19,7 @@ LOSS = (-0.2, 0.2)
 BOTH_WAYS = np.tile([-0.2, 0.2], 5)
 BETTER = (-0.05, 0.19)
 DEARER = (-0.05, 0.05)
+OPEN = (-0.05, 0.2 + BOTH_WAYS)
 
 
 class Told:
@@ -32,17 +27,15 @@ class Told:
 
     def __init__(self, folder, changes, **options):
         self.run = sketch_study(folder, changes, **options)
-        self.study = load_study(self.run)
-        self.findings = measure(self.study)
-        self.words = result_in_words(self.study, self.findings)
-        self.caveats = " ".join(caveats(self.study, self.findings))
-        self.colours = {n: s.colour for n, s in remedy_styles([*self.study.remedies]).items()}
+        self.d = load_study_report(self.run)
+        self.study, self.findings, self.words = self.d.study, self.d.findings, self.d.words
+        self.caveats = " ".join(caveats(self.d))
 
     def rows(self, make):
-        return [row.cells for row in make(self.study, self.findings, self.colours).rows]
+        return [row.cells for row in make(self.d).rows]
 
     def facts(self):
-        return [row.cells for row in fact_table(self.study, self.findings, None, []).rows]
+        return [row.cells for row in fact_table(self.d).rows]
 
 
 @pytest.fixture
@@ -59,7 +52,7 @@ def test_a_proven_loss_and_gain_are_called_so(told):
     assert claims(case.words.change) == ["lost F1", "gained F1"]
     assert "(10 images), Plain lost F1: on average −0.200" in case.words.change
     assert "(10 images), Plain gained F1: on average +0.200" in case.words.change
-    assert case.words.remedies == case.words.in_short == ""
+    assert case.words.remedies == ""
     assert case.caveats.startswith("One training of each: what is said is of these trainings and")
 
 
@@ -74,7 +67,7 @@ def test_equal_scores_prove_nothing(told):
     case = told({"plain": nothing, "replay": nothing})
     assert claims(case.words.change) == []
     assert case.words.change.count("on average 0 (95 % interval 0 to 0), p = 1.000") == 2
-    assert case.words.in_short == (
+    assert case.words.remedies == (
         "No remedy is shown to lose less than Plain on unseen experiments."
     )
 
@@ -104,9 +97,9 @@ def test_no_seen_case(told):
     case = told({"plain": LOSS, "replay": BETTER}, seen=0)
     assert "No image of experiments trained on was scored" in case.words.change
     assert "so every case is unseen" in case.caveats
-    assert case.words.in_short == (
-        "Replay is shown to lose less than Plain on unseen experiments; that its gain on seen "
-        "ones is comparable is not shown."
+    assert case.words.remedies == (
+        "Replay is shown to lose less than Plain on unseen experiments; a comparable gain on seen "
+        "ones is not shown for it."
     )
     assert case.rows(remedy_table)[0][5:] == ("0", "–", "not shown")
 
@@ -114,8 +107,7 @@ def test_no_seen_case(told):
 def test_no_unseen_case(told):
     case = told({"plain": LOSS, "replay": BETTER}, unseen=0)
     assert case.words.change.startswith("No image of experiments not trained on was scored")
-    assert case.words.causes == case.words.in_short == ""
-    assert case.words.remedies == "No image of experiments not trained on says what remedies keep."
+    assert case.words.causes == case.words.remedies == ""
     assert case.rows(remedy_table)[0][1:5] == ("0", "–", "–", "too few units")
     assert case.rows(change_table)[1][2:8] == ("0", *["–"] * 5)
 
@@ -128,8 +120,8 @@ def test_one_case_proves_nothing(told):
         "1 image; 6 are the fewest that can show anything, under all protocols."
     )
     assert case.words.remedies == (
-        "Whether remedies lose less than Plain on experiments not trained on cannot be told: 1 "
-        "image; 6 are the fewest that can show anything."
+        "Whether remedies lose less than Plain on unseen experiments cannot be told: 1 image; 6 "
+        "are the fewest that can show anything."
     )
     (row,) = [row for row in case.rows(change_table) if row[0] == "Plain"]
     assert row[5] == "−0.200", "no interval from a single case"
@@ -138,26 +130,30 @@ def test_one_case_proves_nothing(told):
 @pytest.mark.parametrize(
     ("changes", "short"),
     [
-        ({"replay": BETTER}, "Replay is shown to lose less than Plain on unseen experiments, at a "
+        ({"replay": BETTER}, "Replay is shown to lose less than Plain on unseen experiments; at a "
          "comparable gain on seen ones."),
-        ({"replay": DEARER}, "Replay is shown to lose less than Plain on unseen experiments; that "
-         "its gain on seen ones is comparable is not shown."),
+        ({"replay": DEARER}, "Replay is shown to lose less than Plain on unseen experiments; at "
+         "the cost of gain on seen ones."),
+        ({"replay": OPEN}, "Replay is shown to lose less than Plain on unseen "
+         "experiments; a comparable gain on seen ones is not shown for it."),
         ({"replay": (BOTH_WAYS - 0.15, 0.2)}, "No remedy is shown to lose less than Plain on "
          "unseen experiments."),
         ({"replay": (-0.21, 0.2)}, "No remedy is shown to lose less than Plain on unseen "
          "experiments."),
         ({"replay": BETTER, "slow": DEARER}, "Both remedies are shown to lose less than Plain on "
-         "unseen experiments; at a comparable gain on seen ones: Replay."),
+         "unseen experiments; at a comparable gain on seen ones: Replay; at the cost of gain on "
+         "seen ones: Slow encoder."),
         ({"replay": (-0.3, 0.2), "slow": DEARER}, "Of 2 remedies, 1 is shown to lose less than "
-         "Plain on unseen experiments; that its gain on seen ones is comparable is not shown."),
-        ({"replay": DEARER, "slow": DEARER, "mix-50": DEARER}, "All 3 remedies are shown to lose "
-         "less than Plain on unseen experiments; a comparable gain on seen ones is shown for "
-         "none."),
+         "Plain on unseen experiments; at the cost of gain on seen ones: Slow encoder."),
+        ({"replay": OPEN, "slow": DEARER, "mix-50": DEARER}, "All 3 remedies are shown to lose "
+         "less than Plain on unseen experiments; a comparable gain on seen ones is "
+         "not shown for any of them; at the cost of gain on seen ones: Slow encoder and Half "
+         "mixed."),
     ],
 )  # fmt: skip
 def test_remedies_in_short(told, changes, short):
     case = told({"plain": LOSS, **changes})
-    assert case.words.in_short == short
+    assert case.words.remedies == short
     table = [row for row in case.rows(remedy_table) if row[4] == "yes"]
     named = [row[0] for row in table if row[7] == "comparable"]
     assert all(name in short for name in named)
@@ -201,10 +197,10 @@ def test_plain_fine_tuning_that_failed(told):
     case = told({"plain": LOSS, "replay": BETTER}, statuses=gone)
     assert case.findings.subject == "replay"
     assert "On experiments not trained on (10 images), Replay lost F1" in case.words.change
-    assert case.words.remedies == case.words.in_short == ""
+    assert case.words.remedies == ""
     assert "Plain has no scores after training; figures of one training show Replay" in case.caveats
     assert case.findings.notes["comparison"].startswith("Plain has no scores after training")
-    assert remedy_table(case.study, case.findings, case.colours) is None
+    assert remedy_table(case.d) is None
 
 
 def test_methods_that_are_missing_are_named(told):
@@ -292,6 +288,15 @@ def test_too_few_cases_for_any_proof_are_told(told):
     assert claims(case.words.change) == ["gained F1"]
 
 
+def test_cases_that_are_enough_for_the_primary_contrast_are_not_called_too_few(told):
+    case = told({"plain": LOSS, "replay": BETTER, "slow": BETTER, "mix-50": BETTER}, unseen=6)
+    rows = case.findings.changes
+    rows = rows[(rows["level"] == "overall") & (rows["seen"] == "unseen")]
+    assert dict(zip(rows["remedy"], rows["verdict"], strict=True))["plain"] == "lower"
+    assert rows["family_size"].max() == 3
+    assert "to show any change" not in case.caveats
+
+
 def test_too_few_cases_by_modality_are_told(told):
     changes = {"plain": LOSS, "replay": BETTER}
     case = told(changes, unseen=10, seen=18, modalities=("DIC", "Fluorescent"))
@@ -309,9 +314,7 @@ def test_a_protocol_may_have_the_name_of_a_remedy(told):
     case = told({"plain": LOSS, "truth": BETTER, "fixed": DEARER})
     assert "With both under “By truth” the loss is" in case.words.causes
     assert "those after under “By fixed”, the apparent loss" in case.words.causes
-    assert case.words.remedies.startswith("Both remedies lose less") or "truth keeps" in (
-        case.words.remedies
-    )
+    assert case.words.remedies.startswith("Both remedies are shown to lose less")
     assert dict(case.facts())["Main protocol"] == "By truth"
 
 
@@ -329,23 +332,13 @@ def test_one_modality_has_one_interval_for_its_cases(told):
     assert f"(95 % interval {interval})" in case.words.change
 
 
-def test_captions_name_what_is_drawn(told):
-    nothing = CellFindings({}, {}, {}, {})
-    many = {"plain": LOSS, **{f"r{i}": (-0.1, 0.1) for i in range(5)}, "mix-50": (-0.01, 0.2)}
-    case = told(many)
-    assert case.findings.best == "mix-50"
-    curves = captions(case.study, case.findings, nothing)["curves"][1]
-    # The remedy beside it was made from weights, so it has no curve to show.
-    assert "Shown is Plain; the others stand below." in curves
-
-
 def test_other_thresholds_are_those_of_the_scores(told):
     case = told({"plain": LOSS, "replay": BETTER}, thresholds=(0.5, 0.9))
     rows = [row for row in case.rows(threshold_table) if len(row) > 1]
     assert [row[0] for row in rows] == ["Plain", "Replay"] * 2
     assert rows[0] == ("Plain", "−0.200*", "−0.200*")
     one = Told(case.run.parent / "one", {"plain": LOSS})
-    assert threshold_table(one.study, one.findings, one.colours) is None
+    assert threshold_table(one.d) is None
 
 
 @pytest.mark.parametrize(
@@ -369,7 +362,7 @@ def test_primary_contrast_and_margin_are_those_of_the_study(told):
         ["replay", "overall", "unseen"]
     ]
     assert set(case.findings.comparison["margin"]) == {0.3}
-    notes = " ".join(change_table(case.study, case.findings, case.colours).notes)
+    notes = " ".join(change_table(case.d).notes)
     assert "Primary, not corrected: Replay on all unseen experiments." in notes
 
 

@@ -10,7 +10,7 @@ from page_reader import svg_width_mm
 from study_built import STUDY_REMEDIES
 from study_reader import latex_rows, markdown_rows, page_tables
 
-from cellharness.report.rendering import escape_latex
+from cellharness.printing.table import escape_latex
 
 TABLES = {
     "facts", "cases", "change", "change_by_experiment", "forgetting_measures", "thresholds",
@@ -19,7 +19,7 @@ TABLES = {
     "team_tests", "trainings",
 }  # fmt: skip
 FIGURES = {
-    "heatmap", "slopes", "slopes_best", "curves", "plane", "forest", "decomposition", "protocols",
+    "heatmap", "slopes", "slopes_best", "curves", "plane", "forest", "decomposition",
     "cells", "teams", "training",
 }  # fmt: skip
 
@@ -65,6 +65,7 @@ def test_files_lie_where_the_page_says(run, page):
         assert linked == found
     assert {path.name for path in report.iterdir()} == {
         "index.html", "tables", "figures", "explore.html", "explore", "scores.csv", "estimates.csv",
+        ".cellharness.sha256",
     }  # fmt: skip
     assert not list(run.glob(".report-*"))
 

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from study_sketch import sketch_study
 
-from cellharness.report.forgetting.caveats import caveats
-from cellharness.report.forgetting.change_tables import seed_table
-from cellharness.report.forgetting.findings import measure
-from cellharness.report.forgetting.study import load_study
+from cellharness.analysis.findings import measure
+from cellharness.analysis.study import load_study
+from cellharness.report.study import load_study_report
+from cellharness.report.study.change import seed_table
+from cellharness.report.study.result import caveats
 from cellharness.statistics.contrasts import mean_difference
 
-COLOURS = {"plain": "#000000", "replay": "#111111"}
 SHIFTS = {0: 0.0, 5: 0.06}
 
 
@@ -69,18 +69,16 @@ def test_the_mean_over_the_trainings_counts(run):
 
 
 def test_the_spread_over_the_trainings_is_shown(run):
-    study = load_study(run)
-    findings = measure(study)
-    made = seed_table(study, findings, COLOURS)
+    d = load_study_report(run)
+    made = seed_table(d)
     rows = [row.cells for row in made.rows if len(row.cells) > 1]
     assert rows[0] == ("Plain", "2", "−0.170", "0.042", "−0.200", "−0.140")
     assert rows[1][0] == "Replay"
     assert float(rows[0][3]) == pytest.approx(np.std([0, 0.06], ddof=1), abs=5e-4)
-    assert any("were trained with seeds 0 and 5" in said for said in caveats(study, findings))
+    assert any("were trained with seeds 0 and 5" in said for said in caveats(d))
 
 
 def test_one_training_of_each_is_called_so(tmp_path):
-    study = load_study(sketch_study(tmp_path, {"plain": (-0.2, 0.1)}))
-    findings = measure(study)
-    assert seed_table(study, findings, COLOURS) is None
-    assert any(said.startswith("One training of each") for said in caveats(study, findings))
+    d = load_study_report(sketch_study(tmp_path, {"plain": (-0.2, 0.1)}))
+    assert seed_table(d) is None
+    assert any(said.startswith("One training of each") for said in caveats(d))

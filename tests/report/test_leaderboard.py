@@ -11,9 +11,22 @@ import pytest
 from run_maker import RunMaker
 from training_maker import add_training
 
-from cellharness.report.leaderboard import BEST, GAIN, LEADS, LEVEL, LOSS, leaderboard, starts
-from cellharness.report.loading import load_run
-from cellharness.report.rankings.ranked import rank_run
+from cellharness.analysis.run_data import load_run
+from cellharness.report.comparison import Comparison, load_comparison
+from cellharness.report.comparison.accuracy import (
+    accuracy_table,
+    experiment_table,
+    metric_table,
+)
+from cellharness.report.comparison.result import (
+    BEST,
+    GAIN,
+    LEADS,
+    LEVEL,
+    LOSS,
+    leaderboard,
+    starts,
+)
 from cellharness.statistics.contrasts import HIGHER, LOWER, contrast
 from cellharness.statistics.levels import median_interval
 
@@ -65,7 +78,7 @@ def run(path):
 
 @pytest.fixture(scope="module")
 def table(run):
-    return leaderboard(run, rank_run(run), dict.fromkeys(METHODS, "#000000"))
+    return leaderboard(Comparison(run))
 
 
 def row(table, label):
@@ -81,11 +94,22 @@ def test_the_highest_median_is_first_and_oracles_stand_apart(table):
     assert not row(table, "Oracle").marks
 
 
+def test_a_method_that_reads_the_truth_is_the_best_in_no_table(run):
+    report = Comparison(run)
+    for table in (accuracy_table(report), metric_table(report)):
+        assert not any(row.strong for row in table.rows if row.cells[0] == "Oracle")
+        assert any(row.strong for row in table.rows)
+        assert "Bold, the highest that does not read the truth." in table.notes[0]
+    experiments = experiment_table(report)
+    at = experiments.header.index("Oracle")
+    assert not any(at in row.strong for row in experiments.rows)
+
+
 def test_heads_say_how_many_images_and_experiments(table):
     assert table.header == (
         "Method", "All images\n48 images, 18 experiments",
         "Brightfield\n16 images, 8 experiments", "Fluorescent\n16 images, 8 experiments",
-        "DIC\n16 images, 2 experiments",
+        "DIC\n16 images, 2 experiments\ntoo few to test",
     )  # fmt: skip
 
 
@@ -131,17 +155,18 @@ def test_fine_tuning_is_set_beside_its_start(run, table):
 
 
 def test_one_method_has_a_board_without_marks(path):
-    run = load_run(path)
-    alone = leaderboard(run, None, dict.fromkeys(METHODS, "#000000"))
+    report = load_comparison(path)
+    vars(report)["ranked"] = None
+    alone = leaderboard(report)
     assert all(not row.marks for row in alone.rows)
     assert "Bold" not in alone.notes[0]
 
 
 def board_of(path, change):
     """The leaderboard of the run with other scores."""
-    run = load_run(path)
-    run.scores["f1"] = change(run.scores)
-    return leaderboard(run, rank_run(run), dict.fromkeys(METHODS, "#000000"))
+    report = load_comparison(path)
+    report.run.scores["f1"] = change(report.run.scores)
+    return leaderboard(report)
 
 
 def test_the_highest_median_is_not_shaded_where_another_mean_is_higher(path):

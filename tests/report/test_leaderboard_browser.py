@@ -74,3 +74,19 @@ def test_text_can_be_read_on_a_dark_screen_and_nothing_is_wider_than_it(browser,
     assert found["figure"] == 3 * 255
     assert found["wide"] <= width
     page.close()
+
+
+def test_a_link_of_the_contents_leads_to_its_section_though_those_above_were_not_laid_out(
+    browser, address
+):
+    page = browser.new_page(viewport={"width": 1400, "height": 500})
+    page.goto(address)
+    last = page.locator("main section[id]").last.get_attribute("id")
+    for name in ("ranking", "cost", last):
+        page.locator(f"nav a[href='#{name}']").click()
+        page.wait_for_timeout(300)
+        place = page.locator(f"#{name}").bounding_box()
+        at_end = page.evaluate("innerHeight + scrollY >= document.documentElement.scrollHeight - 4")
+        assert 0 <= place["y"] < 60 or at_end, (name, place)
+        assert page.locator("nav [aria-current]").get_attribute("href") == f"#{name}"
+    page.close()

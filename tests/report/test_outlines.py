@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cellharness.report.cutouts import path_data, stretch
 from cellharness.report.outlines import STYLES, Window, choose_window, compare, trace
-from cellharness.report.tiles import path_data, stretch
 
 
 def block(shape: tuple[int, int], *boxes: tuple[int, int, int, int, int]) -> np.ndarray:

@@ -11,7 +11,11 @@ from page_reader import Page, svg_width_mm
 from PIL import Image
 from run_maker import RunMaker
 
+from cellharness.analysis.run_data import load_run
+from cellharness.data.images import read_label, write_label
+from cellharness.own_files import ForeignFilesError
 from cellharness.report import build_report
+from cellharness.report.cutouts import case_tiles
 from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import summarise
 
@@ -34,12 +38,13 @@ def page(run) -> Page:
 
 def test_everything_lies_where_the_contract_says(run, page):
     report = run / "report"
-    tables = {"leaderboard", "accuracy", "profile_differences", "seen_unseen", "threshold_sweep",
-              "experiments", "other_metrics", "best_worst", "failures", "running_time", "timing",
+    tables = {"leaderboard", "accuracy", "exposure", "profile_differences", "seen_unseen",
+              "threshold_sweep", "experiments", "other_metrics", "best_worst", "failures",
+              "running_time", "timing",
               "published", "ranking", "ranking_tests", "ranking_frequencies", "ranking_schemes",
               "ranking_stability", "ranking_side_by_side"}  # fmt: skip
-    figures = {"f1_by_modality", "threshold_sweep", "seen_unseen", "published",
-               "ranking_accuracy", "ranking_significance", "ranking_stability",
+    figures = {"f1_by_modality", "threshold_sweep", "seen_unseen", "accuracy_cost",
+               "ranking_significance", "ranking_stability",
                "ranking_side_by_side"}  # fmt: skip
     figures |= {f"{name}_1column" for name in figures} | {"examples"}
     for folder, names, suffixes in (
@@ -61,6 +66,11 @@ def test_page_loads_nothing_from_elsewhere(page):
     assert "<script src" not in page.source
 
 
+def test_the_explorer_carries_no_picture_of_the_report(run, page):
+    assert "data:image" in page.source
+    assert "data:image" not in (run / "report/explore.html").read_text(encoding="utf-8")
+
+
 def test_ids_are_unique_and_every_reference_has_its_target(run, page):
     assert len(page.ids) == len(set(page.ids))
     targets = re.findall(r'(?:href="|url\()#([^")]+)', page.source)
@@ -76,7 +86,7 @@ def test_page_is_light(run, page):
 
 def test_headline_and_every_section_are_there(page):
     assert "has the higher median F1 at IoU ≥ 0.5" in page.text
-    for heading in ("Result", "Accuracy", "Ranking", "For reference: published values",
+    for heading in ("Result", "Accuracy", "Ranking",
                     "Threshold sweep", "Seen and unseen experiments",
                     "Two profiles, and where they differ", "Examples", "Best and worst images",
                     "Failures", "Time and memory", "Definitions", "Provenance",
@@ -159,7 +169,7 @@ def test_every_picture_has_words_for_who_does_not_see_it(page):
     assert len(panes) == 4 * 3 + 2 * 4
     assert any("correct" in text and "missed" in text for text in panes)
     assert (
-        len(re.findall(r'class="(?:wide|narrow) paper" role="img" aria-label="', page.source)) == 16
+        len(re.findall(r'class="(?:wide|narrow) paper" role="img" aria-label="', page.source)) == 14
     )
 
 
@@ -320,6 +330,14 @@ def test_image_that_changed_or_went_is_told_not_shown(make_run):
     assert "m1_00 cannot be shown: the image file is not the one that was segmented." in text
 
 
+def test_a_label_of_another_size_is_told_not_shown(make_run):
+    path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
+    label = next((path.parent / "data/labels").glob("m0_00*"))
+    write_label(label, np.pad(read_label(label), ((0, 9), (0, 0))))
+    tiles = case_tiles(load_run(path), "m0_00", ["alpha"])
+    assert (tiles.picture, tiles.problem) == (None, "image and label differ in size")
+
+
 @pytest.mark.slow
 def test_run_that_was_moved_with_its_data(make_run, tmp_path):
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
@@ -328,25 +346,32 @@ def test_run_that_was_moved_with_its_data(make_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_older_report_is_replaced(make_run):
+def test_older_report_is_replaced_and_stays_when_the_new_one_fails(make_run):
     path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
-    (path / "report/tables").mkdir(parents=True)
-    (path / "report/tables/stale.csv").write_text("old")
     build_report(path)
-    assert not (path / "report/tables/stale.csv").exists()
+    (path / "report/tables/accuracy.csv").unlink()
+    build_report(path)
+    assert (path / "report/tables/accuracy.csv").is_file()
+    older = (path / "report/index.html").read_text()
+    record = json.loads((path / "run.json").read_text())
+    record["config"]["report"] = {"panel_licences": ["("]}
+    (path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(RunDirectoryError, match="not a regular expression"):
+        build_report(path)
+    assert (path / "report/index.html").read_text() == older
+    assert not list(path.glob(".report-*"))
 
 
 @pytest.mark.slow
-def test_older_report_stays_when_the_new_one_fails(make_run):
-    path = make_run(
-        modalities=("DIC",), per_modality=1, thresholds=(0.5,), report={"panel_licences": ["("]}
-    )
-    (path / "report").mkdir()
-    (path / "report/index.html").write_text("old")
-    with pytest.raises(RunDirectoryError, match="not a regular expression"):
+def test_a_report_of_somebody_else_is_not_replaced(make_run):
+    path = make_run(modalities=("DIC",), per_modality=1, thresholds=(0.5,))
+    (path / "report/tables").mkdir(parents=True)
+    (path / "report/tables/mine.csv").write_text("mine")
+    with pytest.raises(ForeignFilesError, match=r"mine\.csv.*--overwrite"):
         build_report(path)
-    assert (path / "report/index.html").read_text() == "old"
-    assert not list(path.glob(".report-*"))
+    assert (path / "report/tables/mine.csv").read_text() == "mine"
+    build_report(path, overwrite=True)
+    assert not (path / "report/tables/mine.csv").exists()
 
 
 @pytest.mark.parametrize("name", ["run.json", "scores.csv", "ledger.csv", "manifest.csv"])

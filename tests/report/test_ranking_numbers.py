@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from cellharness.report.loading import load_run
-from cellharness.report.rankings.bubble import points_of
-from cellharness.report.rankings.metric_ranks import columns_of, ranks_in
-from cellharness.report.rankings.rank_lines import scheme_ranks
-from cellharness.report.rankings.ranked import MAIN, PAPER_SCHEMES, rank_run
-from cellharness.report.rankings.significance_map import BETTER, LEVEL, RAW, WORSE, pair_states
-from cellharness.report.rankings.tables import ranking_tables
-from cellharness.report.rankings.tau_violins import tau_series
-from cellharness.report.rankings.words import ranking_captions, ranking_sentences
-from cellharness.report.rendering import to_markdown
-from cellharness.report.wording import listing
+from cellharness.analysis.ranked import (
+    BETTER,
+    LEVEL,
+    MAIN,
+    PAPER_SCHEMES,
+    RAW,
+    WORSE,
+)
+from cellharness.analysis.run_data import load_run
+from cellharness.printing.table import Table, to_markdown
+from cellharness.printing.wording import listing
+from cellharness.report.comparison.bubbles import bubble_caption, points_of
+from cellharness.report.comparison.data import Comparison
+from cellharness.report.comparison.ranking import interval, ranges, ranking, who_is_first
+from cellharness.report.declare import FigureItem, TableItem
+from cellharness.report.page import write_words
 from cellharness.statistics import ALL, summarise
 from cellharness.statistics.efficiency import running_times
 from cellharness.statistics.method_pairs import both_ways, compare_pairs
@@ -37,16 +44,25 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ranked(run):
-    return rank_run(run)
+def d(run):
+    return Comparison(run)
 
 
 @pytest.fixture(scope="module")
-def tables(ranked, tmp_path_factory):
+def ranked(d):
+    return d.ranked
+
+
+def tables_of(d: Comparison) -> dict[str, Table]:
+    made = [item.make(d) for item in ranking.items if isinstance(item, TableItem)]
+    return {table.name: table for table in made}
+
+
+@pytest.fixture(scope="module")
+def tables(d, tmp_path_factory):
     """The tables as they are read back from their CSVs."""
-    colours = dict.fromkeys(ranked.order, "#000000")
     folder = tmp_path_factory.mktemp("tables")
-    made = ranking_tables(ranked, colours)
+    made = tables_of(d)
     for table in made.values():
         table.frame.to_csv(folder / f"{table.name}.csv", index=False)
     return {name: pd.read_csv(folder / f"{name}.csv") for name in made}
@@ -90,9 +106,9 @@ def test_rank_intervals_are_those_of_the_bootstrap(tables, values):
 
 
 def test_letters_follow_from_the_tests(ranked, tables):
-    for group, ranking in ranked.groups.items():
+    for group, own in ranked.groups.items():
         rows = tables["ranking"][tables["ranking"]["modality"] == group].set_index("method")
-        tests = ranking.tests.set_index(["method", "other"])["better"]
+        tests = own.tests.set_index(["method", "other"])["better"]
         for first in ranked.order:
             for second in ranked.order:
                 if first == second:
@@ -120,7 +136,7 @@ def test_p_values_of_every_modality_are_in_the_csv(tests, tables):
 
 
 def test_the_map_shows_the_tests(ranked, tests):
-    states = pair_states(ranked)
+    states = ranked.pair_states
     own = tests[tests["modality"] == ALL].set_index(["method", "other"])
     higher = own["verdict"] == "higher"
     raw = (own["p"] < 0.05) & (own["estimate"] > 0)
@@ -137,8 +153,8 @@ def test_the_map_shows_the_tests(ranked, tests):
     assert {BETTER, LEVEL} <= set(states.ravel())
 
 
-def test_wins_and_lists_of_the_page_are_those_of_the_tests(ranked, tests):
-    table = ranking_tables(ranked, dict.fromkeys(ranked.order, ""))["ranking_tests"]
+def test_wins_and_lists_of_the_page_are_those_of_the_tests(d, ranked, tests):
+    table = tables_of(d)["ranking_tests"]
     won = tests[(tests["modality"] == ALL) & (tests["verdict"] == "higher")]
     for number, (method, row) in enumerate(zip(ranked.order, table.rows, strict=True), start=1):
         own = won[won["method"] == method]
@@ -158,7 +174,7 @@ def expand(text: str) -> list[int]:
 
 def test_lines_are_the_ranks_of_the_five_schemes(ranked, values):
     expected = compare_schemes(values, PAPER_SCHEMES, missing=0.0)
-    ranks = scheme_ranks(ranked)
+    ranks = ranked.scheme_ranks
     for j, scheme in enumerate(PAPER_SCHEMES):
         own = expected[expected["scheme"] == scheme].set_index("method")["rank"]
         assert ranks[:, j].tolist() == own.loc[list(ranked.order)].tolist()
@@ -184,7 +200,7 @@ def test_taus_are_those_of_the_bootstrap(ranked, values, tables):
     taus = bootstrap_ranks(values, PAPER_SCHEMES, missing=0.0, samples=10_000).taus()
     stability = tables["ranking_stability"].set_index("ranking")
     names = []
-    for name, _, found in tau_series(ranked):
+    for name, _, found in ranked.taus:
         names.append(name)
         assert stability.loc[name, "tau_median"] == pytest.approx(np.median(found))
         assert stability.loc[name, "tau_min"] == pytest.approx(found.min())
@@ -214,9 +230,10 @@ def test_side_by_side_is_that_of_the_statistics(run, ranked, tables):
     for name in ("n", "score", "rank"):
         mine, theirs = (t[name].to_numpy(float, na_value=np.nan) for t in (found, wanted))
         assert mine == pytest.approx(theirs, nan_ok=True)
-    heads = [column.head for column in columns_of(ranked)]
-    assert heads == ["0.5", "0.7", "Brightfield", "Fluorescent", "DIC", "Time", "GPU", "Host"]
-    gpu = ranks_in(ranked, columns_of(ranked)[-2])
+    heads = [column.head for column in ranked.columns]
+    costs = ["Time", "GPU memory", "Host memory"]
+    assert heads == ["0.5", "0.7", "Brightfield", "Fluorescent", "DIC", *costs]
+    gpu = ranked.ranks_in(ranked.columns[-2])
     assert gpu.isna().to_dict() == {m: m not in ("m00", "m02", "m03") for m in ranked.order}
 
 
@@ -235,12 +252,12 @@ def test_bubbles_are_median_time_and_peak_of_memory(run, ranked):
         assert point["median_f1"] == pytest.approx(f1.median())
 
 
-def test_sentences_say_what_the_numbers_say(ranked, values, tests):
+def test_sentences_say_what_the_numbers_say(d, ranked, values, tests):
     first = ranked.order[0]
     label = ranked.run.labels[first]
     shares = bootstrap_ranks(values, [MAIN], missing=0.0, samples=10_000).ranks[MAIN]
     share = (shares[:, list(dict.fromkeys(values["method"])).index(first)] == 1).mean()
-    text = " ".join(ranking_sentences(ranked))
+    text = who_is_first(d)
     assert text.startswith(f"{label} ranks first by ")
     assert share < 1
     assert f"in {100 * share:.0f} % of 10,000 bootstrap samples" in text
@@ -251,19 +268,46 @@ def test_sentences_say_what_the_numbers_say(ranked, values, tests):
     assert f"significantly better than all but {listing(names)} (" in text
 
 
-def test_captions_say_what_the_bubbles_are(ranked):
-    caption = ranking_captions(ranked)["ranking_accuracy"][1]
+def test_captions_say_what_the_bubbles_are(d):
+    caption = bubble_caption(d)
     assert "filled, GPU memory" in caption
     assert "hollow, host memory of methods that used no GPU" in caption
 
 
-def test_the_same_run_gives_the_same_tables(run, ranked):
-    again = rank_run(run)
-    colours = dict.fromkeys(ranked.order, "")
-    for first, second in zip(
-        ranking_tables(ranked, colours).values(),
-        ranking_tables(again, colours).values(),
-        strict=True,
-    ):
+def captions_of(d: Comparison) -> dict[str, str]:
+    figures = [item for item in ranking.items if isinstance(item, FigureItem)]
+    return {item.name: write_words(item.caption, d) for item in figures}
+
+
+def test_texts_say_what_was_drawn_and_how_surely(d):
+    """Another unit and another confidence change every text that has one."""
+    ranked = d.ranked
+    resampling = replace(ranked.resampling, confidence=0.9, samples=700)
+    other = Comparison(d.run)
+    tests = ranked.tests.assign(unit="plate", confidence=0.9, n_units=5, family_size=99)
+    groups = {**ranked.groups, ALL: replace(ranked.groups[ALL], tests=tests)}
+    accuracy = replace(ranked.accuracy, unit="plate", n_units=5)
+    vars(other)["ranked"] = replace(ranked, resampling=resampling, groups=groups, accuracy=accuracy)
+    texts = [who_is_first(other), *captions_of(other).values()]
+    for table in tables_of(other).values():
+        texts += [table.title, *table.header, *table.notes]
+    said = " ".join(texts)
+    assert "5 plates" in said
+    assert "90 %" in said
+    assert "99 tests" in said
+    assert "700 bootstrap samples" in said
+    for typed in ("95 %", "10,000", "0.05 after", "15 tests"):
+        assert typed not in said
+
+
+def test_the_same_run_gives_the_same_tables(run, d):
+    again = Comparison(run)
+    for first, second in zip(tables_of(d).values(), tables_of(again).values(), strict=True):
         assert to_markdown(first) == to_markdown(second)
         pd.testing.assert_frame_equal(first.frame, second.frame)
+
+
+def test_intervals_and_numbers_are_written_short():
+    assert [interval(1.0, 3.0), interval(2.0, 2.0), interval(1.0, 2.5)] == ["1–3", "2", "1–2.5"]
+    assert ranges([1, 3, 4, 5, 8, 9]) == "1, 3–5, 8, 9"
+    assert ranges([]) == "–"

@@ -13,7 +13,7 @@ from cellharness.report.style import GREY
 from simulated_run import Simulation, simulate_run
 
 FIGURES = (
-    "ranking_accuracy", "ranking_significance", "ranking_stability", "ranking_side_by_side",
+    "accuracy_cost", "ranking_significance", "ranking_stability", "ranking_side_by_side",
     "f1_by_modality",
 )  # fmt: skip
 TABLES = ("ranking", "ranking_tests", "ranking_frequencies", "ranking_schemes",

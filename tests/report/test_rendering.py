@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from cellharness.report.rendering import Row, Table, to_latex, to_markdown, write_table
+from cellharness.printing.table import Row, Table, to_latex, to_markdown, write_table
 
 NASTY = r"50% of a_b & {c} \d ~e^2 #1 $x$ <i>|*"
 

@@ -5,12 +5,17 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from cellharness.report.running_time_table import running_time_table
+from cellharness.report.comparison.cost import running_time_table
+from cellharness.statistics.efficiency import running_times
 
 
 def run_of(ledger):
     methods = list(dict.fromkeys(ledger["method"]))
-    return SimpleNamespace(ledger=ledger, methods=methods, labels={m: m.upper() for m in methods})
+    run = SimpleNamespace(
+        ledger=ledger, times=running_times(ledger), methods=methods,
+        labels={m: m.upper() for m in methods},
+    )  # fmt: skip
+    return SimpleNamespace(run=run, colours=dict.fromkeys(methods, "#000000"))
 
 
 def ledger(**more):
@@ -25,13 +30,9 @@ def ledger(**more):
     return pd.DataFrame(rows).assign(**more)
 
 
-def colours(run):
-    return dict.fromkeys(run.methods, "#000000")
-
-
 def test_cold_and_adjusted_times_are_those_of_the_statistics():
     run = run_of(ledger(repeats=3, seconds_overhead=0.25))
-    table = running_time_table(run, colours(run))
+    table = running_time_table(run)
     frame = table.frame.set_index("method")
     assert frame.loc["a", "warm_seconds_median"] == 1.5
     assert frame.loc["a", "cold_seconds_median"] == (12.0 + 9.5) / 2
@@ -45,6 +46,6 @@ def test_cold_and_adjusted_times_are_those_of_the_statistics():
 
 def test_a_method_without_a_mask_has_dashes_and_older_runs_no_share():
     run = run_of(ledger())
-    table = running_time_table(run, colours(run))
+    table = running_time_table(run)
     assert table.rows[1].cells == ("B", "0", "–", "–", "–", "–")
     assert len(table.notes) == 1

@@ -5,9 +5,12 @@ import dataclasses
 import pandas as pd
 import pytest
 
-from cellharness.report.loading import load_run
+from cellharness.analysis.run_data import load_run
+from cellharness.report.comparison import load_comparison
+from cellharness.report.comparison.cases import _extreme_rows
 from cellharness.report.selection import example_case, extremes, first_methods, showable
 from cellharness.run_directory import RunDirectoryError, RunRecord
+from simulated_run import Simulation, simulate_run
 
 
 def scores(values: dict[str, tuple[float, ...]]) -> pd.DataFrame:
@@ -82,3 +85,16 @@ def test_broken_pattern_is_named(make_run):
     run = dataclasses.replace(run, record=licensed(["(MIT"]))
     with pytest.raises(RunDirectoryError, match=r"'\(MIT'.*not a regular expression"):
         showable(run)
+
+
+def test_a_case_that_is_best_and_worst_of_a_method_is_shown_as_both(tmp_path):
+    sizes = {"Brightfield": 2, "DIC": 2}
+    what = Simulation(methods=2, sizes=sizes, failures=0, side=64)
+    run = simulate_run(tmp_path, what)
+    scores = pd.read_csv(run / "scores.csv")
+    scores.assign(f1=1.0).to_csv(run / "scores.csv", index=False)
+    rows = _extreme_rows(load_comparison(run))["rows"]
+    assert len(rows) == 2
+    for _, _, ranks in rows:
+        (_, best), (_, worst) = ranks
+        assert [pane.name for pane in best] == [pane.name for pane in worst] != []

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pytest
 from matplotlib import font_manager
 
-from cellharness.report.lettering import width_mm
+from cellharness.report.layout import text_mm
 from cellharness.report.style import journal_style, new_figure, save
 
 
@@ -20,7 +20,7 @@ def draw(folder: Path) -> dict[str, bytes]:
         axes.set_title("Fluorescent", fontweight="bold")
         axes.set_xlabel("F1 (IoU ≥ 0.5), −0.12 to 0.34", fontstyle="oblique")
         save(figure, folder, "one", dpi=80, for_print=True)
-        folder.joinpath("width").write_text(repr(width_mm("Cellpose 2.0, 12 epochs", 7)))
+        folder.joinpath("width").write_text(repr(text_mm("Cellpose 2.0, 12 epochs", 7)))
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -10,9 +10,12 @@ from figure_reader import texts_outside
 from page_reader import Page
 from training_maker import USUAL, add_training, epoch
 
+from cellharness.analysis.exposure import overlaps
+from cellharness.analysis.run_data import load_run
+from cellharness.analysis.trainings import load_trainings
 from cellharness.report import build_report
-from cellharness.report.loading import load_run
-from cellharness.report.provenance import methods_of, overlaps
+from cellharness.report.comparison import load_comparison
+from cellharness.report.provenance import methods_of
 from cellharness.report.style import (
     ONE_COLUMN_MM,
     TWO_COLUMNS_MM,
@@ -20,9 +23,7 @@ from cellharness.report.style import (
     method_styles,
     modality_styles,
 )
-from cellharness.report.training_figure import drawable, training_figure
-from cellharness.report.training_table import training_table
-from cellharness.report.trainings import load_trainings
+from cellharness.report.training import training_figure, training_table
 from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import ALL
 
@@ -37,13 +38,15 @@ def trainings_of(run):
 
 
 def table_of(run, config=None):
-    table = training_table(trainings_of(run), config or {})
+    report = load_comparison(run)
+    report.run.config.update(config or {})
+    table = training_table(report)
     return {row.cells[0]: row.cells[1:] for row in table.rows if not row.heading}
 
 
 def figure_of(run, width_mm=TWO_COLUMNS_MM):
     with journal_style():
-        return training_figure(drawable(trainings_of(run)), width_mm)
+        return training_figure(load_comparison(run), width_mm)
 
 
 def lines_of(ax):

@@ -16,7 +16,7 @@ def test_rows_are_on_disk_at_once_and_replaced_by_later_ones(tmp_path):
     ledger.record("m", "b", "id2", Outcome("ok", details={"diameter": 30.5}))
     ledger.record("m", "a", "id3", Outcome("ok", "", {"network": 2.0}, 100.0, None, "ff"))
     again = Ledger(path)
-    assert again.known("m") == {"a": ("id3", "ok", "ff"), "b": ("id2", "ok", "")}
+    assert again.known("m") == {"a": ("id3", "ok", "ff", ""), "b": ("id2", "ok", "", "")}
     assert again.known("other") == {}
     rows = again.frame()
     assert list(rows.columns) == list(LEDGER_COLUMNS)
@@ -39,7 +39,7 @@ def test_a_row_that_a_full_disk_refused_is_kept_and_written_later(tmp_path, monk
     monkeypatch.setattr(ledger, "_connect", connect)
     assert len(ledger.frame()) == 1
     ledger.flush()
-    assert Ledger(ledger.path).known("m") == {"a": ("id", "ok", "")}
+    assert Ledger(ledger.path).known("m") == {"a": ("id", "ok", "", "")}
 
 
 def test_a_ledger_of_an_earlier_version_goes_on(tmp_path):

@@ -15,7 +15,8 @@ import tifffile
 from cellharness.config.run import LimitsConfig
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
-from cellharness.running.own_masks import JOURNAL, ForeignMasksError
+from cellharness.own_files import MASK_LIST
+from cellharness.running.own_masks import ForeignMasksError
 from cellharness.running.predict import predict_folder
 
 
@@ -152,7 +153,7 @@ def test_masks_that_were_edited_are_not_replaced_and_own_ones_are(images, tmp_pa
     out = tmp_path / "masks"
     predict_folder("dummy-threshold", images, out)
     predict_folder("dummy-threshold", images, out)
-    lines = [line for line in (out / JOURNAL).read_text().splitlines() if line[0] != "#"]
+    lines = [line for line in (out / MASK_LIST).read_text().splitlines() if line[0] != "#"]
     assert [line.split("  ")[1] for line in lines] == [f"i{n}_label.tiff" for n in range(3)]
     assert all(line.split("  ")[0] == hash_file(out / line.split("  ")[1]) for line in lines)
     edited = hand_made(out, ["i1"])
@@ -168,11 +169,11 @@ def test_masks_that_were_edited_are_not_replaced_and_own_ones_are(images, tmp_pa
 def test_the_mask_that_a_kill_came_upon_is_ours(images, tmp_path):
     out = tmp_path / "masks"
     predict_folder("dummy-threshold", images, out)
-    journal = (out / JOURNAL).read_text().splitlines()
-    (out / JOURNAL).write_text("\n".join(journal[:-1]) + "\n")
+    journal = (out / MASK_LIST).read_text().splitlines()
+    (out / MASK_LIST).write_text("\n".join(journal[:-1]) + "\n")
     assert journal[-2] == "# writing i2_label.tiff"
     predict_folder("dummy-threshold", images, out)
-    (out / JOURNAL).unlink()
+    (out / MASK_LIST).unlink()
     with pytest.raises(ForeignMasksError):
         predict_folder("dummy-threshold", images, out)
 

@@ -19,9 +19,10 @@ import yaml
 
 from cellharness import provenance
 from cellharness.config.run import load_config
+from cellharness.data.phantom import experiments
 from cellharness.errors import UsageError
 from cellharness.report import build_report
-from cellharness.running.run import run_comparison
+from cellharness.running.run import read_cases, run_comparison
 
 
 def configure(manifest, methods, **more):
@@ -49,6 +50,21 @@ def statuses(folder):
 @pytest.fixture
 def run_dir(tmp_path):
     return tmp_path / "run"
+
+
+def test_embedded_data_are_generated_as_configured_and_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "EXPERIMENTS", experiments.EXPERIMENTS[:1])
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "name: try\ndataset: {phantom: {size: 160, experiments_per_kind: 2, per_experiment: 1}}\n"
+        "methods: [{name: otsu, method: otsu-watershed}]\n"
+    )
+    config = load_config(path)
+    made = read_cases(config, tmp_path)
+    assert sorted({case.experiment for case in made.cases}) == ["bf-giemsa", "bf-giemsa-2"]
+    assert {dict(case.extra)["height"] for case in made.cases} == {"160"}
+    monkeypatch.setattr("cellharness.data.phantom.generate", None)
+    assert read_cases(config, tmp_path, generated=True).cases == made.cases
 
 
 def test_the_truth_scores_one_and_nothing_scores_zero(small_manifest, run_dir):
@@ -258,7 +274,10 @@ def test_a_mask_that_was_changed_or_damaged_is_made_anew(small_manifest, run_dir
     (masks / "case_3_label.tiff").write_bytes(before["case_3_label.tiff"][:-9])
     untouched = (masks / "case_4_label.tiff").stat().st_mtime_ns
     run_comparison(config, run_dir, resume=True)
-    assert {path.name: path.read_bytes() for path in masks.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in masks.glob("*.tiff")} == before
+    # What somebody may have drawn by hand is kept.
+    (kept,) = masks.glob("case_2_label.tiff.replaced-*")
+    assert tifffile.imread(kept).all()
     assert (masks / "case_4_label.tiff").stat().st_mtime_ns == untouched
 
 
@@ -426,8 +445,8 @@ def test_a_misspelt_method_stops_the_run_although_another_cannot_be_imported(
     small_manifest, run_dir, installed
 ):
     installed("import no_such_package", {"cellharness.methods": {"lost": "Lost"}})
-    methods = [("lost", "lost", {}), ("t", "dummy-treshold", {})]
-    with pytest.raises(UsageError, match="Did you mean 'dummy-threshold'"):
+    methods = [("lost", "lost", {}), ("t", "otsu-wathershed", {})]
+    with pytest.raises(UsageError, match="Did you mean 'otsu-watershed'"):
         run_comparison(configure(small_manifest, methods), run_dir)
     assert not run_dir.exists()
 

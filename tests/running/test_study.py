@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,9 +12,11 @@ import yaml
 
 from cellharness.config.reading import ConfigError
 from cellharness.config.study import load_study_config
+from cellharness.data.phantom import EXPERIMENTS
 from cellharness.errors import UsageError
 from cellharness.running.study import expand, run_study
-from cellharness.vocabulary import PRETRAINED
+from cellharness.statistics.contrasts import FEWEST_UNITS
+from cellharness.vocabulary import MODALITIES, PRETRAINED
 
 #: The grey value half way between cells and background of what it saw last.
 LEARNED = """
@@ -227,3 +231,19 @@ def test_a_method_that_cannot_replay_says_so(installed, small_manifest, tmp_path
     installed(source, {"cellharness.methods": {"learned": "Learned"}})
     with pytest.raises(UsageError, match="method 'learned' cannot replay cases"):
         run_study(study(small_manifest), tmp_path / "run")
+
+
+def test_the_demo_has_enough_experiments_to_say_something():
+    config = load_study_config(Path(__file__).parents[2] / "configs/demo-forgetting.yaml")
+    phantom = config.dataset.phantom
+    trained, whole = Counter(), Counter()
+    for kind in EXPERIMENTS:
+        whole[kind.modality] += phantom.experiments_per_kind
+        trained[kind.modality] += phantom.experiments_per_kind * kind.trained
+    (learned,) = config.finetuning.modalities
+    assert trained[learned] >= FEWEST_UNITS
+    unseen = whole - Counter({learned: trained[learned]})
+    assert set(unseen) == set(MODALITIES)
+    assert min(unseen.values()) >= FEWEST_UNITS
+    # What replay does not meet again is tested as well.
+    assert sum((whole - trained).values()) >= FEWEST_UNITS

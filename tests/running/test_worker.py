@@ -10,7 +10,8 @@ from cellharness.methods.base import MissingPredictionError, UnsupportedCaseErro
 from cellharness.methods.child_process import describe, status_of
 from cellharness.methods.timing import PhaseTimer
 from cellharness.running import worker
-from cellharness.running.worker import MethodSpec, check_labels
+from cellharness.running.labels import check_labels
+from cellharness.running.worker import MethodSpec
 
 
 def test_labels_are_numbered_without_gaps():
@@ -72,6 +73,9 @@ def test_loading_and_warming_up_wait_for_the_device(monkeypatch):
         def load(self) -> None:
             self.timer.synchronise = self.wait
             self.queued += 0.05
+
+        def begin_run(self, cases: object) -> None:
+            assert cases == ()
 
         def warmup(self) -> None:
             self.queued += 0.05

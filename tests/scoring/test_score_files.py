@@ -69,7 +69,7 @@ def test_rows_come_by_profile_and_threshold_and_in_order(gt, saved):
         ("challenge", 0.9),
     ]
     for row in rows:
-        assert list(row) == ["profile", "case", "threshold", "status", *METRICS]
+        assert list(row) == ["profile", "case", "threshold", "status", *METRICS, "remarks"]
         assert (row["status"], row["tp"], row["n_true"], row["f1"]) == ("ok", 2, 2, 1.0)
     assert results[0].message == ""
 
@@ -133,7 +133,7 @@ def test_an_unreadable_prediction_is_an_error_of_its_case_only(gt, saved, tmp_pa
     broken = saved("broken", np.random.default_rng(0).integers(0, 99, (30, 60)).astype(np.uint16))
     truncated(broken)
     floats = tmp_path / "floats.tiff"
-    tifffile.imwrite(floats, np.zeros((30, 60), np.float32))
+    tifffile.imwrite(floats, np.full((30, 60), 0.5, np.float32))
     stack = tmp_path / "stack.npy"
     np.save(stack, np.zeros((7, 30, 60), np.uint16))
     shape = saved("shape", np.zeros((30, 61), np.uint8))
@@ -220,7 +220,11 @@ def test_a_case_whose_worker_died_is_an_error(gt, monkeypatch):
         ("lost", {}, f"a: unknown status 'lost'; valid are {', '.join(STATUSES)}"),
         (None, {"workers": 0}, "workers must be a whole number, 1 or more, not 0"),
         (None, {"workers": 1.5}, "not 1.5"),
-        (None, {"profiles": ("strict", "exact")}, "'exact'; valid are challenge, strict"),
+        (
+            None,
+            {"profiles": ("strict", "exact")},
+            "unknown score profile 'exact'. Valid: challenge, strict",
+        ),
         (None, {"thresholds": 2}, "2.0 is not in"),
         (None, {"both_empty": "maybe"}, "'maybe'"),
     ],

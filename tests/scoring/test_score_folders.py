@@ -23,6 +23,7 @@ COLUMNS = [
     "recall",
     "f1",
     "dice",
+    "remarks",
 ]
 
 
@@ -97,7 +98,7 @@ def test_a_truth_without_prediction_is_a_missing_row(gt_dir, pred_dir):
     challenge = score_folders(gt_dir, pred_dir, "challenge", (0.5, 0.9))
     missing = challenge[challenge["case"] == "a"]
     assert missing["status"].tolist() == ["missing", "missing"]
-    assert missing[COLUMNS[3:]].isna().all(axis=None)
+    assert missing[COLUMNS[3:-1]].isna().all(axis=None)
     assert challenge.attrs["messages"] == {"a": "there is no prediction"}
     strict = score_folders(gt_dir, pred_dir, "strict", 0.5).set_index("case")
     assert strict.loc["a", ["n_true", "n_pred", "fn", "f1"]].tolist() == [2, 0, 2, 0.0]
@@ -157,9 +158,9 @@ def test_strict_has_five_more_columns_and_survives_csv(gt_dir, pred_dir, tmp_pat
     save(gt_dir, "b.tif", cells(10))
     save(pred_dir, "a.tif", cells(10))
     table = score_folders(gt_dir, pred_dir, "strict", (0.5, 0.7))
-    assert table.columns.tolist() == [*COLUMNS, "sq", "rq", "pq", "ap", "aji"]
+    assert table.columns.tolist() == [*COLUMNS[:-1], "sq", "rq", "pq", "ap", "aji", "remarks"]
     table.to_csv(tmp_path / "scores.csv", index=False)
-    back = pd.read_csv(tmp_path / "scores.csv")
+    back = pd.read_csv(tmp_path / "scores.csv", dtype={"remarks": str}).fillna({"remarks": ""})
     pd.testing.assert_frame_equal(back, table, check_dtype=False, check_exact=True)
     # Counts are written as whole numbers even beside a missing one.
     challenge = score_folders(gt_dir, pred_dir, "challenge").to_csv(index=False)

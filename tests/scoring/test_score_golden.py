@@ -23,6 +23,7 @@ COLUMNS = [
     "recall",
     "f1",
     "dice",
+    "remarks",
 ]
 OFFICIAL_NAMES = {
     "n_true": "true_num",

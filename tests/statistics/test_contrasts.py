@@ -151,7 +151,7 @@ def test_experiments_are_of_their_modality_and_must_be_named():
     assert units_of(["A", "A"], ["x", ""])[0] == "image"
     with pytest.raises(ContrastError, match="1 of 2 cases name no experiment; name it for every"):
         units_of(["A", "A"], ["x", ""], "experiment")
-    with pytest.raises(ContrastError, match="unknown unit 'cell'; valid: experiment, image"):
+    with pytest.raises(ContrastError, match=r"unknown unit 'cell'\. Valid: experiment, image"):
         units_of(["A"], ["x"], "cell")
 
 

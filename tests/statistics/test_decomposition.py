@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import t as student
 from study_maker import one, study, unseen
 
-from cellharness.statistics.contrasts import mean_ratio
+from cellharness.statistics.contrasts import TOO_FEW, mean_ratio
 from cellharness.statistics.decomposition import (
     ALIKE,
     APPARENT,
@@ -18,7 +18,6 @@ from cellharness.statistics.decomposition import (
     MODALITIES,
     NOT_SIGNIFICANT,
     OF_PROTOCOLS,
-    TOO_FEW,
     decompose,
     robustness,
 )

@@ -37,6 +37,7 @@ LEARNED = """
         packages = ()
         def fit(self, train, validation, out):
             samples = read_labelled(train, self.input)
+            self._told(0, len(train))(len(train), len(train))
             state = out / "state.json"
             first = json.loads(state.read_text())["epoch"] if state.is_file() else 0
             log = TrainingLog(out)

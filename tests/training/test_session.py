@@ -52,6 +52,9 @@ class Watcher:
     def training_started(self, label):
         self.seen.append("started")
 
+    def images_prepared(self, label, done, total):
+        self.seen.append(f"{done} of {total}")
+
     def epoch_finished(self, label, record):
         self.seen.append(record.epoch)
 
@@ -63,7 +66,7 @@ def test_a_run_trains_first_and_predicts_with_the_result(learned, small_manifest
     run = tmp_path / "run"
     watcher = Watcher()
     result = run_comparison(configure(small_manifest), run, training_observer=watcher)
-    assert watcher.seen == ["started", 1, 2, ("ok", False)]
+    assert watcher.seen == ["started", "4 of 4", 1, 2, ("ok", False)]
     assert result.statuses == {"m": {"ok": 5}}
     scores = pd.read_csv(run / "scores.csv")
     assert (scores.loc[scores["profile"] == "strict", "f1"] == 1).all()

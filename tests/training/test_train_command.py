@@ -36,7 +36,9 @@ def call(*args):
 
 def test_a_training_is_done_once_and_then_used_by_the_run(config, tmp_path, capsys, monkeypatch):
     run = tmp_path / "run"
-    monkeypatch.setattr("cellharness.report.build_report", lambda folder: folder / "index.html")
+    monkeypatch.setattr(
+        "cellharness.report.build_report", lambda folder, **_: folder / "index.html"
+    )
     assert call("train", config(), "--out", run) == 0
     assert "checkpoints/last.pt" in capsys.readouterr().out
     assert call("train", config(), "--out", run) == 0

@@ -14,7 +14,7 @@ from cellharness.data.manifest import Manifest
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
 from cellharness.run_directory import RunDirectory, referenced
-from cellharness.training.samples import TrainingDataError, read_labelled
+from cellharness.training.samples import LabelledCases, TrainingDataError, each, read_labelled
 from cellharness.training.sets import hold_back
 
 
@@ -62,14 +62,30 @@ def test_all_unusable_cases_are_named_at_once(cases, tmp_path):
         replace(cases[2], image=tmp_path / "broken.tif"),
         cases[3],
     ]
-    with pytest.raises(TrainingDataError) as caught:
-        read_labelled(faulty, "gray_max")
-    message = str(caught.value)
-    assert "3 of 4 training cases" in message
-    assert "case_0: it has no label image" in message
-    assert "case_1: image (96, 112) and label (5, 5) differ" in message
-    assert "case_2" in message
-    assert "case_3" not in message
+    for read in (
+        lambda: read_labelled(faulty, "gray_max"),
+        lambda: each(LabelledCases(faulty, "gray_max"), lambda sample: sample.n_cells),
+    ):
+        with pytest.raises(TrainingDataError) as caught:
+            read()
+        message = str(caught.value)
+        assert "3 of 4 training cases" in message
+        assert "case_0: it has no label image" in message
+        assert "case_1: image (96, 112) and label (5, 5) differ" in message
+        assert "case_2" in message
+        assert "case_3" not in message
+
+
+def test_images_that_are_read_when_asked_for_are_the_same(cases):
+    lazy = LabelledCases(cases, "gray_max")
+    assert len(lazy) == len(cases)
+    for one, other in zip(lazy[1:3], read_labelled(cases[1:3], "gray_max"), strict=True):
+        assert np.array_equal(one.image, other.image)
+        assert np.array_equal(one.labels, other.labels)
+    told = []
+    found = each(lazy, lambda sample: sample.case.case, lambda done, n: told.append((done, n)))
+    assert found == [case.case for case in cases]
+    assert told == [(n + 1, len(cases)) for n in range(len(cases))]
 
 
 def test_an_image_that_is_not_the_listed_one_is_named(cases):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -162,6 +163,25 @@ def test_hosted_weights_that_changed_are_replaced_only_when_asked(host, tmp_path
     host.content = b"another"
     with pytest.raises(WeightsHashError, match=f"SHA256 {sha(b'another')}, first {sha(right)}"):
         source.fetch(replace=True)
+
+
+def test_hosted_weights_of_a_known_hash_must_have_it(host, tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_FOLDER", str(tmp_path / "zoo"))
+    source = replace(hosted(host.url), known_sha256={"network": sha(host.content)})
+    assert source.fetch().sha256["network"] == sha(host.content)
+    (tmp_path / "zoo" / "net").write_bytes(b"tampered")
+    with pytest.raises(WeightsHashError, match=f"expected {sha(host.content)}.*fetch zoo --force"):
+        source.fetch()
+    assert source.fetch(replace=True).sha256["network"] == sha(host.content)
+    # The other file has no known hash, and the first one seen counts as before.
+    (tmp_path / "zoo" / "size.npy").write_bytes(b"tampered")
+    with pytest.raises(WeightsHashError, match="has changed since its first use"):
+        source.locate()
+    # Of another file at the first fetch no mask is ever made.
+    other = replace(source, name="zoo2", file_names={"network": "net2"})
+    host.content = b"another"
+    with pytest.raises(WeightsHashError, match="is not the registered file"):
+        other.fetch()
 
 
 @pytest.mark.parametrize(("etag", "resumes"), [('"v1"', True), ('"v2"', False), ("", False)])

@@ -60,10 +60,13 @@ class Cellpose2(Cellpose):
         extra="cellpose",
         packages=Cellpose.info.packages,
         requires=Cellpose.info.requires,
+        limits="Needs a training; may lose modalities that it is not fine-tuned on.",
+        maps=Cellpose.info.maps,
     )
     Parameters: ClassVar[type[Parameters]] = Cellpose2Parameters
     parameters: Cellpose2Parameters
     trainer: ClassVar[str] = "cellharness_adapters.cellpose.finetuning:CellposeTrainer"
+    self_check: ClassVar[str] = "cellharness_adapters.cellpose.self_check:CELLPOSE2"
 
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by name; those to mix in come last."""

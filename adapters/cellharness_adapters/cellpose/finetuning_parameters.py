@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from cellharness.training.trainer import TrainingParameters
+from cellharness_adapters.cellpose.channels import Channels
 
 #: What each recipe sets; a value given by the user wins.
 RECIPES: Mapping[str, Mapping[str, Any]] = {
@@ -48,13 +49,20 @@ class FinetuningParameters(TrainingParameters):
     scale_range: float = Field(
         0.5, ge=0, le=2, description="Random zoom, 1 - half of it to 1 + half of it."
     )
+    crop: int = Field(
+        224,
+        ge=64,
+        multiple_of=8,
+        description="Height and width of the random crops in px, 224 as in the library; smaller "
+        "ones are cheaper.",
+    )
     min_cells: int = Field(
         5, ge=0, description="Training images with fewer cells are left out, as in the library."
     )
     images_per_epoch: int | None = Field(
         None, ge=1, description="Images drawn for an epoch; empty for as many as there are."
     )
-    channels: tuple[int, int] = Field(
+    channels: Channels = Field(
         (0, 0), description="Cell and nucleus channel; 0 grey or none, 1 red, 2 green, 3 blue."
     )
     encoder_rate: float = Field(

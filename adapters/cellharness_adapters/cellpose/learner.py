@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,20 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from cellpose.resnet_torch import CPnet
 
-from cellharness.methods.device import choose_precision
+from cellharness.methods.device import choose_device, choose_precision
 from cellharness.training.learner import Batch, Learner, Network
-from cellharness.training.prefetch import prefetched
+from cellharness.training.prefetch import batches_ahead, empty_batch
 from cellharness.training.samples import LabelledImage, TrainingDataError
 from cellharness.training.sampling import balanced_weights
 from cellharness.weights import Weights
-from cellharness_adapters.cellpose.cpu.flows import flows_of
+from cellharness_adapters.cellpose.crops import Placement, cut, draw_placement
+from cellharness_adapters.cellpose.examples import Example, prepared, with_diameter
 from cellharness_adapters.cellpose.finetuning_parameters import FinetuningParameters
-from cellharness_adapters.cellpose.library import models, transforms, utils
+from cellharness_adapters.cellpose.library import utils
 from cellharness_adapters.cellpose.network import load_network
 from cellharness_adapters.cellpose.precision import automatic_precision
 from cellharness_adapters.cellpose.segmenter import Cellpose, CellposeParameters
 from cellharness_adapters.cellpose.weights import diam_mean_of
-
-_CROP = 224
-_SMALLEST_DIAMETER = 5.0
 
 
 class CellposeLearner(Learner):
@@ -37,9 +36,13 @@ class CellposeLearner(Learner):
     weights : Weights
         To start from.
     train, validation : sequence of LabelledImage
+        Their pixels go to the cache folder; none are kept in memory.
     parameters : FinetuningParameters
     replay : sequence of LabelledImage
         Images of an earlier domain, mixed into each batch.
+    ready : mapping or None
+        Examples that were prepared of these images before, by ``"train"``, ``"validation"`` and
+        ``"replay"``.
 
     Raises
     ------
@@ -56,39 +59,52 @@ class CellposeLearner(Learner):
         validation: Sequence[LabelledImage],
         parameters: FinetuningParameters,
         replay: Sequence[LabelledImage] = (),
+        ready: Mapping[str, Sequence[Example]] | None = None,
     ) -> None:
         self.parameters = parameters
         # First: a file that is none is found before flows are made of all images.
         self.model: CPnet = load_network(weights.files["network"], diam_mean_of(weights))
         self._diam_mean = float(self.model.diam_mean.item())
-        kept = [sample for sample in train if sample.n_cells >= parameters.min_cells]
-        if not kept:
+        if ready is None:
+            ready = {
+                name: prepared(samples, parameters.channels)
+                for name, samples in (
+                    ("train", train),
+                    ("validation", validation),
+                    ("replay", replay),
+                )
+            }
+        self._train = [e for e in ready["train"] if e.n_cells >= parameters.min_cells]
+        if not self._train:
             msg = (
                 f"none of {len(train)} training images has {parameters.min_cells} cells; give "
                 "other training images or lower min_cells"
             )
             raise TrainingDataError(msg)
         self.validation = validation
-        self._train = [_Example(sample, parameters.channels) for sample in kept]
-        self._watched = [_Example(sample, parameters.channels) for sample in validation]
-        self._probabilities = self._chances(kept)
+        self._watched = list(ready["validation"])
+        self._probabilities = self._chances(self._train)
         self._replay_labelled = parameters.replay_labels != "none"
-        usable = [sample for sample in replay if sample.n_cells >= parameters.min_cells]
-        if replay and not usable:
+        self._replay = [e for e in ready["replay"] if e.n_cells >= parameters.min_cells]
+        if replay and not self._replay:
             msg = (
                 f"none of {len(replay)} images to replay has {parameters.min_cells} cells (truth: "
                 f"{parameters.replay_labels}); choose others or lower min_cells"
             )
             raise TrainingDataError(msg)
-        self._replay = [_Example(sample, parameters.channels) for sample in usable]
-        self._replay_probabilities = self._chances(usable)
+        self._replay_probabilities = self._chances(self._replay)
         self._teacher = (
             copy.deepcopy(self.model).eval().requires_grad_(requires_grad=False)
             if parameters.distillation
             else None
         )
         known = self._train + (self._replay if self._replay_labelled else [])
-        mean = float(np.mean([example.diameter for example in known]))
+        mean = _mean_diameter(known)
+        self._train, self._watched, self._replay = (
+            [with_diameter(example, mean) for example in examples]
+            for examples in (self._train, self._watched, self._replay)
+        )
+        self._pinned = choose_device(parameters.device) == "cuda"
         self.model.diam_labels.data = torch.tensor([mean])
         self.optimizer = self._optimizer()
         self._rates = learning_rates(parameters.learning_rate, parameters.epochs)
@@ -119,11 +135,11 @@ class CellposeLearner(Learner):
             parameter.requires_grad_(share > 0)
         return groups
 
-    def _chances(self, samples: Sequence[LabelledImage]) -> np.ndarray | None:
+    def _chances(self, samples: Sequence[Example]) -> np.ndarray | None:
         """Probability of each image; None where all come equally often."""
         if self.parameters.sampling != "balanced" or not samples:
             return None
-        return balanced_weights([sample.case.modality for sample in samples])
+        return balanced_weights([sample.modality for sample in samples])
 
     def train_mode(self) -> None:
         """Put the model into training mode; a frozen encoder keeps its running means."""
@@ -137,7 +153,7 @@ class CellposeLearner(Learner):
             group["lr"] = float(self._rates[epoch]) * group["share"]
 
     def batches(self, epoch: int) -> Iterator[Batch]:  # noqa: ARG002 - seeded by the loop
-        """Random crops of 224 px, each image rescaled to the weights' mean diameter."""
+        """Random crops, each image rescaled to the weights' mean diameter."""
         n = len(self._train)
         wanted = self.parameters.images_per_epoch or n
         if wanted == n and self._probabilities is None:
@@ -147,28 +163,46 @@ class CellposeLearner(Learner):
         size = self.parameters.batch_size
         examples = [self._train[index] for index in order]
         groups = [examples[start : start + size] for start in range(0, len(examples), size)]
-        return prefetched(self._crops(groups, replay=bool(self._replay)))
+        return self._crops(groups, replay=bool(self._replay))
 
     def _crops(
-        self, groups: Sequence[Sequence[_Example]], *, replay: bool = False
+        self, groups: Sequence[Sequence[Example]], *, replay: bool = False
     ) -> Iterator[Batch]:
         """Cut a random crop from each example; replayed ones are drawn for each group and last."""
-        for new in groups:
-            group = [*new, *(self._drawn(len(new)) if replay else ())]
-            images, targets, _ = transforms.random_rotate_and_resize(
-                [example.image for example in group],
-                Y=[example.target for example in group],
-                rescale=np.array([example.diameter / self._diam_mean for example in group]),
-                scale_range=self.parameters.scale_range,
-                xy=(_CROP, _CROP),
-            )
-            yield (
-                torch.from_numpy(images).contiguous(memory_format=torch.channels_last),
-                torch.from_numpy(targets),
-                torch.arange(len(group)) < (len(group) if self._replay_labelled else len(new)),
-            )
+        made = batches_ahead(self._places(groups, replay=replay), self._empty, _fill)
+        for images, targets, is_replayed in made:
+            yield images, targets, ~is_replayed | self._replay_labelled
 
-    def _drawn(self, n_new: int) -> list[_Example]:
+    def _places(
+        self, groups: Sequence[Sequence[Example]], *, replay: bool
+    ) -> Iterator[list[_Planned]]:
+        """Draw all that is random, in the library's order."""
+        parameters = self.parameters
+        for new in groups:
+            drawn = self._drawn(len(new)) if replay else []
+            yield [
+                _Planned(
+                    example,
+                    draw_placement(
+                        example.shape,
+                        example.diameter / self._diam_mean,
+                        parameters.scale_range,
+                        parameters.crop,
+                    ),
+                    replayed=position >= len(new),
+                )
+                for position, example in enumerate([*new, *drawn])
+            ]
+
+    def _empty(self, group: Sequence[_Planned]) -> Batch:
+        n, size = len(group), self.parameters.crop
+        return (
+            empty_batch(n, 2, size, size, pinned=self._pinned, layout=torch.channels_last),
+            empty_batch(n, 3, size, size, pinned=self._pinned),
+            torch.tensor([planned.replayed for planned in group]),
+        )
+
+    def _drawn(self, n_new: int) -> list[Example]:
         """Draw the examples to replay beside so many new ones."""
         n = max(1, round(self.parameters.replay_ratio * n_new))
         chosen = np.random.choice(len(self._replay), n, p=self._replay_probabilities)  # noqa: NPY002
@@ -210,7 +244,7 @@ class CellposeLearner(Learner):
         watched = self._watched
         groups = [watched[start : start + size] for start in range(0, len(watched), size)]
         for batch in self._crops(groups):
-            moved = tuple(part.to(device) for part in batch)
+            moved = tuple(part.to(device, non_blocking=self._pinned) for part in batch)
             total += float(self.loss(network, moved)) * len(batch[0])
         return total / len(self._watched)
 
@@ -238,18 +272,37 @@ class CellposeLearner(Learner):
         }
 
 
-class _Example:
-    """A training image as the augmentation wants it."""
+@dataclass(frozen=True)
+class _Planned:
+    """A crop that is drawn and not yet cut."""
 
-    def __init__(self, sample: LabelledImage, channels: tuple[int, int]) -> None:
-        axis = -1 if sample.image.ndim == 3 else None
-        image = transforms.convert_image(
-            sample.image, channels=list(channels), channel_axis=axis
-        ).transpose(2, 0, 1)
-        normalise = {**models.normalize_default, "normalize": True}
-        self.image = transforms.normalize_img(image, normalize=normalise, axis=0)
-        self.target = flows_of(sample.labels)
-        self.diameter = max(float(utils.diameters(sample.labels)[0]), _SMALLEST_DIAMETER)
+    example: Example
+    place: Placement
+    replayed: bool
+
+
+def _fill(planned: _Planned, batch: Batch, position: int) -> None:
+    """Cut a crop into its place in a batch."""
+    images, targets, _ = batch
+    cut(planned.example, planned.place, images[position].numpy(), targets[position].numpy())
+
+
+def _mean_diameter(examples: Sequence[Example]) -> float:
+    """Mean diameter in px over the images that have cells.
+
+    Raises
+    ------
+    TrainingDataError
+        There is no cell in any of them.
+    """
+    diameters = [example.diameter for example in examples if example.diameter]
+    if not diameters:
+        msg = (
+            f"none of the {len(examples)} training images has a cell; give a training split whose "
+            "labels hold some"
+        )
+        raise TrainingDataError(msg)
+    return float(np.mean(diameters))
 
 
 def _loss(output: torch.Tensor, flows: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,6 @@ def _without(module: str) -> Iterator[None]:
 
 
 with package_keeps_code("cellpose"), _without("matplotlib.pyplot"):
-    from cellpose import dynamics, models, transforms, utils
+    from cellpose import core, dynamics, models, transforms, utils
 
-__all__ = ["dynamics", "models", "transforms", "utils"]
+__all__ = ["core", "dynamics", "models", "transforms", "utils"]

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from cellharness.weights import WeightFileError
+
 _FILE_MAGIC = 0x112
+#: First bytes of such a file.
+MAGIC = struct.pack("<Q", _FILE_MAGIC)
 _ARRAY_MAGICS = (0xF993FAC9, 0xF993FACA)
 _DTYPES = {0: "<f4", 1: "<f8", 2: "<f2", 3: "u1", 4: "<i4", 5: "i1", 6: "<i8"}
 
 
-class ArrayFileError(ValueError):
+class ArrayFileError(WeightFileError):
     """The file is not an MXNet array file, or is cut short."""
 
 
@@ -70,9 +74,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             names.append(data[position : position + length].decode())
             position += length
     except (struct.error, ValueError) as error:
-        if isinstance(error, ArrayFileError):
-            raise
-        msg = f"'{path}' is cut short at byte {position} of {len(data)}"
+        msg = (
+            f"'{path}' is cut short: its {len(data)} bytes end within an array that begins before "
+            f"byte {position}; copy or download it again"
+        )
         raise ArrayFileError(msg) from error
     if position != len(data) or len(names) != len(arrays):
         msg = (

@@ -9,11 +9,20 @@ from pathlib import Path
 import torch
 from cellpose.resnet_torch import CPnet
 
+from cellharness.weights import (
+    Network,
+    WeightFileError,
+    check_fits,
+    read_weights,
+    refuse_unsound,
+    shapes_of,
+)
 from cellharness_adapters.cellpose.cpu.folded import FoldedNetwork
 from cellharness_adapters.cellpose.cpu.tile_networks import TileNetworks
 from cellharness_adapters.cellpose.cpu.winograd_network import LARGEST_TILE
-from cellharness_adapters.cellpose.mxnet_arrays import read_arrays, torch_name
+from cellharness_adapters.cellpose.mxnet_arrays import MAGIC, read_arrays, torch_name
 from cellharness_adapters.cellpose.precision import Precision
+from cellharness_adapters.networks import CELLPOSE, NETWORKS
 
 _BASE = [2, 32, 64, 128, 256]
 _OUTPUTS = 3
@@ -21,36 +30,29 @@ _OUTPUTS = 3
 _DIRECT_TILES = 2
 
 
-class WeightsShapeError(ValueError):
-    """A weight file does not fit Cellpose's network."""
-
-
-def read_state(path: Path) -> dict[str, torch.Tensor]:
+def read_state(path: Path, expected: Network = CELLPOSE) -> dict[str, torch.Tensor]:
     """Read the named arrays of a weight file.
 
     Parameters
     ----------
     path : Path
-        A torch state dict as cellpose 1 to 3 writes, or the original MXNet arrays.
+        A torch state dict as cellpose 1 to 3 writes, whatever is around it, or the original MXNet
+        arrays.
+    expected : Network
+        What the file should hold.
 
     Raises
     ------
-    WeightsShapeError
-        It is neither.
+    WeightFileError
+        It is neither, or holds values that are not finite, or a diameter that is not above 0.
     """
     with path.open("rb") as file:
-        is_mxnet = file.read(2) == b"\x12\x01"
-    if is_mxnet:
-        arrays = read_arrays(path)
-        return {torch_name(name): torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of any kind, on bytes that are no weights
-        msg = f"'{path}' is no file of torch weights: {error!s:.200}"
-        raise WeightsShapeError(msg) from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        msg = f"'{path}' holds no state dict (names to arrays) but something around or beside it"
-        raise WeightsShapeError(msg)
+        is_mxnet = file.read(len(MAGIC)) == MAGIC
+    if not is_mxnet:
+        return read_weights(path, expected, NETWORKS).state
+    arrays = read_arrays(path)
+    state = {torch_name(name): torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    refuse_unsound(path, state, expected.positive)
     return state
 
 
@@ -59,6 +61,7 @@ def load_network(
     diam_mean: float,
     *,
     mkldnn: bool = False,
+    state: dict[str, torch.Tensor] | None = None,
     channels: int = _BASE[0],
     outputs: int = _OUTPUTS,
 ) -> CPnet:
@@ -72,6 +75,8 @@ def load_network(
         Diameter in px to which cells were rescaled in training; a value in the file wins.
     mkldnn : bool
         Run in the library's own CPU form.
+    state : dict of str to Tensor, optional
+        What the file holds, if it was read before.
     channels, outputs : int
         Of the network.
 
@@ -82,35 +87,34 @@ def load_network(
 
     Raises
     ------
-    WeightsShapeError
+    WeightFileError
         Names or shapes differ from the network's; the first differences are named.
     """
-    base = [channels, *_BASE[1:]]
-    network = CPnet(base, outputs, sz=3, mkldnn=mkldnn, diam_mean=diam_mean)
-    state = read_state(path)
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    _refuse_style_off(path)
+    state = read_state(path) if state is None else state
+    network = CPnet([channels, *_BASE[1:]], outputs, sz=3, mkldnn=mkldnn, diam_mean=diam_mean)
+    expected = shapes_of(network.state_dict())
     # Files of early versions carry neither the batch counters nor the diameters.
     optional = {name for name in expected if name.endswith("num_batches_tracked")}
-    optional |= {"diam_mean", "diam_labels"}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    wrong = [f"{name} is missing" for name in expected.keys() - found.keys() - optional]
-    wrong += [f"{name} is not of this network" for name in found.keys() - expected.keys()]
-    wrong += [
-        f"{name} has shape {found[name]}, expected {expected[name]}"
-        for name in found.keys() & expected.keys()
-        if found[name] != expected[name]
-    ]
-    if wrong:
-        shown = "; ".join(sorted(wrong)[:3]) + (" ..." if len(wrong) > 3 else "")
-        form = f"{channels} channels, {outputs} outputs"
-        msg = f"'{path}' does not fit Cellpose's network ({form}): {shown}"
-        raise WeightsShapeError(msg)
+    optional |= set(CELLPOSE.positive)
+    form = f"Cellpose's network ({channels} channels, {outputs} outputs)"
+    check_fits(path, state, expected, form, optional)
     network.load_state_dict(state, strict=False)
     return network.eval()
 
 
+def _refuse_style_off(path: Path) -> None:
+    """Raise for a network of Cellpose 0.6 to 2 that ran without style: only its name tells."""
+    if "_style_off_" in path.name:
+        msg = (
+            f"'{path}' was trained with style_on off, as its name says; the library of Cellpose 3 "
+            "runs all networks with style, and so finds other cells. Train again with the defaults"
+        )
+        raise WeightFileError(msg)
+
+
 @contextmanager
-def _without_tf32() -> Iterator[None]:
+def without_tf32() -> Iterator[None]:
     """Convolve float32 as float32, which torch by default does not on a GPU."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
@@ -183,7 +187,7 @@ class FastNetwork:
                 self._by_tile = TileNetworks(networks)
             return self._by_tile(tiles, style_only=self.style_only)
         at_once = _DIRECT_TILES if self.device.type == "cpu" else len(tiles)
-        with _without_tf32():  # of no effect on a CPU and on bfloat16
+        with without_tf32():  # of no effect on a CPU and on bfloat16
             parts = [self._direct(networks, part) for part in tiles.split(at_once)]
         return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 

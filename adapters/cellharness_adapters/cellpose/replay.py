@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from cellharness.data.manifest import Case
-from cellharness.training.samples import LabelledImage, read_labelled, read_unlabelled
+from cellharness.training.samples import LabelledCases, LabelledImage, read_unlabelled
 from cellharness.vocabulary import InputMode
 from cellharness_adapters.cellpose.segmenter import Cellpose, CellposeParameters
 from cellharness_adapters.cellpose.weights import resolve
@@ -18,7 +18,7 @@ def replay_samples(
     mode: InputMode,
     truth: Literal["given", "model", "none"],
     weights: str,
-) -> list[LabelledImage]:
+) -> Sequence[LabelledImage]:
     """Read images to replay and give them a truth.
 
     Parameters
@@ -36,16 +36,16 @@ def replay_samples(
 
     Returns
     -------
-    list of LabelledImage
-        In the order of ``cases``.
+    sequence of LabelledImage
+        In the order of ``cases``. With labels of their own they are read when they are asked for.
 
     Raises
     ------
     TrainingDataError
-        Images or labels cannot be read.
+        Images without labels of their own cannot be read.
     """
     if truth == "given" or not cases:
-        return read_labelled(cases, mode)
+        return LabelledCases(cases, mode)
     samples = read_unlabelled(cases, mode)
     policy: Literal["estimate", "training_mean"]
     policy = "estimate" if "size" in resolve(weights).files else "training_mean"

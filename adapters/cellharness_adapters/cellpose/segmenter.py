@@ -11,11 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 from pydantic import Field
 
 from cellharness.errors import MissingDependencyError, UsageError
-from cellharness.files import hash_file
-from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters, UnsupportedCaseError
+from cellharness.methods.base import (
+    BaseSegmenter,
+    MethodInfo,
+    Parameters,
+    UnsupportedCaseError,
+    check_finite,
+    check_left,
+    truth_identity,
+)
 from cellharness.methods.device import Device, choose_device, choose_precision
 from cellharness.methods.installation import install_command
 from cellharness.weights import Weights
+from cellharness_adapters.cellpose.channels import (
+    Channels,
+    check_channels,
+    refuse_channels_of_grey,
+)
+from cellharness_adapters.cellpose.normalising import FLAT, Normalize
 from cellharness_adapters.cellpose.precision import Precision, automatic_precision
 from cellharness_adapters.cellpose.weights import diam_mean_of, resolve
 
@@ -25,7 +38,11 @@ if TYPE_CHECKING:
     from cellpose.resnet_torch import CPnet
 
     from cellharness.data.manifest import Case
+    from cellharness.slides.image import SlideImage
+    from cellharness.slides.layout import Tile
     from cellharness_adapters.cellpose.network import FastNetwork
+    from cellharness_adapters.cellpose.whole_image import WholeImage
+    from cellharness_adapters.cellpose.whole_maps import NetworkMaps
 
 #: What the library hands to its mask reconstruction for a single 2-D image.
 _EVAL_PARAMETERS = (
@@ -36,6 +53,9 @@ _EVAL_PARAMETERS = (
     "min_size",
     "max_size_fraction",
 )
+_FEWEST_ROWS, _FEWEST_COLUMNS = 8, 2
+#: Share of an image, or of a tile, above which a mask is no cell, as in the library.
+_LARGEST_SHARE = 0.4
 
 
 class CellposeParameters(Parameters):
@@ -63,8 +83,15 @@ class CellposeParameters(Parameters):
     min_size: int = Field(15, ge=0, description="Smallest kept cell in px.")
     tile_overlap: float = Field(0.1, ge=0.05, le=0.95, description="Overlap of 224 px tiles.")
     augment: bool = Field(False, description="Test-time flips of overlapping tiles.")
-    channels: tuple[int, int] = Field(
-        (0, 0), description="Cell and nucleus channel; 0 grey or none, 1 red, 2 green, 3 blue."
+    channels: Channels = Field(
+        (0, 0),
+        description="Cell and nucleus channel; 0 grey or none, 1 red, 2 green, 3 blue. Others than "
+        "0 0 are for input native.",
+    )
+    normalize: Normalize = Field(
+        Normalize(),
+        description="Which grey values become 0 and 1: {percentile: [1, 99]} of the image, as the "
+        "library does by default, or a fixed range {lowhigh: [0, 255]}.",
     )
     batch_size: int | None = Field(
         None,
@@ -94,15 +121,27 @@ class Cellpose(BaseSegmenter):
         extra="cellpose",
         packages=("cellpose", "torch", "numpy", "opencv-python-headless"),
         requires=("cellpose>=3.1.1.3,<4", "torch>=2.4", "torchvision>=0.19"),
+        limits="Long thin cells are often cut into parts (Cutler et al. 2022).",
+        maps=("flow_y", "flow_x", "cell_logit"),
     )
     Parameters: ClassVar[type[Parameters]] = CellposeParameters
     parameters: CellposeParameters
+    self_check: ClassVar[str] = "cellharness_adapters.cellpose.self_check:CELLPOSE"
 
     def __init__(self, parameters: CellposeParameters | None = None) -> None:
         super().__init__(parameters)
         self._case: Case | None = None
         self._networks: list[FastNetwork] = []
         self._details: dict[str, Any] = {}
+        #: What holds for all tiles of an image; None for an image in one piece.
+        self._whole: WholeImage | None = None
+        self._tile: Tile | None = None
+        #: Whether what the network saw of the last image was all zero.
+        self._saw_nothing = False
+
+    def check_input(self, mode: str) -> None:
+        """Refuse channels of images that are made grey."""
+        refuse_channels_of_grey(self.parameters.channels, mode)
 
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by name, and check that they serve the chosen parameters."""
@@ -189,9 +228,7 @@ class Cellpose(BaseSegmenter):
 
     def case_identity(self, case: Case) -> str:
         """SHA256 of the label image where the oracle diameter is read from it."""
-        if self.parameters.diameter != "truth_median" or case.label is None:
-            return ""
-        return hash_file(case.label) if case.label.is_file() else "absent"
+        return truth_identity(case) if self.parameters.diameter == "truth_median" else ""
 
     def begin_case(self, case: Case) -> None:
         """Keep the case: the oracle diameter needs its label image."""
@@ -212,14 +249,26 @@ class Cellpose(BaseSegmenter):
         Returns
         -------
         ndarray of uint16 or uint32, (H, W)
+
+        Raises
+        ------
+        UnsupportedCaseError
+            The library cannot take an image so small, or without the channels that are asked for.
+        NotFiniteError
+            The network gave NaN or infinity.
         """
-        common: dict[str, Any] = {
-            "channels": list(self.parameters.channels),
-            "channel_axis": -1 if image.ndim == 3 else None,
-            "batch_size": self.parameters.batch_size or self._batch_size,
-        }
-        diameter = self._diameter(image, common)
-        return self._model.eval(
+        if self._whole is not None and self._whole.maps is not None:
+            return self._segment_tile(self._whole.maps)
+        _refuse_tiny(image)
+        grey = check_channels(image, self.parameters.channels)
+        if self._whole is not None:
+            common = self._common(image, self._whole.normalize)
+            diameter = self._whole.diameter
+            self._details.pop("remark", None)
+        else:
+            common = self._common(image, self.parameters.normalize.for_library())
+            diameter = self._diameter(image, common)
+        labels, found, _ = self._model.eval(
             image,
             diameter=diameter,
             flow_threshold=self.parameters.flow_threshold,
@@ -228,7 +277,108 @@ class Cellpose(BaseSegmenter):
             tile_overlap=self.parameters.tile_overlap,
             augment=self.parameters.augment,
             **common,
-        )[0]
+        )
+        if self.maps is not None:
+            flow_y, flow_x = self._model.flows[:, 0]
+            self.maps.update(flow_y=flow_y, flow_x=flow_x, cell_logit=found[2])
+        remarks = [grey, FLAT if self._saw_nothing and self._is_flattened(image) else ""]
+        if any(remarks):
+            self._details["remark"] = "; ".join(filter(None, remarks))
+        return labels
+
+    def begin_tiles(self, image: SlideImage) -> None:
+        """Find grey range and diameter of the whole image, and run the network on all of it.
+
+        Of the network's output only masks are made tile by tile. Where tiles are flipped
+        (``augment``) the network runs on each tile instead.
+        """
+        from cellharness_adapters.cellpose.whole_image import (
+            WholeImage,
+            as_seen,
+            estimated_diameter,
+            grey_range,
+        )
+        from cellharness_adapters.cellpose.whole_maps import run_network
+
+        corner = image.read_tile(image.tiles[0])
+        _refuse_tiny(corner)
+        channels, chosen = self.parameters.channels, self.parameters.normalize
+        grey = check_channels(corner, channels)
+        if chosen.lowhigh is not None:
+            normalize: dict[str, Any] = {"lowhigh": list(chosen.lowhigh)}
+        else:
+            normalize = grey_range(image, chosen.percentile, channels)
+        diameter: float | None
+        if self.parameters.diameter == "estimate":
+            assert self._size is not None
+            with self._set(exact=True):
+                common = self._common(corner, normalize)
+                diameter, from_style = estimated_diameter(self._size, image, common)
+            found = {"diameter_from_style": from_style, "diameter": diameter}
+            self._details = {"diameter_policy": "estimate", **self._how, **found}
+        else:
+            diameter = self._diameter(corner, {})
+        self._whole = WholeImage(normalize, diameter)
+        if self.parameters.augment:
+            return
+        rescale = float(self._model.diam_mean / (diameter or self._model.diam_labels))
+        left = min(int(image.shape[0] * rescale), int(image.shape[1] * rescale))
+        check_left(image.shape, rescale, left, "set a smaller diameter")
+        with self.timer.phase("network"):
+            maps = run_network(
+                self._model.net,
+                image,
+                lambda pixels: as_seen(pixels, channels, normalize),
+                rescale,
+                tile_overlap=self.parameters.tile_overlap,
+                batch_size=self.parameters.batch_size or self._batch_size,
+            )
+        self._whole = WholeImage(normalize, diameter, maps)
+        remark = "; ".join(filter(None, [grey, FLAT if maps.saw_nothing else ""]))
+        if remark:
+            self._details["remark"] = remark
+
+    def begin_tile(self, tile: Tile) -> None:
+        """Keep where the tile lies in what the network gave."""
+        self._tile = tile
+
+    def _segment_tile(self, maps: NetworkMaps) -> np.ndarray:
+        """Make the masks of the present tile of what the network gave for the whole image."""
+        assert self._tile is not None
+        flows = maps.of(self._tile)
+        self._model.flows = flows[:2, None]
+        return self._model._compute_masks(
+            (1, *flows.shape[1:], 2),
+            None,
+            flows[2:],
+            niter=200 / maps.rescale,
+            interp=True,
+            flow_threshold=self.parameters.flow_threshold,
+            cellprob_threshold=self.parameters.cellprob_threshold,
+            min_size=self.parameters.min_size,
+            max_size_fraction=_LARGEST_SHARE,
+        )
+
+    def end_tiles(self) -> None:
+        """Forget what holds for the tiles of one image."""
+        self._whole = self._tile = None
+
+    def _common(self, image: np.ndarray, normalize: bool | dict[str, Any]) -> dict[str, Any]:
+        """What the library's ``eval`` takes besides the image."""
+        return {
+            "channels": list(self.parameters.channels),
+            "channel_axis": -1 if image.ndim == 3 else None,
+            "batch_size": self.parameters.batch_size or self._batch_size,
+            "normalize": normalize,
+        }
+
+    def _is_flattened(self, image: np.ndarray) -> bool:
+        """Whether an image of which the network saw nothing has something to see."""
+        from cellharness_adapters.cellpose.library import transforms
+
+        channels, axis = list(self.parameters.channels), -1 if image.ndim == 3 else None
+        seen = transforms.convert_image(image, channels, channel_axis=axis)[..., 0]
+        return bool(seen.min() < seen.max())
 
     def _diameter(self, image: np.ndarray, common: dict[str, Any]) -> float | None:
         """Diameter in px by the chosen policy; None leaves it to the weights' training mean."""
@@ -325,9 +475,16 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
             with owner._set(style_only=True):
                 return super().eval(x, *args, compute_masks=False, **kwargs)
 
-        def _run_net(self, *args: Any, **kwargs: Any) -> Any:
+        def _run_net(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
+            # An image is (1, H, W, 2) here.
+            height, width = x.shape[1:3]
+            scale = kwargs["rescale"]
+            left = min(int(height * scale), int(width * scale))
+            check_left((height, width), scale, left, "set a smaller diameter")
+            owner._saw_nothing = not x[..., 0].any()
             with owner.timer.phase("network"):
-                self.flows, cellprob, styles = super()._run_net(*args, **kwargs)
+                self.flows, cellprob, styles = super()._run_net(x, *args, **kwargs)
+            check_finite("Cellpose's network", self.flows, cellprob, styles)
             corner = self.flows if stock else self.flows[:, :, :2, :2]
             return corner, cellprob, styles
 
@@ -346,6 +503,17 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
 
     # No weight name is given, so the library's silent fall-back to cyto3 cannot happen.
     return TimedModel(device=device, gpu=device.type == "cuda", pretrained_model=False)
+
+
+def _refuse_tiny(image: np.ndarray) -> None:
+    """Raise for what the library takes for something else: few rows for channels."""
+    height, width = image.shape[:2]
+    if height < _FEWEST_ROWS or width < _FEWEST_COLUMNS:
+        msg = (
+            f"an image of {height} x {width} px (rows x columns) is too small: Cellpose's library "
+            f"takes fewer than {_FEWEST_ROWS} rows for channels and needs {_FEWEST_COLUMNS} columns"
+        )
+        raise UnsupportedCaseError(msg)
 
 
 def _missing(error: ImportError) -> MissingDependencyError:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from cellharness.weights import HostedWeights, Weights, WeightSource, WheelWeights, local_weights
+from cellharness.methods.registry import resolve_weights
+from cellharness.weights import HostedWeights, Weights, WheelWeights
 
 _TERMS = "BSD-3-Clause (cellpose); part of the training images is for non-commercial use"
 
@@ -29,7 +28,9 @@ CYTO = WheelWeights(
 )
 
 
-def _hosted(name: str, network: str, size: str, data: tuple[str, ...]) -> HostedWeights:
+def _hosted(
+    name: str, network: str, size: str, data: tuple[str, ...], sha256: str = ""
+) -> HostedWeights:
     return HostedWeights(
         name=name,
         base_url="https://www.cellpose.org/models",
@@ -39,6 +40,7 @@ def _hosted(name: str, network: str, size: str, data: tuple[str, ...]) -> Hosted
         licence=_TERMS,
         training_data=data,
         advice="The authors' first weights can be had without that host: weights=cyto.",
+        known_sha256={"network": sha256} if sha256 else {},
     )
 
 
@@ -59,6 +61,7 @@ CYTO3 = _hosted(
         "YeaZ",
         "DeepBacs",
     ),
+    sha256="2dc3087a8abd7da46d1ab0ddd5824639933cc3ff63b382af3fa1939a392db93c",
 )
 NUCLEI = _hosted(
     "nuclei", "nucleitorch_0", "size_nucleitorch_0.npy", data=("Cellpose nuclei", "DSB2018")
@@ -73,22 +76,14 @@ def diam_mean_of(weights: Weights) -> float:
     """
     if weights.sha256.get("network") == CYTO.members["network"][1]:
         return 27.0
-    return 17.0 if weights.name == "nuclei" else 30.0
+    # A copy of the library's own file is known by its name, as in the library.
+    is_nuclei = weights.name in (NUCLEI.name, NUCLEI.file_names["network"])
+    return 17.0 if is_nuclei else 30.0
 
 
 def resolve(name: str) -> Weights:
-    """Find weights by registered name or by path, fetching registered ones when missing.
+    """Find weights by registered name or path, or by name in the library's own folder.
 
-    Raises
-    ------
-    UsageError
-        Neither a registered name nor a file.
-    WeightsUnavailableError
-        Registered, but not to be had now.
+    There its GUI keeps the models that users train. Raises as `resolve_weights` does.
     """
-    from cellharness.methods.registry import weight_names, weight_source
-
-    if name not in weight_names() and Path(name).is_file():
-        return local_weights(Path(name))
-    source: WeightSource = weight_source(name)
-    return source.locate() or source.fetch()
+    return resolve_weights(name, (CYTO2.folder,))

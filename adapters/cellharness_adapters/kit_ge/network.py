@@ -11,14 +11,10 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from cellharness.errors import UsageError
+from cellharness.weights import WeightFileError, check_fits, shapes_of
 from cellharness_adapters.kit_ge.choices import Activation
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "mish": nn.Mish}
-
-
-class ArchitectureError(UsageError):
-    """A checkpoint is not of this network."""
 
 
 def _activated(convolution: nn.Module, channels: int, activation: Activation) -> list[nn.Module]:
@@ -177,7 +173,7 @@ def network_from(
 
     Raises
     ------
-    ArchitectureError
+    WeightFileError
         Names or shapes are not those of a distance U-Net; the first are named.
     """
     levels = [key for key in state if key.startswith("encoderConv.") and key.endswith(".0.weight")]
@@ -186,24 +182,13 @@ def network_from(
     if first is None or last is None or first.ndim != 4 or last.ndim != 4:
         found = ", ".join(list(state)[:3]) or "nothing"
         msg = f"'{name}' is not a distance U-Net: it lacks encoderConv.*; it begins with {found}"
-        raise ArchitectureError(msg)
+        raise WeightFileError(msg)
     try:
         network = DUNet((first.shape[0], last.shape[0]), activation)
     except ValueError as error:
         msg = f"'{name}' is not a distance U-Net: {error}"
-        raise ArchitectureError(msg) from error
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    given = {key: tuple(value.shape) for key, value in state.items()}
-    wrong = [f"{key} is missing" for key in expected.keys() - given.keys()]
-    wrong += [f"{key} is not of this network" for key in given.keys() - expected.keys()]
-    wrong += [
-        f"{key} has shape {given[key]}, expected {expected[key]}"
-        for key in given.keys() & expected.keys()
-        if given[key] != expected[key]
-    ]
-    if wrong:
-        shown = "; ".join(sorted(wrong)[:3]) + (" ..." if len(wrong) > 3 else "")
-        msg = f"'{name}' does not fit a distance U-Net with filters {network.filters}: {shown}"
-        raise ArchitectureError(msg)
+        raise WeightFileError(msg) from error
+    form = f"a distance U-Net with filters {network.filters}"
+    check_fits(name, state, shapes_of(network.state_dict()), form)
     network.load_state_dict(dict(state))
     return network.eval()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from cellharness.methods.base import check_finite, check_left
 from cellharness.methods.timing import PhaseTimer
 from cellharness_adapters.kit_ge.instances import instances_from_distances
 from cellharness_adapters.kit_ge.normalisation import normalise
-from cellharness_adapters.kit_ge.scaling import resize_labels, shrink
+from cellharness_adapters.kit_ge.scaling import resize_labels, resize_map, shrink
 from cellharness_adapters.kit_ge.tiles import predict_tiled
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class Predictor:
             torch.autocast(self._device, self._dtype, enabled=mixed),
         ):
             neighbor, cell = self._network(batch)
-        return neighbor[:, 0].float().cpu().numpy(), cell[:, 0].float().cpu().numpy()
+        found = neighbor[:, 0].float().cpu().numpy(), cell[:, 0].float().cpu().numpy()
+        check_finite("the distance U-Net", *found)
+        return found
 
 
 def predict_cells(
@@ -55,6 +58,7 @@ def predict_cells(
     parameters: KitGeParameters,
     scale: float,
     timer: PhaseTimer,
+    maps: dict[str, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Segment one grey image.
 
@@ -69,11 +73,14 @@ def predict_cells(
         Factor by which the image is shrunk first.
     timer : PhaseTimer
         Told what is post-processing.
+    maps : dict or None
+        Given both distances, float32 (H, W), if there is one.
 
     Returns
     -------
     ndarray of unsigned int, (H, W)
     """
+    check_left(image.shape, scale, round(min(image.shape) * scale), "set a larger scale")
     neighbor, cell = predict_tiled(
         shrink(normalise(image, parameters.normalisation), scale),
         predict,
@@ -82,6 +89,9 @@ def predict_cells(
         divisor=predict.divisor,
         batch_size=parameters.batch_size,
     )
+    if maps is not None:
+        found = {"cell_distance": cell, "neighbor_distance": neighbor}
+        maps |= {name: resize_map(each, image.shape) for name, each in found.items()}
     with timer.phase("postprocess"):
         labels = instances_from_distances(
             cell, neighbor, parameters.th_cell, parameters.th_seed, merge=parameters.merge

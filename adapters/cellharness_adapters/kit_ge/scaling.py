@@ -43,3 +43,18 @@ def resize_labels(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return resize(values, shape, order=0, preserve_range=True, anti_aliasing=False).astype(
         labels.dtype
     )
+
+
+def resize_map(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Give a distance map another size, linearly between its pixels.
+
+    Parameters
+    ----------
+    values : ndarray of float32, (H, W)
+    shape : (int, int)
+
+    Returns
+    -------
+    ndarray of float32, of that shape
+    """
+    return values if values.shape == shape else resize(values, shape, order=1, preserve_range=True)

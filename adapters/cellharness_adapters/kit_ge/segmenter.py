@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
-from cellharness.methods.device import choose_device, choose_precision
-from cellharness.weights import Weights, local_weights
+from cellharness.methods.device import choose_device, choose_precision, settled
+from cellharness.weights import Weights, find_weights, local_weights, read_weights
 from cellharness_adapters.kit_ge.choices import Activation, Normalisation
+from cellharness_adapters.networks import DISTANCE_UNET, NETWORKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,33 +62,31 @@ class KitGe(BaseSegmenter):
         extra="kit-ge",
         packages=("torch", "numpy", "scipy", "scikit-image"),
         requires=("torch>=2.4", "lightning-fabric>=2.4"),
+        limits="The published weights are not to be had; it must be trained first.",
+        maps=("cell_distance", "neighbor_distance"),
     )
     Parameters: ClassVar[type[Parameters]] = KitGeParameters
     parameters: KitGeParameters
     trainer: ClassVar[str] = "cellharness_adapters.kit_ge.training:KitGeTrainer"
+    self_check: ClassVar[str] = "cellharness_adapters.kit_ge.self_check:KIT_GE"
 
     def weights(self) -> tuple[Weights, ...]:
         """Find the checkpoint."""
-        return (local_weights(Path(self.parameters.weights)),)
+        return (local_weights(self.parameters.weights),)
 
     def load(self) -> None:
         """Build the network that the checkpoint is of."""
         import torch
 
-        from cellharness.training.checkpoints import load
-        from cellharness_adapters.kit_ge.network import ArchitectureError, network_from
+        from cellharness_adapters.kit_ge.network import network_from
         from cellharness_adapters.kit_ge.prediction import Predictor
 
-        path = Path(self.parameters.weights)
-        try:
-            content = load(path)
-        except Exception as error:  # of any kind, on bytes that are no weights
-            msg = f"'{path.name}' is no file of torch weights: {error!s:.200}"
-            raise ArchitectureError(msg) from error
-        meta = content.get("meta", {}) if isinstance(content, dict) else {}
-        state = content.get("model", content) if isinstance(content, dict) else {}
+        # Hashed already where the run was planned; `weights` says what is wrong where it is gone.
+        path = find_weights(self.parameters.weights) or self.weights()[0].files["network"]
+        found = read_weights(path, DISTANCE_UNET, NETWORKS)
+        meta = found.beside.get("meta", {})
         activation = self.parameters.activation or meta.get("activation", "relu")
-        network = network_from(state, activation, path.name)
+        network = network_from(found.state, activation, str(path))
         device = choose_device(self.parameters.device)
         precision = choose_precision(self.parameters.precision, device)
         if device == "cuda":
@@ -104,11 +102,7 @@ class KitGe(BaseSegmenter):
 
     def resolved(self) -> dict[str, Any]:
         """What ``auto`` comes to on this machine; torch is imported only to answer that."""
-        wanted = self.parameters
-        if "auto" not in (wanted.device, wanted.precision):
-            return {}
-        device = choose_device(wanted.device)
-        return {"device": device, "precision": choose_precision(wanted.precision, device)}
+        return settled(self.parameters.device, self.parameters.precision)
 
     def warmup(self) -> None:
         """Run one tile."""
@@ -144,4 +138,6 @@ class KitGe(BaseSegmenter):
             raise ValueError(msg)
         from cellharness_adapters.kit_ge.prediction import predict_cells
 
-        return predict_cells(image, self._predict, self.parameters, self._scale, self.timer)
+        return predict_cells(
+            image, self._predict, self.parameters, self._scale, self.timer, self.maps
+        )

@@ -14,11 +14,11 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from pydantic import Field, model_validator
 
 from cellharness.data.manifest import Case
-from cellharness.methods.device import half_where_native
+from cellharness.methods.device import choose_device, half_where_native
 from cellharness.training.learner import Batch, Learner, Network
 from cellharness.training.loop import resolved, run
-from cellharness.training.prefetch import prefetched
-from cellharness.training.samples import LabelledImage, TrainingDataError, read_labelled
+from cellharness.training.prefetch import batches_ahead, empty_batch
+from cellharness.training.samples import LabelledCases, LabelledImage, TrainingDataError, each
 from cellharness.training.sampling import balanced_weights
 from cellharness.training.trainer import Trainer, TrainingParameters
 from cellharness_adapters.kit_ge.augment import augment, turn
@@ -29,7 +29,13 @@ from cellharness_adapters.kit_ge.normalisation import normalise
 from cellharness_adapters.kit_ge.prediction import Predictor
 from cellharness_adapters.kit_ge.scaling import resize_labels, shrink
 from cellharness_adapters.kit_ge.tiles import predict_tiled
-from cellharness_adapters.kit_ge.training_set import Crop, crops_of, normalised, radii_of
+from cellharness_adapters.kit_ge.training_set import (
+    CropOnDisk,
+    cell_sizes,
+    crops_on_disk,
+    normalised,
+    radii_of,
+)
 
 #: What each recipe sets; a value given by the user wins.
 RECIPES: Mapping[str, Mapping[str, Any]] = {
@@ -128,19 +134,28 @@ class KitGeTrainer(Trainer):
         """Train, see :meth:`Trainer.fit`."""
         parameters = self.parameters
         prepared = partial(normalised, how=parameters.normalisation, scale=parameters.scale)
-        samples = [prepared(sample) for sample in read_labelled(train, self.input)]
-        cut = partial(crops_of, radii=radii_of(samples), size=parameters.crop)
-        cuts = [(sample, list(cut(sample))) for sample in samples]
-        self.left_out = tuple(sample.case.case for sample, found in cuts if not found)
-        crops = [crop for _, found in cuts for crop in found]
+        samples = LabelledCases(train, self.input)
+        watched = LabelledCases(validation, self.input)
+        # Twice through the images, since how far distances look depends on the cells of all.
+        radii = radii_of(each(samples, lambda sample: cell_sizes(prepared(sample))))
+
+        def cut(sample: LabelledImage) -> list[CropOnDisk]:
+            return crops_on_disk(prepared(sample), radii, parameters.crop)
+
+        n_images = len(samples) + len(watched)
+        cuts = each(samples, cut, self._told(0, n_images))
+        self.left_out = tuple(
+            case.case for case, found in zip(train, cuts, strict=True) if not found
+        )
+        crops = [crop for found in cuts for crop in found]
         if not crops:
             msg = (
                 f"no crop of {parameters.crop} px of the {len(samples)} training images shows a "
                 "whole cell; choose a larger crop or other images"
             )
             raise TrainingDataError(msg)
-        watched = read_labelled(validation, self.input)
-        held = [crop for sample in watched for crop in cut(prepared(sample))]
+        told = self._told(len(samples), n_images)
+        held = [crop for found in each(watched, cut, told) for crop in found]
         epochs = parameters.epochs or published_epochs(len(crops) + len(held))
         patience = parameters.patience
         if patience is None and parameters.schedule == "plateau":
@@ -155,7 +170,7 @@ class KitGeLearner(Learner):
 
     Parameters
     ----------
-    train, held : sequence of Crop
+    train, held : sequence of CropOnDisk
         To learn from, and for the validation loss.
     validation : sequence of LabelledImage
         For the validation F1.
@@ -167,8 +182,8 @@ class KitGeLearner(Learner):
 
     def __init__(
         self,
-        train: Sequence[Crop],
-        held: Sequence[Crop],
+        train: Sequence[CropOnDisk],
+        held: Sequence[CropOnDisk],
         validation: Sequence[LabelledImage],
         parameters: KitGeTrainingParameters,
         seed: int,
@@ -176,6 +191,7 @@ class KitGeLearner(Learner):
         self.validation = validation
         self.parameters = parameters
         self._train, self._held = train, held
+        self._pinned = choose_device(parameters.device) == "cuda"
         self._probabilities = (
             balanced_weights([crop.modality for crop in train])
             if parameters.sampling == "balanced"
@@ -208,17 +224,28 @@ class KitGeLearner(Learner):
         order = rng.choice(
             n, wanted, replace=self._probabilities is not None, p=self._probabilities
         )
-        return prefetched(self._augmented([self._train[index] for index in order], rng))
-
-    def _augmented(self, crops: Sequence[Crop], rng: np.random.Generator) -> Iterator[Batch]:
+        # A seed for each crop, so that it does not matter which thread changes it, and when.
+        seeds = rng.integers(2**63, size=len(order))
+        chosen = [(self._train[i], int(seed)) for i, seed in zip(order, seeds, strict=True)]
         size = self.parameters.batch_size
+        groups = (chosen[start : start + size] for start in range(0, len(chosen), size))
+        return batches_ahead(groups, self._empty, self._fill)
+
+    def _empty(self, group: Sequence[object]) -> Batch:
+        n, size = len(group), self.parameters.crop
+        return (
+            empty_batch(n, 1, size, size, pinned=self._pinned, layout=torch.channels_last),
+            empty_batch(n, 1, size, size, pinned=self._pinned),
+            empty_batch(n, 1, size, size, pinned=self._pinned),
+        )
+
+    def _fill(self, chosen: tuple[CropOnDisk, int], batch: Batch, position: int) -> None:
+        """Change a crop at random and write it to its place in a batch."""
+        crop, seed = chosen
         change = augment if self.parameters.augmentation == "published" else turn
-        for start in range(0, len(crops), size):
-            group = [
-                change(crop.image, crop.cell, crop.neighbor, rng)
-                for crop in crops[start : start + size]
-            ]
-            yield _batch(group)
+        changed = change(*crop.maps(), np.random.default_rng(seed))
+        for part, values in zip(batch, changed, strict=True):
+            part[position, 0].numpy()[:] = values
 
     def loss(self, network: Network, batch: Batch) -> torch.Tensor:
         """Smooth L1 on both maps, summed."""
@@ -236,7 +263,7 @@ class KitGeLearner(Learner):
         size, total = self.parameters.batch_size, 0.0
         for start in range(0, len(self._held), size):
             group = self._held[start : start + size]
-            batch = _batch([(crop.image, crop.cell, crop.neighbor) for crop in group])
+            batch = _batch([crop.maps() for crop in group])
             moved = tuple(part.to(device) for part in batch)
             total += float(self.loss(network, moved)) * len(group)
         return total / len(self._held)

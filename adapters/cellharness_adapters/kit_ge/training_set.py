@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from skimage.measure import regionprops_table
 
+from cellharness.training.arrays_on_disk import ArrayOnDisk, content_key, kept
 from cellharness.training.samples import LabelledImage, TrainingDataError
 from cellharness_adapters.kit_ge.choices import Normalisation
 from cellharness_adapters.kit_ge.distances import distance_maps
@@ -56,12 +57,52 @@ class Crop:
     modality: str | None
 
 
-def radii_of(samples: Sequence[LabelledImage]) -> Radii:
+@dataclass(frozen=True)
+class CropOnDisk:
+    """One of the crops of an image, read when it is needed.
+
+    Attributes
+    ----------
+    stack : ArrayOnDisk
+        float32, (crops, 3, size, size): image, cell and neighbour distances of each.
+    index : int
+        Which of them.
+    modality : str or None
+    """
+
+    stack: ArrayOnDisk
+    index: int
+    modality: str | None
+
+    def maps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Image, cell and neighbour distances, (size, size) each, not to be written to."""
+        image, cell, neighbor = self.stack.open()[self.index]
+        return image, cell, neighbor
+
+
+@dataclass(frozen=True)
+class CellSizes:
+    """Equivalent diameter and major axis in px and area in px² of each cell of an image."""
+
+    diameters: np.ndarray
+    axes: np.ndarray
+    areas: np.ndarray
+
+
+def cell_sizes(sample: LabelledImage) -> CellSizes:
+    """Measure the cells of an image."""
+    properties = ("equivalent_diameter_area", "axis_major_length", "area")
+    table = regionprops_table(sample.labels.astype(np.int32), properties=properties)
+    return CellSizes(*(table[name] for name in properties))
+
+
+def radii_of(samples: Sequence[LabelledImage | CellSizes]) -> Radii:
     """Choose the radii from the cells of the training images, by the published rules.
 
     Parameters
     ----------
-    samples : sequence of LabelledImage
+    samples : sequence of LabelledImage or CellSizes
+        Images, or what :func:`cell_sizes` measured in them.
 
     Returns
     -------
@@ -74,13 +115,10 @@ def radii_of(samples: Sequence[LabelledImage]) -> Radii:
     TrainingDataError
         There is no cell in any of them.
     """
-    diameters, axes, areas = [], [], []
-    for sample in samples:
-        properties = ("equivalent_diameter_area", "axis_major_length", "area")
-        table = regionprops_table(sample.labels.astype(np.int32), properties=properties)
-        diameters.append(table["equivalent_diameter_area"])
-        axes.append(table["axis_major_length"])
-        areas.append(table["area"])
+    measured = [part if isinstance(part, CellSizes) else cell_sizes(part) for part in samples]
+    diameters, axes, areas = (
+        [getattr(part, name) for part in measured] for name in ("diameters", "axes", "areas")
+    )
     if not any(len(part) for part in areas):
         msg = (
             f"none of the {len(samples)} training images has a cell; give a training split whose "
@@ -159,6 +197,26 @@ def crops_of(sample: LabelledImage, radii: Radii, size: int) -> Iterator[Crop]:
             # Its neighbours were cut off with the rest of the image.
             neighbors[:] = 0
         yield Crop(picture, cells, neighbors, sample.case.modality)
+
+
+def crops_on_disk(sample: LabelledImage, radii: Radii, size: int) -> list[CropOnDisk]:
+    """Give the crops of :func:`crops_of` from the cache, made first where they are not there.
+
+    Parameters, and what is left out, as there.
+
+    Raises
+    ------
+    UsageError
+        The cache cannot be written.
+    """
+
+    def make() -> np.ndarray:
+        found = [(crop.image, crop.cell, crop.neighbor) for crop in crops_of(sample, radii, size)]
+        return np.array(found, np.float32).reshape(-1, 3, size, size)
+
+    key = content_key(sample.image, sample.labels, f"{radii} {size} 1")
+    stack = kept("distance_crops", key, make)
+    return [CropOnDisk(stack, index, sample.case.modality) for index in range(stack.shape[0])]
 
 
 def _shows_cells(labels: np.ndarray, cell: np.ndarray, radii: Radii) -> bool:

@@ -13,12 +13,10 @@ import torch
 from cellpose.resnet_torch import CPnet
 from scipy.ndimage import zoom
 
-from cellharness_adapters.cellpose.network import (
-    FastNetwork,
-    WeightsShapeError,
-    load_network,
-    read_state,
-)
+from cellharness.methods.base import check_finite, check_left
+from cellharness.weights import WeightFileError
+from cellharness_adapters.cellpose.network import FastNetwork, load_network, read_state
+from cellharness_adapters.networks import FIRST, LAST, OMNIPOSE
 from cellharness_adapters.omnipose.library import library
 
 Form = Literal["whole", "tiles"]
@@ -31,8 +29,6 @@ _TILE, _OVERLAP = 224, 0.1
 _EDGE = 3
 #: What convolutions see beyond the border.
 _PADDING: dict[Form, Literal["reflect", "zeros"]] = {"whole": "reflect", "tiles": "zeros"}
-#: Ends of names of the two arrays that tell how many channels go in and come out.
-_FIRST, _LAST = "downsample.down.res_down_0.conv.conv_0.2.weight", "output.2.weight"
 
 
 @dataclass(frozen=True)
@@ -64,24 +60,18 @@ def load_omnipose_network(path: Path, diam_mean: float) -> CPnet:
 
     Raises
     ------
-    WeightsShapeError
+    WeightFileError
         It is another network; the first differences are named.
     """
-    state = read_state(path)
+    state = read_state(path, OMNIPOSE)
 
     def size(name: str, axis: int, sizes: Sequence[int]) -> int:
         """How many the file has; one that cannot be leads to an error that names the array."""
         found = state[name].shape[axis] if name in state and state[name].ndim == 4 else 0
         return found if found in sizes else sizes[-1]
 
-    channels, outputs = size(_FIRST, 1, (1, 2)), size(_LAST, 0, (4, 3))
-    try:
-        return load_network(path, diam_mean, channels=channels, outputs=outputs)
-    except WeightsShapeError as error:
-        if any(value.ndim == 5 for value in state.values()):
-            msg = f"'{path}' is a network for volumes; choose one for 2-D images"
-            raise WeightsShapeError(msg) from error
-        raise
+    channels, outputs = size(FIRST, 1, (1, 2)), size(LAST, 0, (4, 3))
+    return load_network(path, diam_mean, state=state, channels=channels, outputs=outputs)
 
 
 class FieldNetworks:
@@ -99,7 +89,7 @@ class FieldNetworks:
 
     Raises
     ------
-    WeightsShapeError
+    WeightFileError
         They are not alike.
     """
 
@@ -109,7 +99,7 @@ class FieldNetworks:
         shapes = {(network.nbase[0], network.nout) for network in networks}
         if len(shapes) > 1:
             msg = f"networks of different (channels, outputs) cannot be averaged: {sorted(shapes)}"
-            raise WeightsShapeError(msg)
+            raise WeightFileError(msg)
         ((self.channels, self.outputs),) = shapes
         self._networks, self._precision, self._device = networks, precision, device
         self._batch_size = batch_size
@@ -133,6 +123,7 @@ class FieldNetworks:
         Fields
             Of the image's size.
         """
+        check_left(image.shape, scale, round(min(image.shape) * scale), "set a smaller diameter")
         channels = np.zeros((*image.shape, self.channels), np.float32)
         channels[..., 0] = image
         channels = self._transforms.normalize_img(channels, omni=True).transpose(2, 0, 1)
@@ -178,7 +169,9 @@ class FieldNetworks:
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
         with torch.no_grad(), flags if exact else nullcontext():
-            return self._made[form](torch.from_numpy(batch).to(self._device))[0].cpu().numpy()
+            found = self._made[form](torch.from_numpy(batch).to(self._device))[0].cpu().numpy()
+        check_finite("Omnipose's network", found)
+        return found
 
     def _make(self, form: Form) -> Forward:
         if self._precision == "stock":

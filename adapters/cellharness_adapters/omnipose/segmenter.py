@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _LARGEST_WHOLE = 2500 * 2500
 #: Of the library, for a mean diameter below which pixels are clustered by DBSCAN.
 _CLUSTER_BELOW = 12.0
+#: Pixels that the library's clustering looks at beside each.
+_NEIGHBORS = 5
 
 
 class OmniposeParameters(Parameters):
@@ -104,6 +106,9 @@ class Omnipose(BaseSegmenter):
         extra="omnipose",
         packages=("omnipose", "cellpose", "torch", "numpy", "scipy", "scikit-image", "ncolor"),
         requires=("omnipose>=1.1.4,<2", "ncolor<2", "cellpose>=3.1.1.3,<4", "torch>=2.4"),
+        limits="For non-commercial use only; has no size model, so that images at another scale "
+        "than the weights' need a diameter.",
+        maps=("flow_y", "flow_x", "distance", "boundary_logit"),
     )
     Parameters: ClassVar[type[Parameters]] = OmniposeParameters
     parameters: OmniposeParameters
@@ -203,6 +208,11 @@ class Omnipose(BaseSegmenter):
         scale = 1.0 if diameter is None else float(self._diam_mean / diameter)
         with self.timer.phase("network"):
             fields = self._networks(gray, form, scale)
+        if self.maps is not None:
+            self.maps.update(flow_y=fields.flows[0], flow_x=fields.flows[1])
+            self.maps["distance"] = fields.distance
+            if fields.boundary is not None:
+                self.maps["boundary_logit"] = fields.boundary
         with self.timer.phase("postprocess"):
             return self._reconstruct(fields, scale)
 
@@ -217,21 +227,31 @@ class Omnipose(BaseSegmenter):
         """Make masks by the library's own function, with what its ``eval`` hands over."""
         import numpy as np
 
-        masks = self._core.compute_masks(
-            fields.flows,
-            fields.distance,
-            bd=fields.boundary,
-            rescale=scale,
-            mask_threshold=self.parameters.mask_threshold,
-            diam_threshold=_CLUSTER_BELOW,
-            flow_threshold=self.parameters.flow_threshold,
-            min_size=self.parameters.min_size,
-            cluster=self.parameters.cluster,
-            affinity_seg=self._affinity,
-            nclasses=fields.outputs,
-            use_gpu=self._device.type == "cuda",
-            device=self._device,
-        )[0]
+        try:
+            masks = self._core.compute_masks(
+                fields.flows,
+                fields.distance,
+                bd=fields.boundary,
+                rescale=scale,
+                mask_threshold=self.parameters.mask_threshold,
+                diam_threshold=_CLUSTER_BELOW,
+                flow_threshold=self.parameters.flow_threshold,
+                min_size=self.parameters.min_size,
+                cluster=self.parameters.cluster,
+                affinity_seg=self._affinity,
+                nclasses=fields.outputs,
+                use_gpu=self._device.type == "cuda",
+                device=self._device,
+            )[0]
+        except ValueError as error:
+            if "n_neighbors" not in str(error):
+                raise
+            # So few pixels are cell that the library cannot cluster them.
+            if self.parameters.min_size < _NEIGHBORS:
+                height, width = fields.distance.shape
+                msg = f"an image of {height} x {width} px has too few px of cells to be clustered"
+                raise UnsupportedCaseError(msg) from error
+            masks = np.zeros(fields.distance.shape)
         return masks.astype(np.uint32)
 
     def resolved(self) -> dict[str, Any]:
@@ -254,9 +274,12 @@ class OmniposePaper(Omnipose):
         extra=Omnipose.info.extra,
         packages=Omnipose.info.packages,
         requires=Omnipose.info.requires,
+        limits="For non-commercial use only; its flow check drops most bacteria.",
+        maps=Omnipose.info.maps,
     )
     Parameters: ClassVar[type[Parameters]] = OmniposePaperParameters
     parameters: OmniposePaperParameters
+    self_check: ClassVar[str] = "cellharness_adapters.omnipose.self_check:OMNIPOSE_PAPER"
 
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by name, and check that they have several networks if those are asked.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,14 +11,16 @@ from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
 if TYPE_CHECKING:
     import numpy as np
 
+    from cellharness.slides.image import SlideImage
+    from cellharness_adapters.otsu_watershed.watershed import Foreground
+
 
 class OtsuWatershedParameters(Parameters):
     """Parameters of the classical baseline."""
 
     sigma: float = Field(1.5, ge=0, description="Smoothing before the threshold, px.")
-    polarity: str = Field(
+    polarity: Literal["auto", "bright", "dark"] = Field(
         "auto",
-        pattern="^(auto|bright|dark)$",
         description="Whether cells are brighter or darker than their surroundings. auto: the "
         "side of the threshold that covers less of the image's frame is cell.",
     )
@@ -36,13 +38,30 @@ class OtsuWatershed(BaseSegmenter):
         input="gray_max",
         url="https://scikit-image.org",
         packages=("scikit-image", "scipy", "numpy"),
+        limits="One threshold an image: uneven light defeats it, and cells no brighter or darker "
+        "than their surroundings.",
     )
     Parameters: ClassVar[type[Parameters]] = OtsuWatershedParameters
     parameters: OtsuWatershedParameters
+    self_check: ClassVar[str] = "cellharness_adapters.otsu_watershed.self_check:OTSU_WATERSHED"
+
+    def __init__(self, parameters: OtsuWatershedParameters | None = None) -> None:
+        super().__init__(parameters)
+        self._whole: Foreground | None = None
 
     def load(self) -> None:
         """Import what segments, so that the first case does not wait for it."""
         import cellharness_adapters.otsu_watershed.watershed  # noqa: F401
+
+    def begin_tiles(self, image: SlideImage) -> None:
+        """Find the whole image's threshold, and which side of it is cell."""
+        from cellharness_adapters.otsu_watershed.whole_image import foreground_of_whole
+
+        self._whole = foreground_of_whole(image, self.parameters)
+
+    def end_tiles(self) -> None:
+        """Forget them."""
+        self._whole = None
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one grey image.
@@ -58,4 +77,4 @@ class OtsuWatershed(BaseSegmenter):
         """
         from cellharness_adapters.otsu_watershed.watershed import find_cells
 
-        return find_cells(image, self.parameters, self.timer)
+        return find_cells(image, self.parameters, self.timer, self._whole)

@@ -16,9 +16,12 @@ from cellharness.cli import (
     score,
     compare,
     power,
+    view,
     methods,
+    selftest,
     data,
     weights,
+    environments,
 )
 
 # isort: on
@@ -28,6 +31,7 @@ __all__ = [
     "app",
     "compare",
     "data",
+    "environments",
     "forgetting",
     "init",
     "main",
@@ -36,6 +40,8 @@ __all__ = [
     "predict",
     "run",
     "score",
+    "selftest",
     "train",
+    "view",
     "weights",
 ]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from cellharness.cli.application import app
-from cellharness.cli.console import err, examples, out, plain, say_path
+from cellharness.cli.console import OVERWRITE, err, examples, out, plain, say_path
 
 
 @app.command(
@@ -45,11 +45,15 @@ def compare(
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="Write the tables here: csv, md and tex.")
     ] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
 ) -> None:
     """Set runs or score tables side by side, with paired statistics on common cases."""
     from cellharness import api
     from cellharness.cli.tables import print_table
+    from cellharness.files import refuse_file_for_folder
 
+    if out_dir is not None:
+        refuse_file_for_folder(out_dir)
     comparison = api.compare(
         sources,
         metric=metric,
@@ -63,6 +67,6 @@ def compare(
     for table in comparison.tables:
         print_table(table)
     if out_dir is not None:
-        comparison.write(out_dir)
+        comparison.write(out_dir, overwrite=overwrite)
         say_path("Tables", out_dir)
     out.print()

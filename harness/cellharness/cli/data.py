@@ -1,4 +1,4 @@
-"""``cellharness data validate``, ``import``, ``download`` and ``phantom``."""
+"""``cellharness data new``, ``validate``, ``import``, ``download`` and ``phantom``."""
 
 from __future__ import annotations
 
@@ -9,13 +9,63 @@ import typer
 from rich.table import Table
 
 from cellharness.cli.application import app
-from cellharness.cli.console import EXIT_FAILED_CASES, err, examples, out, plain
+from cellharness.cli.console import EXIT_FAILED_CASES, OVERWRITE, err, examples, out, plain
 from cellharness.cli.progress import counter
 from cellharness.cli.spreading import SpreadCommand
 from cellharness.errors import UsageError
+from cellharness.vocabulary import MODALITIES, TEST_SPLIT
 
 data_app = typer.Typer(no_args_is_help=True, help="Manifests and data sets.")
 app.add_typer(data_app, name="data")
+
+
+@data_app.command(
+    "new",
+    epilog=examples(
+        "cellharness data new --images photos/ --labels masks/ --modality phase --out manifest.csv",
+        "cellharness data new --images photos/ --labels photos/ --modality fluo "
+        "--experiment-from '^(plate[0-9]+)_' --out manifest.csv",
+    ),
+)
+def data_new(
+    images: Annotated[Path, typer.Option(help="Folder of images.")],
+    manifest: Annotated[Path, typer.Option("--out", help="Manifest CSV to write, above both.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Folder of labels: NAME.* or NAME_label.* of an image NAME.")
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="Of all images: " + ", ".join(MODALITIES) + ".")
+    ] = None,
+    experiment_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX", help="Finds the experiment in a file's name: its first group, or all."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of all images: train or test.")] = TEST_SPLIT,
+    overwrite: Annotated[bool, OVERWRITE] = False,
+) -> None:
+    """Make a manifest of a folder of images and one of labels."""
+    from cellharness.data.own_images import new_manifest
+
+    with counter("hashing") as progress:
+        answer = new_manifest(
+            images,
+            labels,
+            manifest,
+            modality=modality,
+            experiment_from=experiment_from,
+            split=split,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    for note in answer.notes:
+        err.print(f"[yellow]{plain(note)}[/yellow]")
+    cases = answer.manifest.cases
+    labelled = sum(case.label is not None for case in cases)
+    experiments = len({case.experiment for case in cases if case.experiment})
+    told = f"{experiments} experiments" if experiments else "no experiments named"
+    out.print(f"{len(cases)} cases, {labelled} with labels, {told}: {manifest}", markup=False)
 
 
 @data_app.command("validate", epilog=examples("cellharness data validate manifest.csv"))
@@ -30,12 +80,25 @@ def data_validate(
             help="Write a manifest with empty modalities guessed, marked as guessed.",
         ),
     ] = None,
+    rule: Annotated[
+        str,
+        typer.Option(
+            "--guess-rule",
+            metavar="RULE",
+            help="cues; or sribdmed-paper, sribdmed-code: colour classes of another purpose, far "
+            "worse, for comparison. A rule other than cues is named in column modality_rule.",
+        ),
+    ] = "cues",
 ) -> None:
     """Read every image and label of a manifest; report faults, leaks and doubts."""
     from cellharness.data.manifest import Manifest
-    from cellharness.data.modality_guess import with_guessed_modalities
+    from cellharness.data.modality_guess import USUAL_RULE, check_rule, with_guessed_modalities
     from cellharness.data.validation import validate
 
+    check_rule(rule)
+    if guess is None and rule != USUAL_RULE:
+        msg = f"--guess-rule {rule} has no effect without --write-guesses CSV"
+        raise UsageError(msg)
     if guess is not None and guess.exists():
         msg = f"'{guess}' exists already and is not replaced; give --write-guesses another file"
         raise UsageError(msg)
@@ -50,7 +113,7 @@ def data_validate(
     counts = ", ".join(f"{len(answer.at(level))} {level}(s)" for level in colours)
     out.print(f"{answer.n_cases} cases: {counts}")
     if guess is not None:
-        with_guessed_modalities(cases).write(guess)
+        with_guessed_modalities(cases, rule=rule).write(guess)
         out.print(f"Guessed modalities: {guess}", markup=False)
     if not answer.ok:
         raise typer.Exit(EXIT_FAILED_CASES)
@@ -58,13 +121,32 @@ def data_validate(
 
 @data_app.command(
     "import",
-    epilog=examples("cellharness data import neurips22/ --out neurips22/manifest.csv"),
+    epilog=examples(
+        "cellharness data import neurips22/ --out neurips22/manifest.csv",
+        "cellharness data import annotations.json --out labels/",
+        "cellharness data import rois/ --images photos/ --out labels/",
+    ),
 )
 def data_import(
-    folder: Annotated[Path, typer.Argument(help="Unpacked challenge data.")],
-    manifest: Annotated[Path, typer.Option("--out", help="Manifest CSV to write.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Unpacked challenge data; or outlines: COCO json, GeoJSON or ImageJ ROIs, one "
+            "file or a folder.",
+        ),
+    ],
+    manifest: Annotated[
+        Path, typer.Option("--out", help="Manifest CSV to write; of outlines a folder of labels.")
+    ],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images that the outlines are of.")
+    ] = None,
 ) -> None:
-    """Make a manifest of an unpacked copy of the challenge data."""
+    """Make a manifest of the challenge data, or label images of outlines."""
+    if images is not None or folder.is_file():
+        _draw_outlines(folder, manifest, images)
+        return
     from cellharness.data.challenge import PARTS, import_challenge
 
     with counter("hashing") as progress:
@@ -82,6 +164,15 @@ def data_import(
     out.print(f"  {command}", markup=False)
 
 
+def _draw_outlines(source: Path, labels: Path, images: Path | None) -> None:
+    from cellharness.data.annotations import draw_labels
+
+    drawn = draw_labels(source, labels, images)
+    for problem in drawn.problems:
+        err.print(f"[yellow]{plain(problem)}[/yellow]")
+    out.print(f"{len(drawn.written)} label images: {labels}", markup=False)
+
+
 @data_app.command(
     "download",
     cls=SpreadCommand,
@@ -95,25 +186,38 @@ def data_download(
     part: Annotated[
         list[str] | None, typer.Option(help="Training-labeled, Tuning or Testing; default all.")
     ] = None,
+    overwrite: Annotated[bool, OVERWRITE] = False,
 ) -> None:
     """Fetch the challenge data (CC BY-NC-ND 4.0), resumable and hash-checked."""
     from cellharness.data.challenge_download import ARCHIVES, download_challenge
 
     with counter("bytes") as progress:
-        paths = download_challenge(folder, part or tuple(ARCHIVES), progress=progress)
+        paths = download_challenge(
+            folder, part or tuple(ARCHIVES), overwrite=overwrite, progress=progress
+        )
     for path in paths:
         out.print(str(path), markup=False)
 
 
 @data_app.command(
     "phantom",
-    epilog=examples("cellharness data phantom --out phantom/ --seed 0"),
+    epilog=examples(
+        "cellharness data phantom --out phantom/ --seed 0",
+        "cellharness data phantom --out phantom/ --experiments-per-kind 6 --size 192",
+    ),
 )
 def data_phantom(
     folder: Annotated[Path, typer.Option("--out", help="Folder for images, labels, manifest.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     per_experiment: Annotated[
         int | None, typer.Option(min=1, help="Images per experiment and split.")
+    ] = None,
+    experiments_per_kind: Annotated[
+        int, typer.Option(min=1, help="Experiments of each kind of image, acquired differently.")
+    ] = 1,
+    size: Annotated[
+        int | None,
+        typer.Option(min=128, help="Height and width in px; by default each experiment's own."),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")
@@ -122,7 +226,12 @@ def data_phantom(
     """Generate the embedded synthetic images of four modalities."""
     from cellharness.data.phantom import generate
 
-    options: dict[str, Any] = {"seed": seed, "overwrite": overwrite}
+    options: dict[str, Any] = {
+        "seed": seed,
+        "overwrite": overwrite,
+        "experiments_per_kind": experiments_per_kind,
+        "size": size,
+    }
     if per_experiment is not None:
         options["per_experiment"] = per_experiment
     manifest = generate(folder, **options)

@@ -5,25 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cellharness.cli.application import app
-from cellharness.cli.console import EXIT_FAILED_CASES, examples, out, plain
+from cellharness.cli.console import EXIT_FAILED_CASES, examples, out, plain, print_whole
 
 if TYPE_CHECKING:
     from cellharness.methods.base import Parameters
 
 
 @app.command(
-    epilog=examples("cellharness methods", "cellharness methods cellpose"),
+    epilog=examples(
+        "cellharness methods",
+        "cellharness methods cellpose",
+        "cellharness methods --markdown > docs/methods.md",
+    ),
 )
 def methods(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Show its parameters.")
     ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="All built-in methods and weights as a page.")
+    ] = False,
 ) -> None:
     """List the methods, or the parameters of one."""
-    if name is None:
+    if markdown:
+        from cellharness.methods.catalogue import page
+
+        typer.echo(page(), nl=False)
+    elif name is None:
         _print_all()
     else:
         _print_one(name)
@@ -33,15 +44,17 @@ def _print_all() -> None:
     from cellharness.errors import MissingDependencyError
     from cellharness.methods import registry
 
-    table = Table("method", "input", "licence", "summary")
+    table = Table(Column("method", no_wrap=True), "input", "licence", "summary")
     for name, method in registry.methods().items():
         try:
             info = method().info
         except MissingDependencyError as error:
             table.add_row(plain(name), "", "", f"[yellow]{plain(error)}[/yellow]")
             continue
+        if info.hidden:
+            continue
         table.add_row(plain(name), info.input, plain(info.licence), plain(info.summary))
-    out.print(table)
+    print_whole(table)
 
 
 def _print_one(name: str) -> None:
@@ -51,9 +64,11 @@ def _print_one(name: str) -> None:
     cls = method_class(name)
     info = cls.info
     out.print(f"[bold]{plain(name)}[/bold]: {plain(info.summary)}")
-    for key in ("citation", "licence", "url", "input", "extra"):
+    for key in ("citation", "licence", "url", "input", "extra", "environment", "limits"):
         if getattr(info, key):
             out.print(f"  {key}: {plain(getattr(info, key))}")
+    if info.maps:
+        out.print(f"  flows (`predict --flows`): {plain(', '.join(info.maps))}")
     if info.training_data:
         out.print(f"  training data: {plain(', '.join(info.training_data))}")
     if cls.Parameters.model_fields:

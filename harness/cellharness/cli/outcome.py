@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cellharness.cli.console import EXIT_FAILED_CASES, err, plain, say_path
+from cellharness.cli.summary import say_remarks
 
 if TYPE_CHECKING:
     from cellharness.running.result import RunResult
@@ -22,8 +23,10 @@ def tell(result: RunResult) -> None:
     """
     for method, message in result.messages.items():
         err.print(f"[yellow]{plain(method)}[/yellow]: {plain(message)}")
+    tell_remarks(result)
     for (method, case), reason in result.unscored.items():
         err.print(f"[yellow]{plain(f'{method}, {case}')}[/yellow]: not scored. {plain(reason)}")
+    say_remarks(result.doubts, "scores.csv (remarks) and ledger.csv (details)")
     if result.report is not None:
         say_path("Report", result.report)
     if result.failed:
@@ -32,3 +35,10 @@ def tell(result: RunResult) -> None:
             "profile strict. Try them again with --resume --retry-failed."
         )
         raise typer.Exit(EXIT_FAILED_CASES)
+
+
+def tell_remarks(result: RunResult) -> None:
+    """Say what methods remarked on cases that have a mask, such as that an image was flat."""
+    for method, counts in result.remarks.items():
+        for text, count in counts.items():
+            err.print(f"[yellow]{plain(method)}[/yellow], {count} case(s): {plain(text)}")

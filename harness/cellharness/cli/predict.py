@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from cellharness.cli.application import app
-from cellharness.cli.console import EXIT_FAILED_CASES, err, examples, out, plain, say_path
+from cellharness.cli.console import EXIT_FAILED_CASES, err, examples, plain, say_path
+from cellharness.cli.outcome import tell_remarks
 from cellharness.cli.progress import run_bars
 from cellharness.cli.spreading import SpreadCommand
-from cellharness.cli.summary import print_statuses
-from cellharness.errors import UsageError, first_of
+from cellharness.cli.summary import print_statuses, say_remarks
+from cellharness.errors import UsageError
 from cellharness.vocabulary import INPUT_MODES
 
 
@@ -23,7 +24,11 @@ from cellharness.vocabulary import INPUT_MODES
         "cellharness predict --method cellpose --images photos/ --out masks/ --set weights=cyto",
         "cellharness predict --method cellpose --images photos/ --out masks/ "
         "--set weights=cyto diameter=30",
+        "cellharness predict --method cellpose --images photos/ --out masks/ "
+        "--set weights=cyto --overlays --counts --flows",
         "cellharness predict --method otsu-watershed --images photos/ --out masks/",
+        "cellharness predict --method otsu-watershed --images slides/ --out masks/ --tile 2048 "
+        "--timeout 7200",
     ),
 )
 def predict(
@@ -40,22 +45,58 @@ def predict(
         str | None,
         typer.Option("--input", help=f"{', '.join(INPUT_MODES)}; default: the method's."),
     ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option(help="Environment that it runs in, see `cellharness environments list`."),
+    ] = None,
+    python: Annotated[
+        Path | None,
+        typer.Option(help="Interpreter that it runs in, in the place of an environment's name."),
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one image.")] = 900.0,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            help="Segment by overlapping tiles of so many px, such as 2048, for images too large "
+            "for memory; default: in one piece."
+        ),
+    ] = None,
+    tile_overlap: Annotated[
+        int | None,
+        typer.Option(help="Px that tiles share, twice the largest cell or more; default: 256."),
+    ] = None,
+    overlays: Annotated[
+        bool,
+        typer.Option(
+            "--overlays", help="Also <stem>_overlay.png: the image with its cells outlined."
+        ),
+    ] = False,
+    counts: Annotated[
+        bool,
+        typer.Option(
+            "--counts",
+            help="Also counts.csv: cells, median diameter and covered share of each image.",
+        ),
+    ] = False,
+    flows: Annotated[
+        bool,
+        typer.Option(
+            "--flows",
+            help="Also <stem>_flows.tiff: what the network gave, such as flows and cell "
+            "probability of cellpose, distances of kit-ge.",
+        ),
+    ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace masks in --out that are not ours.")
+        bool, typer.Option("--overwrite", help="Replace files in --out that are not ours.")
     ] = False,
 ) -> None:
     """Segment every image of a folder with one method.
 
-    Label images beside them, NAME_label.* of an image NAME.*, are passed over.
+    What lies beside them and is no image of its own, such as NAME_label.* of an image NAME.* or
+    what Cellpose saved, is passed over, and named.
     """
     from cellharness import api
-    from cellharness.running.predict import labels_beside
 
-    beside = labels_beside(images) if images.is_dir() else []
-    if beside:
-        named = first_of(path.name for path in beside)
-        out.print(f"{len(beside)} label images passed over: {plain(named)}")
     with run_bars() as bars:
         result = api.predict(
             method,
@@ -64,11 +105,22 @@ def predict(
             parameters=key_values(settings or []),
             input_mode=input_mode,
             timeout_s=timeout,
+            tile=tile,
+            tile_overlap=tile_overlap,
+            overlays=overlays,
+            counts=counts,
+            flows=flows,
             overwrite=overwrite,
+            environment=environment,
+            python=python,
             observer=bars,
         )
     print_statuses(result.statuses)
+    tell_remarks(result)
+    say_remarks(result.doubts, str(out_dir / "provenance.json"))
     say_path("Masks", out_dir)
+    if counts:
+        say_path("Cells", out_dir / "counts.csv")
     if result.failed:
         for message in result.messages.values():
             err.print(plain(message))

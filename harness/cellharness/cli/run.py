@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cellharness.cli.application import app
-from cellharness.cli.console import examples, say_path
+from cellharness.cli.console import OVERWRITE_REPORT, SCHEDULER, examples, say_path
 from cellharness.cli.outcome import tell
 from cellharness.cli.progress import run_bars
 from cellharness.cli.summary import print_medians, print_statuses
@@ -19,6 +19,8 @@ from cellharness.cli.summary import print_medians, print_statuses
         "cellharness run configs/demo.yaml",
         "cellharness run configs/mini.yaml --limit 8 --out runs/try",
         "cellharness run configs/mini.yaml --resume",
+        "cellharness run configs/mini.yaml --dry-run",
+        "cellharness run configs/mini.yaml --scheduler tcp://node1:8786",
     )
 )
 def run(
@@ -33,11 +35,28 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --resume: try failed cases again.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would run, and how long; write nothing."),
+    ] = False,
+    scheduler: Annotated[str | None, SCHEDULER] = None,
+    overwrite: Annotated[bool, OVERWRITE_REPORT] = False,
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="Run directory; default: runs/<name>.")
     ] = None,
 ) -> None:
     """Run the whole comparison of CONFIG: masks, scores and report."""
+    if dry_run:
+        from cellharness.cli.outlook import print_outlook
+        from cellharness.config.cluster import on_scheduler
+        from cellharness.config.output import run_folder
+        from cellharness.config.run import load_config
+        from cellharness.running.outlook import foresee
+
+        settings = on_scheduler(load_config(config), scheduler)
+        folder = run_folder(settings, out_dir)
+        print_outlook(foresee(settings, folder, limit=limit, retry_failed=retry_failed))
+        return
     from cellharness import api
 
     with run_bars() as bars:
@@ -47,6 +66,8 @@ def run(
             limit=limit,
             resume=resume,
             retry_failed=retry_failed,
+            overwrite=overwrite,
+            scheduler=scheduler,
             observer=bars,
             training_observer=bars,
         )
@@ -67,11 +88,10 @@ def report(
         bool,
         typer.Option("--for-print", help="Write every figure as png (300 dpi) and pdf too."),
     ] = False,
+    overwrite: Annotated[bool, OVERWRITE_REPORT] = False,
 ) -> None:
     """Write the report of a finished run or study again."""
     from cellharness.report import build_report
-    from cellharness.report.forgetting import build_forgetting_report
-    from cellharness.run_directory import RunDirectory
 
-    build = build_forgetting_report if RunDirectory(run_dir).study.is_file() else build_report
-    say_path("Report", build(run_dir, for_print=for_print or None))
+    report_path = build_report(run_dir, for_print=for_print or None, overwrite=overwrite)
+    say_path("Report", report_path)

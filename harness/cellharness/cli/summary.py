@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from cellharness.cli.console import out, plain
+from cellharness.cli.console import err, out, plain
+
+if TYPE_CHECKING:
+    from cellharness.data.folders import PassedOver
+
+_REMARKS_AT_MOST = 20
 
 
 def print_statuses(statuses: Mapping[str, Mapping[str, int]]) -> None:
@@ -17,6 +23,24 @@ def print_statuses(statuses: Mapping[str, Mapping[str, int]]) -> None:
     for method, counts in statuses.items():
         table.add_row(plain(method), *(str(counts.get(name, 0)) for name in names))
     out.print(table)
+
+
+def say_passed_over(passed_over: Iterable[PassedOver]) -> None:
+    """Name the files of a folder that are not read, a line a reason."""
+    from cellharness.data.folders import tell
+
+    for line in tell(passed_over):
+        err.print(f"[yellow]{plain(line)}[/yellow]")
+
+
+def say_remarks(remarks: Iterable[str], where: str) -> None:
+    """Print what is odd about pixels and ids of files that were read, of many the first."""
+    lines = list(remarks)
+    for line in lines[:_REMARKS_AT_MOST]:
+        err.print(f"[yellow]{plain(line)}[/yellow]")
+    if len(lines) > _REMARKS_AT_MOST:
+        more = len(lines) - _REMARKS_AT_MOST
+        err.print(f"[yellow]and {more} more remarks, all in {plain(where)}[/yellow]")
 
 
 def print_medians(folder: Path) -> None:

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 
 import rich.table
 from rich.box import SIMPLE_HEAD
-from rich.measure import Measurement
 from rich.text import Text
 
-from cellharness.cli.console import out
-from cellharness.report.rendering import Row, Table
-
-_ENDLESS = 10_000
+from cellharness.cli.console import out, print_whole
+from cellharness.printing.table import Row, Table
 
 
 def print_table(table: Table) -> None:
@@ -50,12 +47,4 @@ def _print_block(table: Table, rows: list[Row]) -> None:
             for place, cell in enumerate(row.cells)
         )
         shown.add_row(*cells)
-    if out.is_terminal:
-        out.print(shown)
-        return
-    # A pipe or file has no edge: what reads it wants one row a line.
-    natural = Measurement.get(out, out.options.update(max_width=_ENDLESS), shown).maximum
-    edge = out.width
-    out.width = max(natural, edge)
-    out.print(shown)
-    out.width = edge
+    print_whole(shown)

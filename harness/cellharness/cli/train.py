@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cellharness.cli.application import app
-from cellharness.cli.console import EXIT_FAILED_CASES, err, examples, plain, say_path
+from cellharness.cli.console import EXIT_FAILED_CASES, SCHEDULER, err, examples, plain, say_path
 from cellharness.cli.progress import run_bars
 
 
@@ -24,6 +24,7 @@ def train(
     only: Annotated[
         list[str] | None, typer.Option("--only", help="A training's name; may be repeated.")
     ] = None,
+    scheduler: Annotated[str | None, SCHEDULER] = None,
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="Run directory; default: runs/<name>.")
     ] = None,
@@ -32,13 +33,17 @@ def train(
 
     What finished is used again, what was interrupted goes on.
     """
+    from contextlib import ExitStack
+
+    from cellharness.config.cluster import on_scheduler
     from cellharness.config.output import run_folder
     from cellharness.config.run import load_config
     from cellharness.errors import UsageError, unknown_name
-    from cellharness.running.run import locked, read_cases
+    from cellharness.running.claim import locked
+    from cellharness.running.run import read_cases, workers_of
     from cellharness.training.session import run_trainings
 
-    settings = load_config(config)
+    settings = on_scheduler(load_config(config), scheduler)
     names = [training.name for training in settings.training]
     if not names:
         msg = f"'{config}' has no training; add a section 'training:', see docs/training.md"
@@ -48,9 +53,12 @@ def train(
             hint = f"'{config}' has these under 'training:'."
             raise unknown_name(kind="training", name=name, known=names, hint=hint)
     folder = run_folder(settings, out_dir)
-    with locked(folder), run_bars() as bars:
+    with locked(folder), run_bars() as bars, ExitStack() as stack:
         manifest = read_cases(settings, folder)
-        records = run_trainings(settings, manifest, folder, only=only, observer=bars)
+        workers = workers_of(settings, bars.noted, stack)
+        records = run_trainings(
+            settings, manifest, folder, only=only, observer=bars, workers=workers
+        )
     failed = [record for record in records.values() if record.status != "ok"]
     for record in records.values():
         if record.status == "ok":

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from cellharness.cli.application import app
-from cellharness.cli.console import examples, out, plain
+from cellharness.cli.console import examples, out, plain, print_whole
 
 weights_app = typer.Typer(no_args_is_help=True, help="Named weights.")
 app.add_typer(weights_app, name="weights")
@@ -21,7 +21,9 @@ def weights_list() -> None:
     from cellharness.methods.registry import weight_sources
     from cellharness.weights import WeightsHashError
 
-    table = Table("weights", "here", "SHA256", "training data", "licence", "source")
+    table = Table(
+        Column("weights", no_wrap=True), "here", "SHA256", "training data", "licence", "source"
+    )
     for name, named in weight_sources().items():
         try:
             source = named()
@@ -36,7 +38,7 @@ def weights_list() -> None:
             here, sha256 = "[red]changed[/red]", ""
         about = (", ".join(source.training_data), source.licence, source.source)
         table.add_row(plain(name), here, sha256, *map(plain, about))
-    out.print(table)
+    print_whole(table)
 
 
 @weights_app.command(

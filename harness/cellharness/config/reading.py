@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from cellharness.errors import UsageError
+from cellharness.errors import UsageError, did_you_mean
 
+_QUOTED = re.compile(r"'([^']*)'")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -21,7 +21,7 @@ class ConfigError(UsageError):
 class Strict(BaseModel):
     """A part of a configuration; keys it does not know are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _safe_name(value: str) -> str:
@@ -43,8 +43,12 @@ class BasedConfig(Strict):
     )
 
     def resolve(self, path: Path) -> Path:
-        """Make a path of the configuration absolute: relative ones start at its file."""
-        return (self.base / path).resolve()
+        """Make a path of the configuration absolute: relative ones start at its file.
+
+        A link at its end stays one: the python of an environment finds its packages by it.
+        """
+        whole = self.base / path
+        return whole.parent.resolve() / whole.name if whole.name != ".." else whole.resolve()
 
 
 _Config = TypeVar("_Config", bound=BasedConfig)
@@ -65,6 +69,12 @@ def read_config(path: Path, model: type[_Config]) -> _Config:
     if not isinstance(raw, dict):
         msg = f"the configuration '{path}' must be a mapping of keys, found {type(raw).__name__}"
         raise ConfigError(msg)
+    # A study is told by its key `finetuning`, a run by its `methods`.
+    kinds = {"finetuning": "cellharness forgetting", "methods": "cellharness run"}
+    for key, command in kinds.items():
+        if key in raw and key not in model.model_fields:
+            msg = f"'{path}' has '{key}:', so it is for `{command} {path}`"
+            raise ConfigError(msg)
     try:
         config = model.model_validate(raw)
     except ValidationError as error:
@@ -93,12 +103,14 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         where = ".".join(str(part) for part in fault["loc"]) or "(top)"
         if fault["type"] == "extra_forbidden":
             valid = _fields_at(model, fault["loc"][:-1])
-            near = difflib.get_close_matches(str(fault["loc"][-1]), valid, n=1)
-            meant = f" Did you mean '{near[0]}'?" if near else ""
+            meant = did_you_mean(str(fault["loc"][-1]), valid)
             lines.append(f"  {where}: unknown key.{meant} Valid keys: {', '.join(valid)}.")
         else:
             text = fault["msg"].removeprefix("Value error, ")
             given = "" if fault["type"] == "missing" else f" (given: {fault['input']!r:.80})"
+            if fault["type"] == "literal_error":
+                valid = _QUOTED.findall(fault["ctx"]["expected"])
+                given += did_you_mean(str(fault["input"]), valid)
             lines.append(f"  {where}: {text}{given}")
     return "\n".join(lines)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from cellharness.config.cluster import ClusterConfig
 from cellharness.config.reading import BasedConfig, Name, Strict, read_config
 from cellharness.config.selection import Selection
+from cellharness.errors import UsageError
+from cellharness.tables import distinct_thresholds
 from cellharness.vocabulary import InputMode, Profile
 
 
@@ -23,6 +26,17 @@ class PhantomConfig(Strict):
         None,
         ge=0,
         description="Images to learn from, of each experiment that has some; default if empty.",
+    )
+    experiments_per_kind: int | None = Field(
+        None,
+        ge=1,
+        description="Experiments of each kind of image, which differ in magnification, focus, "
+        "contrast and noise; default 1.",
+    )
+    size: int | None = Field(
+        None,
+        ge=128,
+        description="Height and width of all images in px; empty for each experiment's own.",
     )
 
 
@@ -52,6 +66,45 @@ class DatasetConfig(Selection):
         return self
 
 
+class TilesConfig(Strict):
+    """Overlapping tiles in which a method gets an image, so that memory does not grow with it."""
+
+    size: int = Field(2048, ge=64, description="Height and width of a tile, px.")
+    overlap: int = Field(
+        256,
+        ge=0,
+        description="Px that neighbouring tiles share at least; twice the largest cell or more, "
+        "and at most half of the size.",
+    )
+
+    @model_validator(mode="after")
+    def _fit(self) -> TilesConfig:
+        if self.overlap > self.size // 2:
+            msg = (
+                f"tiles of {self.size} px cannot overlap by {self.overlap} px; choose from 0 to "
+                f"{self.size // 2}"
+            )
+            raise ValueError(msg)
+        return self
+
+
+def tiles_of(size: int, overlap: int | None = None) -> TilesConfig:
+    """Tiles of a size, with an overlap that fits where none is given.
+
+    Raises
+    ------
+    UsageError
+        Naming what cannot be.
+    """
+    usual = TilesConfig.model_fields["overlap"].default
+    try:
+        return TilesConfig(size=size, overlap=min(usual, size // 2) if overlap is None else overlap)
+    except ValidationError as error:
+        told = (f"{'.'.join(map(str, each['loc']))} {each['msg']}" for each in error.errors())
+        msg = f"tiles of {size} px: {'; '.join(told).strip()}"
+        raise UsageError(msg) from error
+
+
 class MethodConfig(Strict):
     """One column of the comparison: a method with its parameters."""
 
@@ -65,6 +118,26 @@ class MethodConfig(Strict):
         default_factory=dict, description="Of the method, see `cellharness methods NAME`."
     )
     timeout_s: float | None = Field(None, gt=0, description="Overrides limits.timeout_s.")
+    tiles: TilesConfig | None = Field(
+        None, description="Tiles in which this method gets each image; default: the run's."
+    )
+    environment: str | None = Field(
+        None,
+        description="Named environment that the method runs in, see `cellharness environments`; "
+        "default: the one that cellharness itself runs in.",
+    )
+    python: Path | None = Field(
+        None,
+        description="Interpreter that the method runs in, such as ../theirs/bin/python, in the "
+        "place of a named environment.",
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> MethodConfig:
+        if self.environment is not None and self.python is not None:
+            msg = "give either 'environment' or 'python', not both"
+            raise ValueError(msg)
+        return self
 
     @property
     def display(self) -> str:
@@ -139,6 +212,11 @@ class ScoringConfig(Strict):
     )
     workers: int = Field(2, ge=1, description="Processes that score; scores do not depend on it.")
 
+    @field_validator("thresholds")
+    @classmethod
+    def _each_once(cls, values: list[float]) -> list[float]:
+        return list(distinct_thresholds(values))
+
 
 class ReportConfig(Strict):
     """What the report shows."""
@@ -169,6 +247,14 @@ class RunConfig(BasedConfig):
         [], description="Trainings to run before the comparison, or by `cellharness train`."
     )
     limits: LimitsConfig = LimitsConfig()
+    tiles: TilesConfig | None = Field(
+        None,
+        description="Segment every image by overlapping tiles, such as {size: 2048, overlap: 256}, "
+        "for images too large for memory; default: in one piece.",
+    )
+    cluster: ClusterConfig | None = Field(
+        None, description="Workers to use beside each other; default: one process on this machine."
+    )
     timing: TimingConfig = TimingConfig()
     scoring: ScoringConfig = ScoringConfig()
     report: ReportConfig = ReportConfig()

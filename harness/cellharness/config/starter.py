@@ -12,7 +12,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from cellharness.errors import UsageError
-from cellharness.run_directory import OPTIONAL_MANIFEST_COLUMNS, REQUIRED_MANIFEST_COLUMNS
+from cellharness.run_directory import MANIFEST_COLUMNS, OPTIONAL_MANIFEST_COLUMNS
 from cellharness.vocabulary import MODALITIES, TRAIN_SPLIT
 
 #: What to call first in the new folder.
@@ -96,7 +96,7 @@ def starter_files() -> dict[str, str]:
     case,image,label,modality,experiment,split,sha256
     """
     usable = [each for each in shipped_configurations() if each.stays_inside]
-    header = ",".join(REQUIRED_MANIFEST_COLUMNS)
+    header = ",".join(MANIFEST_COLUMNS)
     page = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     template = (files("cellharness.config") / "starter.md").read_text(encoding="utf-8")
     readme = page.from_string(template).render(

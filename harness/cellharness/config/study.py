@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from cellharness.config.cluster import ClusterConfig
 from cellharness.config.reading import BasedConfig, Name, Strict, read_config
 from cellharness.config.run import (
     DatasetConfig,
@@ -19,6 +20,7 @@ from cellharness.config.run import (
     ScoringConfig,
 )
 from cellharness.config.selection import Selection
+from cellharness.errors import did_you_mean
 from cellharness.vocabulary import MARGIN, PRETRAINED, PRETRAINED_LABEL, InputMode
 
 #: Name of the fine-tuning that does nothing against forgetting.
@@ -145,6 +147,9 @@ class StudyConfig(BasedConfig):
         description="Difference of mean F1 below which two trainings are called comparable.",
     )
     limits: LimitsConfig = LimitsConfig()
+    cluster: ClusterConfig | None = Field(
+        None, description="Workers to use beside each other; default: one process on this machine."
+    )
     scoring: ScoringConfig = ScoringConfig()
     report: ReportConfig = ReportConfig()
     seed: int = Field(0, ge=0, lt=2**32, description="Of trainings and predictions.")
@@ -187,24 +192,26 @@ class StudyConfig(BasedConfig):
             ("published.after", self.published.after),
         ):
             if name not in protocols:
-                msg = f"{key}: no protocol '{name}'; there are {', '.join(protocols)}"
+                meant = did_you_mean(name, protocols)
+                msg = f"{key}: no protocol '{name}'; there are {', '.join(protocols)}.{meant}"
                 raise ValueError(msg)
         if self.primary not in remedies:
-            msg = f"primary: no remedy '{self.primary}'; there are {', '.join(remedies)}"
+            meant = did_you_mean(self.primary, remedies)
+            msg = f"primary: no remedy '{self.primary}'; there are {', '.join(remedies)}.{meant}"
             raise ValueError(msg)
         trained = [PLAIN, *(remedy.name for remedy in self.remedies if remedy.of is None)]
         for remedy in self.remedies:
             if remedy.of is not None and remedy.of not in trained:
                 msg = (
                     f"remedy '{remedy.name}': of '{remedy.of}' names nothing that is trained; "
-                    f"there are {', '.join(trained)}"
+                    f"there are {', '.join(trained)}.{did_you_mean(remedy.of, trained)}"
                 )
                 raise ValueError(msg)
         unknown = sorted(set(self.curves or ()) - set(trained))
         if unknown:
             msg = (
                 f"curves: nothing that is trained is called {', '.join(unknown)}; there are "
-                f"{', '.join(trained)}"
+                f"{', '.join(trained)}.{did_you_mean(unknown[0], trained)}"
             )
             raise ValueError(msg)
         return self

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from cellharness.errors import UsageError
@@ -16,45 +17,55 @@ class ArchiveError(UsageError):
     """An archive that is broken or wants to write outside its folder."""
 
 
-def extract_archive(archive: str | os.PathLike[str], out: str | os.PathLike[str]) -> list[Path]:
+def extract_archive(
+    archive: str | os.PathLike[str], out: str | os.PathLike[str], *, overwrite: bool = False
+) -> list[Path]:
     """Unpack a zip archive into a folder, refusing every way out of it.
 
-    All members are checked before the first is written.
+    All members are checked before the first is written. Files that are there as the archive has
+    them are not written again.
 
     Parameters
     ----------
     archive
         The zip file.
     out
-        The folder; made if it is not there. Files that exist are replaced.
+        The folder; made if it is not there.
+    overwrite
+        Replace files that are there with other content.
 
     Returns
     -------
     list of Path
-        The files written.
+        The files of the archive, as they lie in the folder.
 
     Raises
     ------
     ArchiveError
         If the archive is no sound zip, a member is a link or other special file, encrypted, has an
-        absolute name, climbs out by ``..`` or through a link that lies in `out`, occurs twice, or
-        there is not enough room on the disk.
+        absolute name, climbs out by ``..`` or through a link that lies in `out`, occurs twice or is
+        there with other content, or there is not enough room on the disk.
     """
     archive, out = Path(archive), Path(out)
     out.mkdir(parents=True, exist_ok=True)
     try:
         with zipfile.ZipFile(archive) as content:
-            targets = _checked_targets(content, archive, out)
-            return [_extract_member(content, member, path) for member, path in targets]
+            targets, there = _checked_targets(content, archive, out, overwrite)
+            for path, member in targets.items():
+                if path not in there:
+                    _extract_member(content, member, path)
+            return list(targets)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         msg = f"{archive}: not a sound zip archive ({error}); fetch it again."
         raise ArchiveError(msg) from error
 
 
 def _checked_targets(
-    content: zipfile.ZipFile, archive: Path, out: Path
-) -> list[tuple[zipfile.ZipInfo, Path]]:
+    content: zipfile.ZipFile, archive: Path, out: Path, overwrite: bool
+) -> tuple[dict[Path, zipfile.ZipInfo], set[Path]]:
+    """Find where each member belongs, and which lie there already."""
     targets: dict[Path, zipfile.ZipInfo] = {}
+    there: set[Path] = set()
     base = out.resolve()
     for member in content.infolist():
         why = _unsafe(member)
@@ -63,17 +74,33 @@ def _checked_targets(
             why = "leads out of the target folder"
         if not why and target in targets:
             why = "occurs twice"
+        if not why and target.is_file():
+            if _is_of(member, target):
+                there.add(target)
+            elif not overwrite:
+                why = "is there already with other content (--overwrite replaces it)"
         if why:
             msg = f"{archive}: member {member.filename!r} {why}; nothing was unpacked."
             raise ArchiveError(msg)
         if not member.is_dir():
             targets[target] = member
-    needed = sum(member.file_size for member in targets.values())
+    needed = sum(m.file_size for path, m in targets.items() if path not in there)
     free = shutil.disk_usage(base).free
     if needed > free:
         msg = f"{archive}: unpacks to {needed} bytes, but {base} has only {free} free."
         raise ArchiveError(msg)
-    return [(member, target) for target, member in targets.items()]
+    return targets, there
+
+
+def _is_of(member: zipfile.ZipInfo, path: Path) -> bool:
+    """Whether a file holds what the archive has in its place."""
+    if path.stat().st_size != member.file_size:
+        return False
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found = zlib.crc32(block, found)
+    return found == member.CRC
 
 
 def _unsafe(member: zipfile.ZipInfo) -> str:
@@ -93,7 +120,7 @@ def _unsafe(member: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _extract_member(content: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> Path:
+def _extract_member(content: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         whole_file(target) as partial,
@@ -101,4 +128,3 @@ def _extract_member(content: zipfile.ZipFile, member: zipfile.ZipInfo, target: P
         partial.open("wb") as file,
     ):
         shutil.copyfileobj(source, file, 1 << 20)
-    return target

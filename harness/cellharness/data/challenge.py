@@ -15,16 +15,16 @@ any depth. The record names no modality and no experiment of an image.
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cellharness.data.images import IMAGE_SUFFIXES
 from cellharness.data.manifest import Case, Manifest, ManifestError
 from cellharness.errors import UsageError, first_of, unknown_name
-from cellharness.files import hash_file
+from cellharness.files import hash_file, is_litter
+from cellharness.names import case_name
+from cellharness.vocabulary import IMAGE_SUFFIXES
 
 RECORD_URL = "https://zenodo.org/records/10719375"
 LICENCE = "CC BY-NC-ND 4.0"
@@ -165,6 +165,8 @@ def import_challenge(
             f"Testing/Hidden/images; the folder holds {tree.describe()}."
         )
         raise ChallengeError(msg)
+    # Hashing takes long: not before the manifest there is known to be one to fill up.
+    there = _manifest_there(Path(out_manifest), root, {path for _, path in images})
     problems = list(tree.problems)
     names = _case_names(images, problems)
     cases = []
@@ -190,15 +192,12 @@ def import_challenge(
             progress(done, len(images))
     problems += tree.orphans(wanted)
     problems += tree.odd_counts(wanted)
-    manifest = _filled_up(cases, Path(out_manifest), root, problems).write(out_manifest)
+    manifest = _filled_up(cases, there, root, problems).write(out_manifest)
     return ChallengeImport(manifest, tree.counts(), tuple(problems))
 
 
-def _filled_up(found: list[Case], path: Path, root: Path, problems: list[str]) -> Manifest:
-    """Put what was found into the manifest that is there, if one is; nothing in it is lost.
-
-    Cases are those of the same image. A case that is there keeps its name and all that was filled
-    in; so do cases of other images.
+def _manifest_there(path: Path, root: Path, images: set[Path]) -> Manifest | None:
+    """Read the manifest that is there, if one is.
 
     Raises
     ------
@@ -206,7 +205,7 @@ def _filled_up(found: list[Case], path: Path, root: Path, problems: list[str]) -
         The file there is no manifest, or one of other images.
     """
     if not path.exists():
-        return Manifest(tuple(found), root)
+        return None
     try:
         there = Manifest.read(path, root)
     except ManifestError as error:
@@ -215,13 +214,26 @@ def _filled_up(found: list[Case], path: Path, root: Path, problems: list[str]) -
             "another file, or move this one away"
         )
         raise ChallengeError(msg) from error
-    new = {case.image: case for case in found}
-    if there.cases and not any(case.image in new for case in there.cases):
+    if there.cases and not any(case.image in images for case in there.cases):
         msg = (
             f"{path} exists and names none of the images found in {root}, so it is not replaced. "
             "Give another file, or move this one away"
         )
         raise ChallengeError(msg)
+    return there
+
+
+def _filled_up(
+    found: list[Case], there: Manifest | None, root: Path, problems: list[str]
+) -> Manifest:
+    """Put what was found into the manifest that is there, if one is; nothing in it is lost.
+
+    Cases are those of the same image. A case that is there keeps its name and all that was filled
+    in; so do cases of other images.
+    """
+    if there is None:
+        return Manifest(tuple(found), root)
+    new = {case.image: case for case in found}
     cases = [_of_both(case, new.pop(case.image, None)) for case in there.cases]
     absent = [case.case for case in cases if not case.image.is_file()]
     if absent:
@@ -265,7 +277,7 @@ class _Tree:
     def of(cls, root: Path) -> _Tree:
         """Walk a folder; links are not followed."""
         tree = cls()
-        strange: dict[str, int] = defaultdict(int)
+        strange: dict[tuple[str, str], int] = defaultdict(int)
         for here, folders, files in os.walk(root):
             folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")
             folder = Path(here)
@@ -275,21 +287,27 @@ class _Tree:
             # The folder given may itself be one of the parts.
             part, rest = _part_of((root.name, *place.parts))
             if part is None:
+                images = [name for name in files if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+                if images:
+                    strange["in a folder that is no part of the challenge", str(place)] = len(
+                        images
+                    )
                 continue
             role = _role_of(rest)
             for name in sorted(files):
-                if name.startswith(".") or name.lower() in {"thumbs.db", "desktop.ini"}:
+                if name.startswith(".") or is_litter(name):
                     continue
                 path = folder / name
                 if role is None or path.suffix.lower() not in IMAGE_SUFFIXES:
-                    strange[f"{place.as_posix()}/*{path.suffix}"] += 1
+                    strange["not understood", f"{place.as_posix()}/*{path.suffix}"] += 1
                 elif role == "image":
                     tree.images[part].append(path)
                 else:
                     table = tree.labels if role == "label" else tree.masks
                     table[part][path.stem.removesuffix("_label")].append(path)
         tree.problems += [
-            f"{n} files {what} not understood and left out" for what, n in sorted(strange.items())
+            f"{n} {'file' if n == 1 else 'files'} passed over, {why}: {what}"
+            for (why, what), n in sorted(strange.items())
         ]
         return tree
 
@@ -396,7 +414,7 @@ def _case_names(images: list[tuple[str, Path]], problems: list[str]) -> dict[Pat
     taken: set[str] = set()
     for part, path in images:
         plain = PARTS[part].prefix + path.stem
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", plain).lstrip(".")
+        name = case_name(plain)
         if stems[plain] > 1:
             name = f"{name}-{path.suffix[1:].lower()}"
         base, count = name, 1

@@ -50,6 +50,7 @@ def download_challenge(
     parts: Iterable[str] = tuple(ARCHIVES),
     *,
     extract: bool = True,
+    overwrite: bool = False,
     archives: Mapping[str, Archive] = ARCHIVES,
     downloader: Callable[[str, str | Path, object], None] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
@@ -67,6 +68,8 @@ def download_challenge(
         Keys of `archives`: ``Training-labeled``, ``Tuning``, ``Testing``.
     extract
         Unpack into `out` after the check (see `extract_archive`).
+    overwrite
+        Replace files that are there with other content.
     archives
         What to fetch from where.
     downloader
@@ -89,13 +92,28 @@ def download_challenge(
     """
     folder = Path(out)
     chosen = list(parts)
+    whole: dict[str, Path] = {}
     for part in chosen:
         if part not in archives:
             raise unknown_name(kind="archive of the challenge", name=part, known=archives)
-    fetched = [_fetch(archives[part], folder, downloader, progress) for part in chosen]
+        target = folder / archives[part].name
+        if not target.is_file():
+            continue
+        found = hash_file(target)
+        if found == archives[part].sha256:
+            whole[part] = folder.resolve() / target.name
+        elif not overwrite:
+            msg = (
+                f"'{target}' is there and is not the archive: its SHA256 is {found}, "
+                f"expected {archives[part].sha256}. Move it away, or give --overwrite"
+            )
+            raise DownloadError(msg)
+    fetched = [
+        whole.get(part) or _fetch(archives[part], folder, downloader, progress) for part in chosen
+    ]
     if extract:
         for archive in fetched:
-            extract_archive(archive, folder)
+            extract_archive(archive, folder, overwrite=overwrite)
     return fetched
 
 

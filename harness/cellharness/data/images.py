@@ -7,32 +7,51 @@ rescaled on the way in: 16-bit data stay 16-bit, float data stay float.
 from __future__ import annotations
 
 import os
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 import tifffile
-from PIL import Image
 
+from cellharness.data.decoding import Decoded, decode
+from cellharness.data.pixel_rules import RULES, ImageError, PixelFinding, UnsupportedImageError
 from cellharness.files import whole_file
-from cellharness.vocabulary import INPUT_MODES
+from cellharness.vocabulary import IMAGE_SUFFIXES, INPUT_MODES
 
-IMAGE_SUFFIXES: tuple[str, ...] = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".npz")
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImageError",
+    "Picture",
+    "UnsupportedImageError",
+    "channels_are_equal",
+    "model_input",
+    "open_image",
+    "open_label",
+    "prepare",
+    "read_image",
+    "read_label",
+    "to_gray",
+    "write_label",
+]
 
 _MAX_CHANNELS = 4
-_NPZ_KEYS = ("image", "label", "arr_0")
-# Axis letters by which a tiff says that its planes are not colours.
-_STACK_AXES = frozenset("ZTIRVLEPHA")
 
 
-class ImageError(ValueError):
-    """A file that cannot be read whole: absent, truncated, corrupt or of an unknown kind."""
+@dataclass(frozen=True)
+class Picture:
+    """What a file was read as.
 
+    Attributes
+    ----------
+    pixels
+        As `read_image` or `read_label` gives them.
+    findings
+        Where the file could be read in another way, or shows something else in a viewer.
+    """
 
-class UnsupportedImageError(ImageError):
-    """A readable file that is not a 2-D image the harness takes (3-D stack, NaN, complex...)."""
+    pixels: np.ndarray
+    findings: tuple[PixelFinding, ...] = ()
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -47,18 +66,15 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     -------
     ndarray
         Shape (H, W), or (H, W, C) with C 2 or 3, in the dtype of the file and in native byte
-        order (bool becomes uint8 0/1). Singleton axes are squeezed, ``(C, H, W)`` with C in 2..4
-        becomes channel-last when the last axis cannot be a channel axis, and alpha is dropped:
-        the fourth of four channels, and the second channel of a png (which the format defines as
-        alpha). Two-channel tiff, npy and npz are kept as they are. Pixels may be non-finite:
-        `prepare` refuses those.
+        order (bool becomes uint8 0/1). `cellharness.data.pixel_rules.RULES` lists what a file may
+        hold and what is made of it. Pixels may be non-finite: `prepare` refuses those.
 
     Raises
     ------
     ImageError
         If the file is absent, empty, truncated, corrupt, or its suffix is unknown.
     UnsupportedImageError
-        If it is a stack, has more than 4 channels, or holds complex, text or object data.
+        If a rule refuses it, such as a stack, or a fourth channel that is not declared alpha.
 
     Examples
     --------
@@ -68,8 +84,20 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     ...     read_image(f"{folder}/photo.npy").shape
     (40, 50, 3)
     """
+    return open_image(path).pixels
+
+
+def open_image(path: str | os.PathLike[str]) -> Picture:
+    """Read one image, and tell what a reader of its scores should know of it.
+
+    Parameters and errors are those of `read_image`.
+
+    Returns
+    -------
+    Picture
+    """
     path = Path(path)
-    return _drop_alpha(_as_plane(_read_array(path), path))
+    return _without_alpha(decode(path), path)
 
 
 def read_label(path: str | os.PathLike[str]) -> np.ndarray:
@@ -84,28 +112,34 @@ def read_label(path: str | os.PathLike[str]) -> np.ndarray:
     -------
     ndarray
         Shape (H, W), unsigned integer. Unsigned data keep their dtype, signed data become the
-        unsigned dtype of the same width, bool becomes uint8.
+        unsigned dtype of the same width, bool becomes uint8, floats that are all whole become
+        uint32 (beyond its range uint64). Of a file with a colour table the indices are the ids; of
+        three equal channels one is taken. A ``_seg.npy`` of Cellpose gives its array ``masks``.
 
     Raises
     ------
     ImageError
         If the file cannot be read whole.
     UnsupportedImageError
-        If it is not 2-D, not integer, or has negative values; the message names file, shape and
-        dtype.
+        If it is not 2-D, has fractions, negative values or colours; the message names file, shape
+        and dtype.
+    """
+    return open_label(path).pixels
+
+
+def open_label(path: str | os.PathLike[str]) -> Picture:
+    """Read one label image, and tell what a reader of its scores should know of it.
+
+    Parameters and errors are those of `read_label`.
+
+    Returns
+    -------
+    Picture
     """
     path = Path(path)
-    if path.suffix.lower() in {".jpg", ".jpeg"}:
-        msg = f"{path}: a label cannot be a jpeg, lossy compression changes ids; use tiff or png."
-        raise UnsupportedImageError(msg)
-    labels = _as_plane(_read_array(path), path)
-    if labels.ndim != 2:
-        msg = (
-            f"{path}: a label must be 2-D with one id a pixel, but this one has "
-            f"{_describe(labels)}; write one plane of integers."
-        )
-        raise UnsupportedImageError(msg)
-    return _as_unsigned(labels, str(path))
+    decoded = decode(path, labels=True)
+    labels = _one_of_equal_channels(decoded.pixels, decoded.alpha, path)
+    return Picture(_as_unsigned(_as_integers(labels, path), str(path)), decoded.findings)
 
 
 def write_label(path: str | os.PathLike[str], labels: np.ndarray) -> None:
@@ -147,7 +181,7 @@ def write_label(path: str | os.PathLike[str], labels: np.ndarray) -> None:
         )
 
 
-def to_gray(image: np.ndarray) -> np.ndarray:
+def to_gray(image: np.ndarray, highest: Any = None) -> np.ndarray:
     """Make an image grey as the paper's scripts did: rgb2gray times the image's maximum.
 
     A 2-D image is returned as it is, the same object. Three channels give
@@ -164,6 +198,8 @@ def to_gray(image: np.ndarray) -> np.ndarray:
     ----------
     image
         Shape (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4).
+    highest
+        Maximum of the whole, in the dtype of the image, where `image` is a part of it.
 
     Returns
     -------
@@ -187,10 +223,10 @@ def to_gray(image: np.ndarray) -> np.ndarray:
     rgb = _as_rgb(image)
     if rgb.ndim == 2:
         return rgb
-    return _rgb2gray(rgb) * rgb.max()
+    return _rgb2gray(rgb) * (rgb.max() if highest is None else highest)
 
 
-def prepare(image: np.ndarray, mode: str) -> np.ndarray:
+def prepare(image: np.ndarray, mode: str, highest: Any = None) -> np.ndarray:
     """Give an image the form in which a method wants it.
 
     Parameters
@@ -200,6 +236,8 @@ def prepare(image: np.ndarray, mode: str) -> np.ndarray:
     mode
         ``"gray_max"``: `to_gray`, the paper's form. ``"gray"``: luminance in the image's own range
         (rgb2gray weights on the values as they are; 200 stays 200). ``"native"``: unchanged.
+    highest
+        As for `to_gray`.
 
     Returns
     -------
@@ -227,7 +265,7 @@ def prepare(image: np.ndarray, mode: str) -> np.ndarray:
     if mode == "native" or image.ndim == 2:
         return image
     if mode == "gray_max":
-        return to_gray(image)
+        return to_gray(image, highest)
     rgb = _as_rgb(image)
     if rgb.ndim == 2:
         return rgb
@@ -242,14 +280,14 @@ def _rgb2gray(rgb: np.ndarray) -> np.ndarray:
     return rgb2gray(rgb)
 
 
-def model_input(image: np.ndarray, mode: str) -> np.ndarray:
+def model_input(image: np.ndarray, mode: str, highest: Any = None) -> np.ndarray:
     """Prepare an image and give it the dtype that methods are promised.
 
     Parameters
     ----------
     image
         Shape (H, W) or (H, W, C), as `read_image` gives it.
-    mode
+    mode, highest
         As for `prepare`.
 
     Returns
@@ -264,7 +302,7 @@ def model_input(image: np.ndarray, mode: str) -> np.ndarray:
     UnsupportedImageError
         As `prepare`, and if a grey value is beyond the range of float32.
     """
-    prepared = prepare(image, mode)
+    prepared = prepare(image, mode, highest)
     if mode == "native":
         return prepared
     with np.errstate(over="ignore"):
@@ -283,179 +321,64 @@ def _describe(array: np.ndarray) -> str:
     return f"shape {array.shape} and dtype {array.dtype}"
 
 
-def _read_array(path: Path) -> np.ndarray:
-    """Read the raw array of a file; every failure becomes an `ImageError` that names the file."""
-    suffix = path.suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
-        msg = f"{path}: unknown suffix {path.suffix!r}; readable are {', '.join(IMAGE_SUFFIXES)}."
-        raise ImageError(msg)
-    if not path.is_file():
-        msg = f"{path}: no such file."
-        raise ImageError(msg)
-    if path.stat().st_size == 0:
-        msg = f"{path}: the file is empty (0 bytes); fetch or export it again."
-        raise ImageError(msg)
-    try:
-        array = np.asarray(_READERS[suffix](path))
-    except ImageError:
-        raise
-    except (MemoryError, PermissionError):
-        raise
-    # Decoders raise whatever they like on broken bytes: struct.error, KeyError, zlib.error...
-    except Exception as error:
+def _without_alpha(decoded: Decoded, path: Path) -> Picture:
+    pixels, findings = decoded.pixels, decoded.findings
+    if pixels.dtype.kind == "b":
+        pixels = pixels.astype(np.uint8)
+    four = pixels.ndim == 3 and pixels.shape[-1] == _MAX_CHANNELS
+    if decoded.alpha:
+        last = pixels[..., -1]
+        if last.min() != last.max():
+            findings = (*findings, RULES["transparent"].finding())
+        pixels = pixels[..., :-1]
+    elif four:
+        if pixels[..., -1].min() != pixels[..., -1].max():
+            raise RULES["fourth-channel"].refusal(path, f" (shape {pixels.shape})")
+        findings = (*findings, RULES["blank-fourth"].finding())
+        pixels = pixels[..., :-1]
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    return Picture(np.ascontiguousarray(pixels), findings)
+
+
+def channels_are_equal(pixels: np.ndarray) -> bool:
+    """Whether all channels (the last axis) hold the same values."""
+    first = pixels[..., 0]
+    return all(np.array_equal(first, pixels[..., k]) for k in range(1, pixels.shape[-1]))
+
+
+def _one_of_equal_channels(labels: np.ndarray, alpha: bool, path: Path) -> np.ndarray:
+    """Take one of the channels of a label that a program saved as colours, if all are equal."""
+    if labels.ndim == 2:
+        return labels
+    colours = labels[..., :-1] if alpha else labels
+    if colours.shape[-1] in (1, 3) and channels_are_equal(colours):
+        return np.ascontiguousarray(colours[..., 0])
+    msg = (
+        f"{path}: a label must be 2-D with one id a pixel, but this one has {_describe(labels)}, "
+        "and its channels differ: a picture of labels in colours, say. Export the ids themselves "
+        "as one plane of integers."
+    )
+    raise UnsupportedImageError(msg)
+
+
+def _as_integers(labels: np.ndarray, path: Path) -> np.ndarray:
+    """Make floats that are all whole the integers that they stand for."""
+    if labels.dtype.kind != "f":
+        return labels
+    fractions = int(np.count_nonzero(~np.isfinite(labels) | (labels != np.trunc(labels))))
+    if fractions:
         msg = (
-            f"{path}: cannot be read ({type(error).__name__}: {error}); the file is truncated, "
-            "corrupt, or not what its suffix says."
+            f"{path}: {fractions} label pixels are not whole numbers ({_describe(labels)}); an "
+            "outline, a probability or a resized label, say. Export the ids without interpolation."
         )
-        raise ImageError(msg) from error
-    if array.dtype.kind not in "buif":
-        msg = f"{path}: {_describe(array)}; only integer, float and bool pixels are taken."
         raise UnsupportedImageError(msg)
-    if array.size == 0:
-        msg = f"{path}: {_describe(array)}; there are no pixels."
+    # Half precision ends below what it is compared with.
+    lowest, highest = float(labels.min(initial=0)), float(labels.max(initial=0))
+    if lowest < 0 or highest >= 2**63:
+        msg = f"{path}: label pixels are negative or beyond any id ({_describe(labels)})."
         raise UnsupportedImageError(msg)
-    if array.dtype.kind == "b":
-        return array.astype(np.uint8)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _read_png(path: Path) -> np.ndarray:
-    # Pillow cuts 16-bit RGB down to 8 bits; imagecodecs keeps it.
-    import imagecodecs  # takes a tenth of a second, and few images need it
-
-    array = imagecodecs.png_decode(path.read_bytes())
-    return array[..., 0] if array.ndim == 3 and array.shape[-1] == 2 else array
-
-
-def _read_with_pillow(path: Path) -> np.ndarray:
-    with warnings.catch_warnings():
-        # Large is legitimate here; Pillow still refuses what is too large for it.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            array = iio.imread(path, plugin="pillow")
-            cmyk = array.ndim == 3 and array.shape[-1] == 4 and _is_cmyk(path)
-            return iio.imread(path, plugin="pillow", mode="RGB") if cmyk else array
-        except Image.DecompressionBombError as error:
-            msg = f"{path}: {error}; save it as tiff."
-            raise UnsupportedImageError(msg) from error
-
-
-def _is_cmyk(path: Path) -> bool:
-    with Image.open(path) as image:
-        return image.mode == "CMYK"
-
-
-def _read_tiff(path: Path) -> np.ndarray:
-    with tifffile.TiffFile(path) as tiff:
-        _check_tiff_is_whole(tiff, path)
-        # Pages that say they are thumbnails or masks of another are not images of their own.
-        series = [s for s in tiff.series if not (s.keyframe.subfiletype & 0b101)] or tiff.series
-        if len(series) != 1:
-            shapes = ", ".join(str(s.shape) for s in series[:4])
-            msg = (
-                f"{path}: holds {len(series)} images of shapes {shapes} (dtype "
-                f"{series[0].dtype}); a case is one 2-D image, split the file."
-            )
-            raise UnsupportedImageError(msg)
-        first = series[0]
-        many = [
-            axis
-            for axis, size in zip(first.axes, first.shape, strict=True)
-            if size > 1 and axis in _STACK_AXES
-        ]
-        if many:
-            msg = (
-                f"{path}: a stack of shape {first.shape}, axes {first.axes}, dtype {first.dtype}; "
-                "only 2-D images are taken, export one plane or a projection."
-            )
-            raise UnsupportedImageError(msg)
-        try:
-            array = first.levels[0].asarray()
-        except AttributeError:
-            # tifffile before 2024 cannot read big-endian pixels under numpy 2.
-            if tiff.byteorder != ">":
-                raise
-            import imagecodecs
-
-            array = imagecodecs.tiff_decode(path.read_bytes())
-        if first.keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
-            array = _apply_palette(array, first.keyframe.colormap)
-    return array
-
-
-def _apply_palette(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    # Palettes hold 16-bit values; written by 8-bit programs they are multiples of 256 or 257.
-    return np.moveaxis((palette >> 8).astype(np.uint8)[:, indices], 0, -1)
-
-
-def _check_tiff_is_whole(tiff: tifffile.TiffFile, path: Path) -> None:
-    """Refuse a tiff whose pixel segments lie outside the file: tifffile would fill with zeros."""
-    size = path.stat().st_size
-    for number, page in enumerate(tiff.pages):
-        page = page.aspage() if hasattr(page, "aspage") else page
-        spans = zip(page.dataoffsets, page.databytecounts, strict=False)
-        missing = sum(1 for offset, count in spans if offset + count > size)
-        if missing or not page.dataoffsets:
-            msg = (
-                f"{path}: truncated: {missing} of {len(page.dataoffsets)} pixel blocks of page "
-                f"{number} (shape {page.shape}, dtype {page.dtype}) lie beyond the end of the file."
-            )
-            raise ImageError(msg)
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    return np.load(path, allow_pickle=False)
-
-
-def _read_npz(path: Path) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as archive:
-        keys = list(archive.files)
-        if len(keys) == 1:
-            return archive[keys[0]]
-        for key in _NPZ_KEYS:
-            if key in keys:
-                return archive[key]
-    msg = (
-        f"{path}: holds {len(keys)} arrays ({', '.join(keys)}) and none is named "
-        f"{', '.join(_NPZ_KEYS)}; rename the one to read."
-    )
-    raise UnsupportedImageError(msg)
-
-
-_READERS: dict[str, Any] = {
-    ".png": _read_png,
-    ".bmp": _read_with_pillow,
-    ".jpg": _read_with_pillow,
-    ".jpeg": _read_with_pillow,
-    ".tif": _read_tiff,
-    ".tiff": _read_tiff,
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-}
-
-
-def _as_plane(array: np.ndarray, path: Path) -> np.ndarray:
-    """Bring an array to (H, W) or (H, W, C) with C in 2..4, or refuse it."""
-    shape = array.shape
-    while array.ndim > 2 and array.shape[0] == 1:
-        array = array[0]
-    while array.ndim > 2 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim == 3 and array.shape[-1] > _MAX_CHANNELS and array.shape[0] <= _MAX_CHANNELS:
-        array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
-    if array.ndim == 2 or (array.ndim == 3 and array.shape[-1] <= _MAX_CHANNELS):
-        return array
-    msg = (
-        f"{path}: shape {shape} and dtype {array.dtype} is not a 2-D image of 1 to "
-        f"{_MAX_CHANNELS} channels; export one plane or a projection."
-    )
-    raise UnsupportedImageError(msg)
-
-
-def _drop_alpha(image: np.ndarray) -> np.ndarray:
-    if image.ndim == 3 and image.shape[-1] == 4:
-        return np.ascontiguousarray(image[..., :3])
-    return image
+    return labels.astype(np.int64 if highest >= 2**32 else np.uint32)
 
 
 def _as_rgb(image: np.ndarray) -> np.ndarray:

@@ -10,22 +10,33 @@ import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
-from cellharness.errors import UsageError
+from cellharness.errors import UsageError, all_faults, did_you_mean, unknown_name
 from cellharness.files import whole_file
-from cellharness.run_directory import OPTIONAL_MANIFEST_COLUMNS, REQUIRED_MANIFEST_COLUMNS
-from cellharness.vocabulary import MODALITIES, TRAIN_SPLIT
+from cellharness.names import same_name
+from cellharness.run_directory import MANIFEST_COLUMNS, OPTIONAL_MANIFEST_COLUMNS
+from cellharness.tables import TableError, read_brought
+from cellharness.vocabulary import (
+    IMAGE_SUFFIXES,
+    MODALITIES,
+    MODALITY_ALIASES,
+    TEST_SPLIT,
+    TRAIN_SPLIT,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MODALITY_SOURCES = ("given", "guessed")
+
+_KNOWN_COLUMNS = (*MANIFEST_COLUMNS, *OPTIONAL_MANIFEST_COLUMNS, "seen")
 
 _CASE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -54,7 +65,7 @@ class Case:
         ``"given"`` by whoever made the manifest, ``"guessed"`` by a rule, ``""`` where there is no
         modality.
     experiment
-        The biological experiment or source the image comes from.
+        The biological experiment or source the image comes from, or ``""`` where it is unknown.
     split
         ``"train"``, ``"test"`` or whatever else the data set calls its parts.
     sha256
@@ -84,6 +95,12 @@ class Case:
                 "and do not start with a dot."
             )
             raise ManifestError(msg)
+        if self.label is not None and os.path.normpath(self.label) == os.path.normpath(self.image):
+            msg = (
+                f"Case {self.case}: the label is the image itself, {self.image.name}; name the "
+                "file with its cells, or leave the column empty."
+            )
+            raise ManifestError(msg)
         if self.modality is not None and self.modality not in MODALITIES:
             msg = f"Case {self.case}: unknown modality {self.modality!r}; {_modality_hint(self)}"
             raise ManifestError(msg)
@@ -101,10 +118,9 @@ class Case:
                 "leave it empty if it is unknown."
             )
             raise ManifestError(msg)
-        for name in ("experiment", "split"):
-            if not getattr(self, name):
-                msg = f"Case {self.case}: column {name!r} is empty; every case needs one."
-                raise ManifestError(msg)
+        if not self.split:
+            msg = f"Case {self.case}: column 'split' is empty; every case needs one."
+            raise ManifestError(msg)
 
 
 @dataclass(frozen=True)
@@ -145,15 +161,16 @@ class Manifest:
     def read(
         cls, path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
     ) -> Manifest:
-        """Read a manifest CSV (UTF-8, comma, one header line).
+        """Read a manifest CSV, as :func:`cellharness.tables.read_brought` reads tables.
 
         Parameters
         ----------
         path
-            The CSV. Columns `REQUIRED_MANIFEST_COLUMNS` must be there; ``label``, ``modality`` and
-            ``sha256`` may be empty in a row. `OPTIONAL_MANIFEST_COLUMNS` may be there; all others
-            are kept in `Case.extra`. Without a ``modality_source`` column every modality counts as
-            given.
+            The CSV, with a column ``image``, ``case`` or both; the one gives the other, as a case
+            is the image of its name. `MANIFEST_COLUMNS` and `OPTIONAL_MANIFEST_COLUMNS` may be
+            there, and empty in a row; a case without a split is one to test on. All others are
+            kept in `Case.extra`. Modalities are taken in any letter case, and by
+            `MODALITY_ALIASES`. Without a ``modality_source`` column every modality counts as given.
         root
             Folder that image and label paths are relative to; the CSV's own folder by default.
 
@@ -162,27 +179,34 @@ class Manifest:
         ManifestError
             If the file is absent or no CSV, columns are missing, a case name repeats or has other
             characters, a path is absolute or leaves the root (also by a symbolic link), or a
-            modality, hash or source is not valid. The message names the line.
+            modality, hash or source is not valid. The message names each line that has a fault.
         """
         path = Path(path)
         root = Path(path.parent if root is None else root).resolve()
         if not path.is_file():
             msg = f"{path}: no such manifest."
             raise ManifestError(msg)
-        cases = []
+        cases: list[Case] = []
+        faults: list[str] = []
         seen: set[str] = set()
+        # Folders are listed once and only where a row asks for it, not once a row.
+        entries = cache(_entries)
+        images = cache(lambda: _images_by_stem(root))
         try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                rows = csv.DictReader(file, strict=True)
-                _check_columns(rows.fieldnames, path)
-                for row in rows:
-                    case = _case_from_row(row, root, f"{path}, line {rows.line_num}")
-                    cases.append(case)
-                    if row.get("seen") == "true":
-                        seen.add(case.experiment)
-        except (UnicodeDecodeError, csv.Error) as error:
-            msg = f"{path}: not a readable CSV in UTF-8 ({error})."
-            raise ManifestError(msg) from error
+            table = read_brought(path, _KNOWN_COLUMNS, lambda names: _check_columns(names, path))
+        except TableError as error:
+            raise ManifestError(str(error)) from error
+        for line, row in zip(table.lines, table.rows, strict=True):
+            try:
+                case = _case_from_row(row, root, f"{path}, line {line}", entries, images)
+            except ManifestError as error:
+                faults.append(str(error))
+                continue
+            cases.append(case)
+            if row.get("seen") == "true":
+                seen.add(case.experiment)
+        if faults:
+            raise ManifestError(all_faults(faults))
         trained = frozenset(c.experiment for c in cases if c.split == TRAIN_SPLIT)
         return cls(tuple(cases), root, path, trained | seen)
 
@@ -195,7 +219,7 @@ class Manifest:
         """
         path = Path(path)
         extra = dict.fromkeys(name for c in self.cases for name, _ in c.extra if name != "seen")
-        columns = [*REQUIRED_MANIFEST_COLUMNS, *OPTIONAL_MANIFEST_COLUMNS, "seen", *extra]
+        columns = [*MANIFEST_COLUMNS, *OPTIONAL_MANIFEST_COLUMNS, "seen", *extra]
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
@@ -262,9 +286,9 @@ class Manifest:
         for case in self.cases:
             if case.case == name:
                 return case
-        near = get_close_matches(name, [c.case for c in self.cases], n=3)
-        msg = f"No case {name!r} in the manifest" + (f"; near: {', '.join(near)}." if near else ".")
-        raise ManifestError(msg)
+        raise unknown_name(
+            kind="case", name=name, known=[case.case for case in self.cases], error=ManifestError
+        )
 
     def frame(self) -> pd.DataFrame:
         """Give one row a case: `Case` without `extra`, and ``seen``. What is None is missing."""
@@ -309,13 +333,27 @@ class Manifest:
         if unknown:
             msg = (
                 f"No case has {name} {', '.join(map(repr, unknown))}; the manifest has "
-                f"{', '.join(map(repr, have))}."
+                f"{', '.join(map(repr, have))}.{did_you_mean(str(unknown[0]), have)}"
             )
             raise ManifestError(msg)
 
 
-def resolve_inside(root: Path, relative: str) -> Path:
+def _entries(folder: Path) -> dict[str, list[Path]]:
+    """What lies in a folder, by name in Unicode's composed form."""
+    found: dict[str, list[Path]] = {}
+    for path in folder.iterdir():
+        found.setdefault(same_name(path.name), []).append(path)
+    return found
+
+
+def resolve_inside(
+    root: Path, relative: str, entries: Callable[[Path], Mapping[str, list[Path]]] = _entries
+) -> Path:
     """Join a relative path to a root and refuse every way out of it.
+
+    Where there is no such file, a backslash is read as a slash, as Windows means it, and a name is
+    taken that differs in Unicode form only: "ö" may be one character or two. Folders are listed by
+    `entries`, which may remember them.
 
     Raises
     ------
@@ -330,51 +368,106 @@ def resolve_inside(root: Path, relative: str) -> Path:
     if not (root / relative).resolve().is_relative_to(root.resolve()):
         msg = f"Path {relative!r} leads out of the root {root}; move the file inside."
         raise ManifestError(msg)
-    return root / relative
+    path = root / relative
+    if "\\" in relative and not path.exists():
+        return resolve_inside(root, relative.replace("\\", "/"), entries)
+    if relative.isascii() or path.exists():
+        return path
+    return _in_other_unicode_form(path, root, entries)
 
 
-def _check_columns(names: Sequence[str] | None, path: Path) -> None:
-    missing = [name for name in REQUIRED_MANIFEST_COLUMNS if name not in (names or ())]
-    if missing:
+def _in_other_unicode_form(
+    path: Path, root: Path, entries: Callable[[Path], Mapping[str, list[Path]]]
+) -> Path:
+    """Find what is there under a name that looks the same; the path itself if nothing is."""
+    found = root
+    for part in path.relative_to(root).parts:
+        twins = [found / part]
+        if not twins[0].exists() and found.is_dir() and part != "..":
+            twins = entries(found).get(same_name(part), [])
+        if len(twins) != 1:
+            return path
+        found = twins[0]
+    return found
+
+
+def _check_columns(names: Sequence[str], path: Path) -> None:
+    if not {"image", "case"} & set(names):
+        near = get_close_matches("image", [name.lower() for name in names], n=1)
+        meant = f" Is '{near[0]}' the image?" if near else ""
         msg = (
-            f"{path}: missing columns {', '.join(missing)}; a manifest needs "
-            f"{', '.join(REQUIRED_MANIFEST_COLUMNS)} and has {', '.join(names or ()) or 'none'}."
+            f"{path}: no column 'image' and no column 'case'; a manifest needs one of them, and "
+            f"may have {', '.join(MANIFEST_COLUMNS)}. It has {', '.join(names) or 'none'}."
+            f"{meant}"
         )
         raise ManifestError(msg)
-    twice = [name for name, n in Counter(names).items() if n > 1]
-    if twice:
-        msg = f"{path}: columns {', '.join(twice)} occur more than once."
-        raise ManifestError(msg)
 
 
-def _case_from_row(row: dict[str, str], root: Path, where: str) -> Case:
-    if None in row or None in row.values():
-        msg = f"{where}: the number of fields differs from the header; quote fields with commas."
+def _case_from_row(
+    row: dict[str, str],
+    root: Path,
+    where: str,
+    entries: Callable[[Path], Mapping[str, list[Path]]],
+    images: Callable[[], Mapping[str, list[str]]],
+) -> Case:
+    given_columns, row = row.keys(), dict.fromkeys(MANIFEST_COLUMNS, "") | row
+    if not row["image"] and not row["case"]:
+        msg = f"{where}: columns 'image' and 'case' are empty; every case needs an image."
         raise ManifestError(msg)
-    row = {name: value.strip() for name, value in row.items()}
-    if not row["image"]:
-        msg = f"{where}: column 'image' is empty; every case needs an image."
-        raise ManifestError(msg)
-    known = {*REQUIRED_MANIFEST_COLUMNS, *OPTIONAL_MANIFEST_COLUMNS, "seen"}
-    modality = row["modality"] or None
+    modality = named_modality(row["modality"]) or None
     given = "given" if modality else ""
     try:
         return Case(
-            case=row["case"],
-            image=resolve_inside(root, row["image"]),
-            label=resolve_inside(root, row["label"]) if row["label"] else None,
+            case=row["case"] or PurePosixPath(row["image"]).stem,
+            image=resolve_inside(
+                root, row["image"] or _image_of(row["case"], root, images()), entries
+            ),
+            label=resolve_inside(root, row["label"], entries) if row["label"] else None,
             modality=modality,
             modality_source=row.get("modality_source", given) or given,
             experiment=row["experiment"],
-            split=row["split"],
+            split=row["split"] or ("" if "split" in given_columns else TEST_SPLIT),
             sha256=row["sha256"].lower(),
             licence=row.get("licence", ""),
             source=row.get("source", ""),
-            extra=tuple((name, value) for name, value in row.items() if name not in known),
+            extra=tuple((name, value) for name, value in row.items() if name not in _KNOWN_COLUMNS),
         )
     except ManifestError as error:
         msg = f"{where}: {error}"
         raise ManifestError(msg) from error
+
+
+def _images_by_stem(root: Path) -> dict[str, list[str]]:
+    """Images of the root and of its folder images, as paths below the root."""
+    found: dict[str, list[str]] = {}
+    for folder in (root, root / "images"):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                found.setdefault(path.stem, []).append(path.relative_to(root).as_posix())
+    return found
+
+
+def _image_of(case: str, root: Path, images: Mapping[str, list[str]]) -> str:
+    """Path below the root of the one image that a case is named after."""
+    found = images.get(case, [])
+    if len(found) != 1:
+        what = f"both {' and '.join(found)} are" if found else "no image is"
+        msg = f"Case {case}: {what} of its name in {root} or its folder images; give 'image'."
+        raise ManifestError(msg)
+    return found[0]
+
+
+def named_modality(text: str) -> str:
+    """Spell a modality as `MODALITIES` does; what is not known stays as it is.
+
+    Examples
+    --------
+    >>> named_modality("phase"), named_modality("dic"), named_modality("Bright field")
+    ('Phase-contrast', 'DIC', 'Brightfield')
+    """
+    key = re.sub(r"[\s_]+", "-", text.strip().lower())
+    known = MODALITY_ALIASES | {name.lower(): name for name in MODALITIES}
+    return known.get(key, text)
 
 
 def _modality_hint(case: Case) -> str:

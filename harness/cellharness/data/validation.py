@@ -7,7 +7,6 @@ know; notes are for information. Nothing is mended and nothing is left out here.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +15,18 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
-from skimage.measure import label as connected_components
 
 from cellharness.data.images import (
     ImageError,
     UnsupportedImageError,
+    channels_are_equal,
+    open_image,
+    open_label,
     prepare,
-    read_image,
-    read_label,
 )
+from cellharness.data.label_doubts import doubts_of, find_pieces
 from cellharness.data.manifest import Case, Manifest
+from cellharness.data.modality_guess import RULE_COLUMN, USUAL_RULE
 from cellharness.errors import first_of
 from cellharness.files import hash_file
 
@@ -87,6 +87,7 @@ class _Looked:
     findings: tuple[Finding, ...]
     file_hash: str = ""
     pixel_hash: str = ""
+    label_hash: str = ""
 
 
 def validate(
@@ -103,17 +104,23 @@ def validate(
     error     image-unreadable      absent, truncated or corrupt image
     error     image-unsupported     not a 2-D image, or NaN or infinite pixels
     error     label-unreadable      absent, truncated or corrupt label
-    error     label-unsupported     float, negative or not 2-D label
+    error     label-unsupported     a label with fractions, negative values, or not 2-D
     error     hash-mismatch         the image is not the one the manifest was made with
     error     shape-mismatch        image and label differ in height or width
+    error     label-is-image        the truth is the image itself, by file or by pixels
     error     leak                  the same image in two splits, by file bytes or by pixels
     warning   duplicate-image       the same image twice in one split
     warning   constant-image        all pixels have one value
+    warning   a rule's name         the pixels could be read in another way, or a viewer shows
+                                    something else: `cellharness.data.pixel_rules`
+    warning   shared-label          the same truth for another image
     warning   no-label              no truth, the case cannot be scored
     warning   few-cells             fewer than 5 cells (left out of the challenge)
     warning   tiny-cells            cells under 15 px (left out of the challenge)
     warning   disconnected-id       one id in pieces that lie near each other: a cell cut in parts
     warning   duplicate-id          one id in pieces further apart than a cell is wide: two cells
+    warning   binary-mask           one id for all cells, or one a class
+    warning   wrapped-ids           more cells than 8 or 16 bits have ids for
     note      no-modality           cases without modality
     note      guessed-modality      cases whose modality is a rule's guess
     ========  ====================  ==============================================================
@@ -139,6 +146,7 @@ def validate(
                 progress(done, len(manifest))
     findings = [finding for result in looked for finding in result.findings]
     findings += _duplicates(manifest, looked)
+    findings += _shared_labels(manifest, looked)
     findings += _about_modalities(manifest)
     return ValidationReport(tuple(findings), len(manifest))
 
@@ -146,15 +154,18 @@ def validate(
 def _look_at(case: Case) -> _Looked:
     findings: list[Finding] = []
     error = partial(Finding, "error", case.case)
+    warning = partial(Finding, "warning", case.case)
     image = labels = None
-    file_hash = pixel_hash = ""
+    file_hash = pixel_hash = label_hash = ""
     try:
-        image = read_image(case.image)
+        picture = open_image(case.image)
+        image = picture.pixels
+        findings += [warning(told.code, told.message) for told in picture.findings]
         pixel_hash = _hash_pixels(image)
         prepare(image, "native")
         if image.min() == image.max():
             text = f"All pixels have the value {image.flat[0]}."
-            findings.append(Finding("warning", case.case, "constant-image", text))
+            findings.append(warning("constant-image", text))
     except UnsupportedImageError as problem:
         findings.append(error("image-unsupported", _naming(str(problem), case.image.name)))
     except (ImageError, OSError) as problem:
@@ -169,10 +180,12 @@ def _look_at(case: Case) -> _Looked:
             findings.append(error("hash-mismatch", text))
     if case.label is None:
         text = "No label: the case can be segmented, but not scored."
-        findings.append(Finding("warning", case.case, "no-label", text))
+        findings.append(warning("no-label", text))
     else:
         try:
-            labels = read_label(case.label)
+            truth = open_label(case.label)
+            labels = truth.pixels
+            findings += [warning(told.code, f"Label: {told.message}") for told in truth.findings]
         except UnsupportedImageError as problem:
             findings.append(error("label-unsupported", str(problem)))
         except (ImageError, OSError) as problem:
@@ -181,76 +194,26 @@ def _look_at(case: Case) -> _Looked:
         if image is not None and image.shape[:2] != labels.shape:
             text = f"Image is {image.shape[:2]}, label is {labels.shape} (height, width)."
             findings.append(error("shape-mismatch", text))
-        findings += [Finding("warning", case.case, *found) for found in _look_at_label(labels)]
-    return _Looked(tuple(findings), file_hash, pixel_hash)
+        label_hash = _hash_pixels(labels) if labels.any() else ""
+        if label_hash and label_hash == pixel_hash:
+            text = f"{case.label} is the image itself; name the file with its cells."
+            findings.append(error("label-is-image", text))
+        findings += [warning(*found) for found in _look_at_label(labels)]
+    return _Looked(tuple(findings), file_hash, pixel_hash, label_hash)
 
 
 def _look_at_label(labels: np.ndarray) -> Iterator[tuple[str, str]]:
     """Yield (code, message) for everything odd about the cells of one label image."""
-    ids, dense = _dense_ids(labels)
-    areas = np.bincount(dense.ravel(), minlength=len(ids) + 1)[1:]
+    pieces = find_pieces(labels)
+    ids, inverse = np.unique(pieces.ids, return_inverse=True)
+    areas = np.bincount(inverse, weights=pieces.pixels, minlength=len(ids))
     if len(ids) < MIN_CELLS:
         yield "few-cells", f"Fewer than {MIN_CELLS} cells: {len(ids)}."
     tiny = ids[areas < MIN_CELL_PIXELS]
     if len(tiny):
-        text = f"Cells under {MIN_CELL_PIXELS} px: {len(tiny)} of {len(ids)}{_some(tiny)}."
-        yield "tiny-cells", text
-    split, double = _ids_in_pieces(dense)
-    if len(split):
-        yield "disconnected-id", f"Cells in several pieces: {len(split)}{_some(ids[split - 1])}."
-    if len(double):
-        yield (
-            "duplicate-id",
-            f"Ids in places further apart than a cell is wide, as if given twice: {len(double)}"
-            f"{_some(ids[double - 1])}; scoring takes each id as one cell.",
-        )
-
-
-def _dense_ids(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ids in the image without 0, and the image with the k-th of them replaced by k (from 1)."""
-    top = int(labels.max())
-    # A table over all values is fastest, but ids may be as large as the dtype.
-    if top > 4 * labels.size:
-        values, dense = np.unique(labels, return_inverse=True)
-        dense = dense.reshape(labels.shape)
-        return (values[1:], dense) if values[0] == 0 else (values, dense + 1)
-    present = np.bincount(labels.ravel()) > 0
-    present[0] = False
-    table = np.cumsum(present) * present
-    return np.flatnonzero(present), table[labels]
-
-
-def _ids_in_pieces(dense: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ids (from 1) in more than one 8-connected piece: those near together, those far apart."""
-    pieces, count = connected_components(dense, connectivity=2, return_num=True)
-    owner = np.zeros(count + 1, dtype=np.int64)
-    owner[pieces.ravel()] = dense.ravel()
-    broken = np.flatnonzero(np.bincount(owner[1:], minlength=1) > 1)
-    if not len(broken):
-        return broken, broken
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
-    boxes = ndimage.find_objects(pieces)
-    far = []
-    for cell in broken:
-        mine = np.flatnonzero(owner == cell)
-        largest = mine[np.argmax(sizes[mine])]
-        width = 2 * math.sqrt(sizes[largest] / math.pi)
-        # A speck far away is a slip of the pen; a second body of cell size is a second cell.
-        far.append(
-            any(
-                sizes[piece] >= sizes[largest] / 4
-                and _gap(boxes[piece - 1], boxes[largest - 1]) > width
-                for piece in mine
-                if piece != largest
-            )
-        )
-    return broken[~np.array(far)], broken[np.array(far)]
-
-
-def _gap(first: tuple[slice, ...], second: tuple[slice, ...]) -> float:
-    """Distance in px between two bounding boxes, 0 if they overlap."""
-    gaps = [max(0, a.start - b.stop, b.start - a.stop) for a, b in zip(first, second, strict=True)]
-    return math.hypot(*gaps)
+        text = f"Cells under {MIN_CELL_PIXELS} px: {len(tiny)} of {len(ids)} (ids {first_of(tiny)})"
+        yield "tiny-cells", f"{text}."
+    yield from doubts_of(pieces)
 
 
 def _hash_pixels(image: np.ndarray) -> str:
@@ -259,9 +222,7 @@ def _hash_pixels(image: np.ndarray) -> str:
     Grey stored as three equal channels equals the grey image, and integers count by value: the
     same picture saved as 8-bit and as 16-bit must not slip through as two.
     """
-    if image.ndim == 3 and all(
-        np.array_equal(image[..., 0], image[..., k]) for k in range(1, image.shape[-1])
-    ):
+    if image.ndim == 3 and channels_are_equal(image):
         image = image[..., 0]
     if image.dtype.kind in "ui":
         lowest, highest = int(image.min()), int(image.max())
@@ -299,6 +260,21 @@ def _duplicates(manifest: Manifest, looked: list[_Looked]) -> Iterator[Finding]:
                 yield Finding(level, case.case, code, text)
 
 
+def _shared_labels(manifest: Manifest, looked: list[_Looked]) -> Iterator[Finding]:
+    """Yield a finding on each later case whose truth is that of another image."""
+    first: dict[str, tuple[Case, _Looked]] = {}
+    for case, result in zip(manifest.cases, looked, strict=True):
+        if not result.label_hash:
+            continue
+        other, seen = first.setdefault(result.label_hash, (case, result))
+        if other is not case and seen.pixel_hash != result.pixel_hash:
+            text = (
+                f"Has the same truth as {other.case} ({other.label}), but another image; is it "
+                "the right file? Two channels of one field may share it."
+            )
+            yield Finding("warning", case.case, "shared-label", text)
+
+
 def _about_modalities(manifest: Manifest) -> Iterator[Finding]:
     unknown = [case.case for case in manifest.cases if case.modality is None]
     if unknown:
@@ -309,14 +285,14 @@ def _about_modalities(manifest: Manifest) -> Iterator[Finding]:
             "are marked 'guessed'."
         )
         yield Finding("note", "", "no-modality", text)
-    guessed = sum(case.modality_source == "guessed" for case in manifest.cases)
+    guessed = [case for case in manifest.cases if case.modality_source == "guessed"]
     if guessed:
-        text = f"{guessed} of {len(manifest)} modalities are guessed by a rule, not given."
+        rules = {dict(case.extra).get(RULE_COLUMN) or USUAL_RULE for case in guessed}
+        text = (
+            f"{len(guessed)} of {len(manifest)} modalities are guessed by a rule "
+            f"({', '.join(sorted(rules))}), not given."
+        )
         yield Finding("note", "", "guessed-modality", text)
-
-
-def _some(ids: np.ndarray) -> str:
-    return f" (ids {first_of(ids)})"
 
 
 def _naming(text: str, name: str) -> str:

@@ -13,12 +13,13 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
 from cellharness.data.images import ImageError, UnsupportedImageError
 from cellharness.errors import UsageError
-from cellharness.methods.base import MissingPredictionError, UnsupportedCaseError
+from cellharness.methods.base import CaseError
 
 # How torch words it where it raises a plain RuntimeError: on the CPU, by the driver, by cuBLAS.
 _OUT_OF_MEMORY = (
@@ -29,11 +30,15 @@ _OUT_OF_MEMORY = (
 )
 
 
+#: How a message begins where a disk was full.
+NO_SPACE = "no space left on the device of"
+
+
 def status_of(error: BaseException) -> str:
     """Name the status for what a case raised."""
-    if isinstance(error, MissingPredictionError):
-        return "missing"
-    if isinstance(error, UnsupportedCaseError | UnsupportedImageError):
+    if isinstance(error, CaseError):
+        return error.status
+    if isinstance(error, UnsupportedImageError):
         return "unsupported"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "oom"
@@ -46,8 +51,8 @@ def describe(error: BaseException) -> str:
     """One or two lines for the ledger: what was raised, and where unless the user caused it."""
     text = f"{type(error).__name__}: {error}".strip()
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"no space left on the device of '{error.filename}'"
-    if isinstance(error, ImageError | MissingPredictionError | UnsupportedCaseError | UsageError):
+        return f"{NO_SPACE} '{error.filename}'"
+    if isinstance(error, CaseError | ImageError | UsageError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" (in {Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
@@ -84,6 +89,11 @@ def leave() -> None:
     """
     if multiprocessing.parent_process() is None:
         return  # no child: a test or a user called what a child runs
+    end()
+
+
+def end() -> NoReturn:
+    """End this process at once, whoever started it; see `leave`."""
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

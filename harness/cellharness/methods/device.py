@@ -71,6 +71,20 @@ def choose_precision(
     return automatic(device) if wanted == "auto" else wanted
 
 
+def settled(device: Literal["auto", "cpu", "cuda"], precision: str) -> dict[str, str]:
+    """What ``auto`` comes to here, by parameter; empty, and soon said, where nothing is ``auto``.
+
+    Examples
+    --------
+    >>> settled("cpu", "float32")
+    {}
+    """
+    if "auto" not in (device, precision):
+        return {}
+    chosen = choose_device(device)
+    return {"device": chosen, "precision": choose_precision(precision, chosen)}
+
+
 def has_amx() -> bool:
     """Whether the processor multiplies whole matrices of bfloat16 (AMX)."""
     return _reports("amx_tile")

@@ -5,17 +5,22 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psutil
 
 from cellharness.caching import cache_dir
+from cellharness.environments import status_of
 from cellharness.errors import MissingDependencyError
 from cellharness.methods.installation import install_command, unmet
-from cellharness.methods.registry import methods, weight_sources
+from cellharness.methods.registry import environment_source, methods, weight_sources
 from cellharness.provenance import gpus, package_versions
 from cellharness.weights import WeightsHashError
+
+if TYPE_CHECKING:
+    from cellharness.methods.base import BaseSegmenter
 
 
 @dataclass(frozen=True)
@@ -85,21 +90,48 @@ def _gpu() -> Finding:
 
 def _methods() -> Iterator[Finding]:
     for name, method in methods().items():
-        if name.startswith("dummy-"):
-            continue
-        try:
-            info = method().info
-        except MissingDependencyError as error:
-            yield Finding(f"method {name}", str(error), False)
-            continue
-        lacking = unmet(info.requires)
-        if lacking:
-            remedy = install_command(info.extra, info.requires)
-            yield Finding(f"method {name}", f"needs {', '.join(lacking)}", False, remedy)
-            continue
-        versions = package_versions(info.packages)
-        found = ", ".join(f"{package} {number}" for package, number in versions.items())
-        yield Finding(f"method {name}", f"ready{f' ({found})' if found else ''}")
+        found = readiness(name, method)
+        if found is not None:
+            yield found
+
+
+def readiness(name: str, method: Callable[[], type[BaseSegmenter]]) -> Finding | None:
+    """Whether a method can run here; None for one that is in no list.
+
+    Parameters
+    ----------
+    name : str
+    method : callable
+        Imports its class, as :func:`cellharness.methods.registry.methods` gives it.
+    """
+    subject = f"method {name}"
+    try:
+        info = method().info
+    except MissingDependencyError as error:
+        return Finding(subject, str(error), False)
+    if info.hidden:
+        return None
+    lacking = unmet(info.requires)
+    if lacking and info.environment:
+        return _in_environment(name, info.environment)
+    if lacking:
+        remedy = install_command(info.extra, info.requires)
+        return Finding(subject, f"needs {', '.join(lacking)}", False, remedy)
+    versions = package_versions(info.packages)
+    found = ", ".join(f"{package} {number}" for package, number in versions.items())
+    return Finding(subject, f"ready{f' ({found})' if found else ''}")
+
+
+def _in_environment(method: str, environment: str) -> Finding:
+    """A method that our own environment cannot run, and need not."""
+    source = environment_source(environment)
+    status = status_of(source)
+    if status == "ready":
+        return Finding(f"method {method}", f"ready in environment {environment}")
+    create = source.command(again=status != "absent")
+    state = f"runs in environment {environment}, which is {status}"
+    # That it was never built is nobody's fault; that it was built badly is to be mended.
+    return Finding(f"method {method}", state, None if status == "absent" else False, create)
 
 
 def _weights() -> Iterator[Finding]:

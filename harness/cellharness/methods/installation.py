@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution, version
 
+from cellharness.errors import MissingDependencyError
+
 _PROJECT = "cellharness"
 
 
@@ -52,6 +54,38 @@ def install_command(extra: str = "", requirements: Iterable[str] = ()) -> str:
         return f"pip install {option}'.[{extra}]' in the project's folder"
     missing = unmet(requirements)
     return f"pip install {' '.join(repr(text) for text in missing)}" if missing else ""
+
+
+def own_requirements() -> list[str]:
+    """What cellharness itself needs, without optional parts; nothing where it is not installed.
+
+    Examples
+    --------
+    >>> any(text.startswith("numpy") for text in own_requirements())
+    True
+    """
+    try:
+        needed = distribution(_PROJECT).requires or []
+    except PackageNotFoundError:
+        return []
+    return [text for text in needed if "extra ==" not in text]
+
+
+def missing_package(method: str, error: ImportError, extra: str) -> MissingDependencyError:
+    """Build the error for a method that lacks a package, with the command that installs it.
+
+    Parameters
+    ----------
+    method : str
+        As a sentence begins with it.
+    error : ImportError
+        What the import raised.
+    extra : str
+        Optional part of cellharness that has it.
+    """
+    hint = missing_module_hint(error, extra)
+    msg = f"{method} needs a package that is not installed: {error}. {hint}"
+    return MissingDependencyError(msg.strip())
 
 
 def missing_module_hint(error: ImportError, extra: str = "") -> str:

@@ -1,74 +1,48 @@
-"""Build the whole report of a run directory."""
+"""Build the report of a run directory, be it of a comparison or of a forgetting study."""
 
 from __future__ import annotations
 
+import gc
 import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-from matplotlib.figure import Figure
+from markupsafe import Markup
 
-from cellharness.report.content import Content
-from cellharness.report.distributions import distribution_figure, published_figure
+from cellharness.own_files import OwnFiles, draft_of, replace_folder
+from cellharness.printing.table import Table, write_table
+from cellharness.report.comparison import load_comparison
+from cellharness.report.declare import BlockItem, FigureItem, Report, Section, TableItem, WordsItem
 from cellharness.report.evidence import write_evidence
-from cellharness.report.examples import examples_figure
 from cellharness.report.explorer import explorer_meanwhile
-from cellharness.report.headline import headline
-from cellharness.report.leaderboard import leaderboard
-from cellharness.report.loading import RunData, load_run
-from cellharness.report.page import render_page
-from cellharness.report.published import published, published_table
-from cellharness.report.rankings.figures import ranking_drawings
-from cellharness.report.rankings.modality_boxes import modality_panel
-from cellharness.report.rankings.panel import alone
-from cellharness.report.rankings.ranked import Ranked, rank_run
-from cellharness.report.rankings.row_grid import FEWEST_FOR_ROWS
-from cellharness.report.rankings.seen_rows import seen_panel
-from cellharness.report.rankings.tables import ranking_tables
-from cellharness.report.rendering import write_table
-from cellharness.report.seen_unseen import both_occur, seen_figure
-from cellharness.report.selection import example_case, extremes, first_methods, showable
-from cellharness.report.style import (
-    ONE_COLUMN_MM,
-    TWO_COLUMNS_MM,
-    LineStyle,
-    journal_style,
-    ranked_styles,
-    save,
-)
-from cellharness.report.sweep import sweep_figure
-from cellharness.report.tables import measured_tables
-from cellharness.report.tiles import CaseTiles, case_tiles
-from cellharness.report.training_figure import drawable, training_figure
-from cellharness.report.training_table import training_table
-from cellharness.report.trainings import load_trainings
-from cellharness.statistics import ALL, summarise
+from cellharness.report.page import render, write_words
+from cellharness.report.study import load_study_report
+from cellharness.report.style import MM, ONE_COLUMN_MM, TWO_COLUMNS_MM, journal_style, save
+from cellharness.run_directory import RunDirectory
 
-#: As many methods as the paper's Fig. 4f has columns; more would be too small to see.
-MOST_PANEL_METHODS = 7
-_SHOWN_EXTREMES = 2
 # Dots of many images are pixels, in the page no more of them than a screen shows.
 _SVG_DPI = 200
 
+Made = list[tuple[Section, list[dict[str, Any]]]]
 
-_Drawings = dict[str, Callable[[float], Figure]]
 
+def build_report(run_dir: Path, *, for_print: bool | None = None, overwrite: bool = False) -> Path:
+    """Write tables, figures, a self-contained page and an explorer for a finished run or study.
 
-def build_report(run_dir: Path, *, for_print: bool | None = None) -> Path:
-    """Write tables, figures, a self-contained page and an explorer for a finished run.
-
-    Only the run directory is read, and, for the example pictures, the images and labels that its
-    manifest names. An older report in the directory is replaced once the new one is whole.
+    Only the run directory is read, and the images and labels that its manifest names. An older
+    report in the directory is replaced once the new one is whole.
 
     Parameters
     ----------
     run_dir : Path
         Run directory with ``scores.csv``, ``ledger.csv``, ``manifest.csv``, ``run.json`` and
-        ``predictions``.
+        ``predictions``; that of a study has ``study.json`` as well.
     for_print : bool, optional
         Also write every figure as png and pdf; by default as the configuration says, which is no.
+    overwrite : bool, optional
+        Replace an older report that cellharness did not write, or that was changed since.
 
     Returns
     -------
@@ -77,137 +51,116 @@ def build_report(run_dir: Path, *, for_print: bool | None = None) -> Path:
 
     Raises
     ------
+    ForeignFilesError
+        The older report is not as it was written; nothing was.
     RunDirectoryError
         If the directory is not that of a finished run.
     """
-    run = load_run(Path(run_dir), for_print=for_print)
-    summary = summarise(run.scores)
-    ranked = rank_run(run)
-    styles = ranked_styles(run.methods, ranked.order if ranked else run.methods)
-    draft = Path(tempfile.mkdtemp(prefix=".report-", dir=run.path))
+    run = RunDirectory(Path(run_dir))
+    load = load_study_report if run.study.is_file() else load_comparison
+    report = load(run.path, for_print=for_print)
+    OwnFiles(run.report).refuse_foreign(overwrite=overwrite, remedy="Move it away")
+    draft = draft_of(run.report)
     try:
         for name in ("tables", "figures"):
             (draft / name).mkdir()
-        with explorer_meanwhile(run, styles, draft):
-            content = _make(run, summary, ranked, styles, draft)
-        page = render_page(run, headline(run, summary, ranked), content, styles)
+        with _old_objects_kept(), explorer_meanwhile(report, draft):
+            sections = _make(report, draft)
+        page = render("page.html", report, {"sections": sections})
         (draft / "index.html").write_text(page, encoding="utf-8")
-        draft.chmod(0o755)
-        target = run.path / "report"
-        if target.exists():
-            shutil.rmtree(target)
-        draft.rename(target)
+        replace_folder(draft, run.report)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    return target / "index.html"
+    return run.report / "index.html"
 
 
-def _make(
-    run: RunData,
-    summary: pd.DataFrame,
-    ranked: Ranked | None,
-    styles: dict[str, LineStyle],
-    folder: Path,
-) -> Content:
-    content = Content(trainings=load_trainings(run), ranked=ranked)
-    colours = {method: style.colour for method, style in styles.items()}
-    board = leaderboard(run, ranked, colours)
-    content.tables = {board.name: board} | measured_tables(run, summary, colours)
-    if ranked is not None:
-        content.tables |= ranking_tables(ranked, colours)
-    reference = published() if (run.config.get("report") or {}).get("published", True) else None
-    if reference is not None:
-        content.tables["published"] = published_table(reference)
-    trainings = training_table(content.trainings, run.config)
-    if trainings is not None:
-        content.tables[trainings.name] = trainings
-    for table in content.tables.values():
+@contextmanager
+def _old_objects_kept() -> Iterator[None]:
+    """Spare the garbage collector what is there before the block, such as all modules.
+
+    Figures are many small objects that refer to each other; for them it would walk through
+    everything again and again, which takes a sixth of the time of a report.
+    """
+    if gc.get_freeze_count():  # somebody else's
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _make(report: Report, folder: Path) -> Made:
+    """Make everything that the sections declare; those with nothing in them are left out."""
+    tables = {
+        item: item.make(report)
+        for section in report.sections
+        for item in section.items
+        if isinstance(item, TableItem)
+    }
+    there = [table for table in tables.values() if table is not None]
+    for table in there:
         write_table(table, folder / "tables")
-    write_evidence(run, content.tables.values(), folder)
-
+    write_evidence(report.run, there, folder)
+    made: Made = []
     with journal_style():
-        for name, draw in _drawings(run, summary, content, reference, styles).items():
-            one, two = (
-                save(
-                    draw(width), folder / "figures", f"{name}{end}", for_print=run.for_print,
-                    svg_dpi=_SVG_DPI,
+        for section in report.sections:
+            items = []
+            for item in section.items:
+                shown = (
+                    _table(item, tables[item], report)
+                    if isinstance(item, TableItem)
+                    else (_other(item, report, folder))
                 )
-                for width, end in ((ONE_COLUMN_MM, "_1column"), (TWO_COLUMNS_MM, ""))
-            )  # fmt: skip
-            content.figures[name] = (one, two)
-    _make_pictures(run, summary, styles, folder, content)
-    return content
+                if shown is not None:
+                    items.append(shown)
+            if items:
+                made.append((section, items))
+    return made
 
 
-def _drawings(
-    run: RunData,
-    summary: pd.DataFrame,
-    content: Content,
-    reference: pd.DataFrame | None,
-    styles: dict[str, LineStyle],
-) -> _Drawings:
-    """Name the figures of the page, and how each is drawn at a printed width."""
-    ranked = content.ranked
-    drawings: _Drawings = {"f1_by_modality": lambda width: _by_modality(run, ranked, styles, width)}
-    if ranked is not None:
-        drawings |= ranking_drawings(ranked, styles)
-    if "threshold_sweep" in content.tables:
-        drawings["threshold_sweep"] = lambda width: sweep_figure(run, summary, styles, width)
-    if both_occur(run):
-        drawings["seen_unseen"] = lambda width: _seen(run, ranked, styles, width)
-    trained = drawable(content.trainings)
-    if trained:
-        drawings["training"] = lambda width: training_figure(trained, width)
-    if reference is not None:
-        drawings["published"] = lambda width: published_figure(reference, width)
-    return drawings
+def _table(item: TableItem, table: Table | None, report: Report) -> dict[str, Any] | None:
+    if table is None:
+        return None
+    folded = item.folded(report) if callable(item.folded) else item.folded
+    return {"kind": "table", "table": table, "folded": folded}
 
 
-def _by_modality(
-    run: RunData, ranked: Ranked | None, styles: dict[str, LineStyle], width_mm: float
-) -> Figure:
-    """Draw the methods beside each other, or as rows where their names would not fit."""
-    if ranked is None or len(run.methods) < FEWEST_FOR_ROWS:
-        return distribution_figure(run, styles, width_mm)
-    return alone(modality_panel(ranked, styles, width_mm))
+def _other(
+    item: FigureItem | WordsItem | BlockItem, report: Report, folder: Path
+) -> dict[str, Any] | None:
+    if isinstance(item, FigureItem):
+        return _figure(item, report, folder / "figures") if item.when(report) else None
+    if isinstance(item, WordsItem):
+        found = item.write(report)
+        texts: Sequence[str] = [found] if isinstance(found, str) else found
+        texts = [text for text in texts if text]
+        return {"kind": "words", "paragraphs": texts, "look": item.look} if texts else None
+    context = item.context(report)
+    if context is None:
+        return None
+    return {"kind": "block", "template": item.template, "context": context}
 
 
-def _seen(
-    run: RunData, ranked: Ranked | None, styles: dict[str, LineStyle], width_mm: float
-) -> Figure:
-    """Draw seen beside unseen experiments, many methods as rows."""
-    if ranked is None or len(run.methods) < FEWEST_FOR_ROWS:
-        return seen_figure(run, styles, width_mm)
-    return alone(seen_panel(ranked, styles, width_mm))
-
-
-def _make_pictures(
-    run: RunData,
-    summary: pd.DataFrame,
-    styles: dict[str, LineStyle],
-    folder: Path,
-    content: Content,
-) -> None:
-    """Choose, cut out and outline the example cases."""
-    allowed, content.licence_rule = showable(run)
-    main = summary[(summary["profile"] == run.profile) & (summary["threshold"] == run.threshold)]
-    medians = main[main["modality"] == ALL].set_index("method")["median_f1"]
-    methods = first_methods(run.methods, medians, MOST_PANEL_METHODS)
-    content.panel_methods = methods
-    for group in run.groups[1:]:
-        case = example_case(run.main[run.main["modality"] == group], allowed)
-        content.examples.append((group, case_tiles(run, case, methods) if case else None))
-    for method in methods:
-        scores = run.main[(run.main["method"] == method) & run.main["case"].isin(allowed)]
-        content.extremes[method] = _shown(run, method, extremes(scores, _SHOWN_EXTREMES))
-    with journal_style():
-        figure = examples_figure(content.examples, methods, dict(run.labels), styles)
-        save(figure, folder / "figures", "examples", for_print=run.for_print)
-
-
-def _shown(
-    run: RunData, method: str, chosen: Sequence[pd.DataFrame]
-) -> tuple[list[CaseTiles], list[CaseTiles]]:
-    best, worst = ([case_tiles(run, c, [method]) for c in rows["case"]] for rows in chosen)
-    return best, worst
+def _figure(item: FigureItem, report: Report, folder: Path) -> dict[str, Any] | None:
+    if not item.inline:
+        figure = item.draw(report, TWO_COLUMNS_MM)
+        save(figure, folder, item.name, for_print=report.run.for_print)
+        return None
+    drawn = {}
+    for form, width, end in (
+        ("wide", TWO_COLUMNS_MM, ""), ("narrow", ONE_COLUMN_MM, "_1column"),
+    ):  # fmt: skip
+        figure = item.draw(report, width)
+        # One that is less wide than it may be is so in the page too, its letters as large.
+        share = round(100 * figure.get_size_inches()[0] / (width * MM))
+        svg = save(
+            figure, folder, f"{item.name}{end}", for_print=report.run.for_print, svg_dpi=_SVG_DPI
+        )
+        drawn[form] = (Markup(svg), share)
+    texts = {
+        name: write_words(getattr(item, name), report) for name in ("alt", "caption", "heading")
+    }
+    return {"kind": "figure", "name": item.name, **drawn, **texts}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellharness.report.loading import RunData
-from cellharness.report.rendering import Table
+from cellharness.analysis.run_data import RunData
+from cellharness.printing.table import Table
 from cellharness.run_directory import RunDirectory
 from cellharness.statistics.estimates import ESTIMATE_COLUMNS
 
@@ -33,18 +33,7 @@ _TAKEN_FROM = {
 
 
 def write_evidence(run: RunData, tables: Iterable[Table], folder: Path) -> None:
-    """Put the scores of a run, and the estimates of its tables, into the folder of the report.
-
-    Parameters
-    ----------
-    run : RunData
-        The run.
-    tables : iterable of Table
-        Those of the report; of each with a `measure` the rows are taken.
-    folder : Path
-        Existing folder; gets ``scores.csv``, as in the run directory, and ``estimates.csv``, one
-        row a statement, with the columns `ABOUT`, `ESTIMATE_COLUMNS` and `SHARES`.
-    """
+    """Put the scores of a run, and the estimates of its tables, into the folder of the report."""
     shutil.copyfile(RunDirectory(run.path).scores, folder / "scores.csv")
     blocks = [estimates_of(table, run.threshold) for table in tables if table.measure]
     frame = pd.concat(blocks) if blocks else pd.DataFrame(columns=_COLUMNS)

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Box(NamedTuple):
     """A rectangle in millimetres, the vertical axis upwards."""
@@ -15,16 +17,6 @@ class Box(NamedTuple):
     bottom: float
     right: float
     top: float
-
-    def overlap(self, other: Box) -> float:
-        """Area that two rectangles share."""
-        across = min(self.right, other.right) - max(self.left, other.left)
-        up = min(self.top, other.top) - max(self.bottom, other.bottom)
-        return across * up if across > 0 and up > 0 else 0.0
-
-    def outside(self, other: Box) -> float:
-        """Area that lies outside another rectangle."""
-        return (self.right - self.left) * (self.top - self.bottom) - self.overlap(other)
 
 
 _TURNS = 16
@@ -41,23 +33,11 @@ def place_labels(
     lines: Sequence[Box] = (),
     radius: float = 1.3,
 ) -> list[Box]:
-    """Find a place near each point for a name of a given size.
+    """Find a place near each point for a name of a given size, all in millimetres.
 
     Every name takes the cheapest of a ring of places: near, inside the frame, not over points,
-    other names or lines. Names are then moved once more, given where all others are.
-
-    Parameters
-    ----------
-    points : sequence of (float, float)
-        In millimetres.
-    sizes : sequence of (float, float)
-        Width and height of the names.
-    frame : Box
-        Where they have to be.
-    lines : sequence of Box
-        Thin things that are better not covered, such as error bars.
-    radius : float
-        Of the points.
+    other names or `lines`, thin things such as error bars. Names are then moved once more, given
+    where all others are.
 
     Returns
     -------
@@ -69,42 +49,43 @@ def place_labels(
     >>> place_labels([(5.0, 5.0)], [(4.0, 2.0)], Box(0, 0, 20, 10))
     [Box(left=7.0, bottom=4.0, right=11.0, top=6.0)]
     """
-    dots = [Box(x - radius, y - radius, x + radius, y + radius) for x, y in points]
-    chosen: list[Box | None] = [None] * len(points)
+    dots = np.array([(x - radius, y - radius, x + radius, y + radius) for x, y in points])
+    places = [_candidates(*each) for each in zip(points, sizes, strict=True)]
+    # What others do not change: points, lines and the frame.
+    costs = [
+        cost
+        + _OVER_POINT * _overlap(boxes, dots)
+        + _OVER_LINE * _overlap(boxes, np.reshape(lines, (-1, 4)))
+        + _OUTSIDE * (math.prod(size) - _overlap(boxes, np.array([frame])))
+        for (cost, boxes), size in zip(places, sizes, strict=True)
+    ]
+    # A name that has no place yet covers nothing.
+    chosen = np.full((len(points), 4), np.nan)
     for _, i in itertools.product(range(_SWEEPS), range(len(points))):
-        others = [box for j, box in enumerate(chosen) if j != i and box is not None]
-        chosen[i] = min(
-            _candidates(points[i], sizes[i]),
-            key=lambda ranked: ranked[0] + _cost(ranked[1], others, dots, lines, frame),
-        )[1]
-    return [box for box in chosen if box is not None]
+        boxes, others = places[i][1], np.delete(chosen, i, axis=0)
+        chosen[i] = boxes[np.argmin(costs[i] + _OVER_NAME * _overlap(boxes, others))]
+    return [Box(*box) for box in chosen.tolist()]
 
 
-def _candidates(point: tuple[float, float], size: tuple[float, float]) -> list[tuple[float, Box]]:
-    """Places around a point, each with what its distance and direction cost."""
+def _candidates(
+    point: tuple[float, float], size: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places around a point: what the distance and direction of each cost, and (n, 4) boxes."""
     (x, y), (width, height) = point, size
-    found = []
-    for reach, turn in itertools.product(_REACHES, range(_TURNS)):
-        angle = 2 * math.pi * turn / _TURNS
-        across, up = math.cos(angle), math.sin(angle)
-        # The name touches the ring from outside.
-        middle = (
-            x + across * (reach + width / 2 * abs(across)),
-            y + up * reach + height / 2 * up,
-        )
-        left, bottom = middle[0] - width / 2, middle[1] - height / 2
-        # Names to the right read best; steep ones would start over the point.
-        cost = 1.5 * (reach - _REACHES[0]) + 0.8 * (1 - across)
-        found.append((cost, Box(left, bottom, left + width, bottom + height)))
-    return found
+    reach = np.repeat(_REACHES, _TURNS)
+    angle = np.tile(2 * np.pi * np.arange(_TURNS) / _TURNS, len(_REACHES))
+    across, up = np.cos(angle), np.sin(angle)
+    # The name touches the ring from outside.
+    left = x + across * (reach + width / 2 * abs(across)) - width / 2
+    bottom = y + up * reach + height / 2 * up - height / 2
+    # Names to the right read best; steep ones would start over the point.
+    cost = 1.5 * (reach - _REACHES[0]) + 0.8 * (1 - across)
+    return cost, np.column_stack([left, bottom, left + width, bottom + height])
 
 
-def _cost(
-    box: Box, names: Sequence[Box], dots: Sequence[Box], lines: Sequence[Box], frame: Box
-) -> float:
-    return (
-        _OVER_NAME * sum(box.overlap(other) for other in names)
-        + _OVER_POINT * sum(box.overlap(other) for other in dots)
-        + _OVER_LINE * sum(box.overlap(other) for other in lines)
-        + _OUTSIDE * box.outside(frame)
-    )
+def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Area that each of (n, 4) rectangles shares with (m, 4) others, summed over these."""
+    one, two = boxes[:, None], others[None]
+    across = np.minimum(one[..., 2], two[..., 2]) - np.maximum(one[..., 0], two[..., 0])
+    up = np.minimum(one[..., 3], two[..., 3]) - np.maximum(one[..., 1], two[..., 1])
+    return np.where((across > 0) & (up > 0), across * up, 0.0).sum(axis=1)

@@ -60,17 +60,24 @@ STYLES: Mapping[str, OutlineStyle] = {
     "wrong": OutlineStyle("wrong (FP)", "#FF6A1F", (4.0, 2.0), 1.5),
 }
 
+#: In the order of a legend.
+LEGEND = ("truth", "correct", "wrong", "missed", "excluded")
+
 _CELLS_ACROSS = 12
 _SMALLEST, _LARGEST = 160, 512
+#: What `choose_window` chooses, in words.
+WINDOW_WORDS = (
+    f"a square of {_CELLS_ACROSS} median cell diameters ({_SMALLEST}–{_LARGEST} px), where most "
+    "cells are"
+)
 _MOST_IDS = 10_000_000
 
 
 def choose_window(truth: np.ndarray) -> Window:
     """Choose the part of an image that shows its cells.
 
-    A square of twelve median cell diameters, at least 160 and at most 512 px and no larger than
-    the image, where most cells are; see `fullest_window`. Without cells it is the middle of the
-    image.
+    As `WINDOW_WORDS` says, and no larger than the image; see `fullest_window`. Without cells it is
+    the middle of the image.
 
     Parameters
     ----------

@@ -2,64 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import yaml
 
-from cellharness.report.loading import RunData
-from cellharness.report.wording import count, listing
-from cellharness.run_directory import MethodRecord, TrainingRecord, referenced
+from cellharness.analysis.exposure import training_data, trainings_behind
+from cellharness.analysis.run_data import RunData
+from cellharness.printing.wording import count, listing
+from cellharness.run_directory import MethodRecord, RunRecord, TrainingRecord
 from cellharness.statistics import UNKNOWN_MODALITY
 
-CONTAMINATION_RULE = (
-    "A word of four or more letters and digits from a method's list of training data, common "
-    "words aside, that also occurs as a word in a case's experiment, source, licence or notes in "
-    "the manifest marks that case. It is a hint to look, not a proof, and silence proves nothing "
-    "either."
-)
-
-_COMMON = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        data dataset datasets image images cell cells cellular training train trained test testing
-        user users submitted microscopy challenge segmentation various other others with from that
-        this public private labelled labeled unlabelled unlabeled nuclei nuclear nucleus bacteria
-        bacterial fluorescence fluorescent brightfield phase contrast stained unstained tissue
-        culture several none unknown synthetic own generalist pretrained their release version
-        https http www github zenodo path main master
-        """,
-    )
-)
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """A hint that a method may have met test images in training.
-
-    Attributes
-    ----------
-    method
-        Label.
-    named
-        The entry of its training data.
-    word
-        The word in common.
-    n_cases
-        How many cases are marked.
-    experiments
-        Theirs.
-    """
-
-    method: str
-    named: str
-    word: str
-    n_cases: int
-    experiments: tuple[str, ...]
+_HASH_LETTERS = 12
+# Head of the banner on methods that read the truth.
+ORACLE = "Oracle"
 
 
 def methods_of(run: RunData) -> list[dict[str, Any]]:
@@ -84,9 +41,6 @@ def methods_of(run: RunData) -> list[dict[str, Any]]:
             for entry in map(_weights, made.weights):
                 entry["name"] += f", start of the {_called(made)}"
                 weights.append(entry)
-        training = [*record.info.training_data]
-        for entry in weights:
-            training += [text for text in entry["training_data"] if text not in training]
         methods.append(
             {
                 "name": name,
@@ -96,7 +50,7 @@ def methods_of(run: RunData) -> list[dict[str, Any]]:
                 "parameters": shorten_paths(record.parameters),
                 "weights": weights,
                 "info": record.info,
-                "training_data": training,
+                "training_data": training_data(run, name),
                 "learned_here": [
                     f"{count(len({*made.train, *made.replay}), 'image')} of this data set "
                     f"({_called(made)})"
@@ -108,39 +62,8 @@ def methods_of(run: RunData) -> list[dict[str, Any]]:
     return methods
 
 
-def trainings_behind(run: RunData, parameters: Mapping[str, Any]) -> list[TrainingRecord]:
-    """Trainings of the run that made the weights of some parameters, the last one first."""
-    known = {training.name: training for training in run.record.trainings}
-    found: dict[str, TrainingRecord] = {}
-    todo = sorted(referenced(parameters))
-    while todo:
-        name = todo.pop(0)
-        if name in known and name not in found:
-            found[name] = known[name]
-            todo += sorted(referenced(known[name].parameters))
-    return list(found.values())
-
-
 def _called(training: TrainingRecord) -> str:
     return f"training “{training.label or training.name}”"
-
-
-def overlaps(run: RunData) -> list[Overlap]:
-    """Find hints of contamination, see `CONTAMINATION_RULE`."""
-    scored = set(run.scores["case"])
-    cases = run.manifest[run.manifest["case"].isin(scored)]
-    told = [c for c in ("experiment", "source", "licence", "notes") if c in cases]
-    words = [_words(" ".join(texts)) for texts in cases[told].itertuples(index=False)]
-    found = []
-    for method in methods_of(run):
-        for entry in method["training_data"]:
-            for word in sorted(w for w in _words(entry) if len(w) >= 4 and w not in _COMMON):
-                hits = [word in have for have in words]
-                if any(hits):
-                    marked = cases[hits]
-                    experiments = tuple(sorted(set(marked["experiment"])))
-                    found.append(Overlap(method["label"], entry, word, len(marked), experiments))
-    return found
 
 
 def banners(run: RunData) -> list[tuple[str, str]]:
@@ -202,12 +125,29 @@ def banners(run: RunData) -> list[tuple[str, str]]:
     if oracles:
         found.append(
             (
-                "Oracle",
+                ORACLE,
                 f"{listing(oracles)} used the truth to segment (a diameter, say): an upper "
                 "bound, not a competitor.",
             )
         )
     return found
+
+
+def machine_of(record: RunRecord) -> list[tuple[str, str]]:
+    """What a run was made on, as (what, value), without what is not known."""
+    machine = record.machine
+    gpus = machine.get("gpus") or []
+    names = [str(g.get("name", g)) if isinstance(g, Mapping) else str(g) for g in gpus]
+    memory = machine.get("memory_gb")
+    facts = [
+        ("Platform", record.platform),
+        ("Python", record.python),
+        ("Processor", machine.get("cpu")),
+        ("Cores", machine.get("cores")),
+        ("Memory", f"{memory} GB" if memory else None),
+        ("GPU", ", ".join(names) or "none"),
+    ]
+    return [(key, str(value)) for key, value in facts if value not in (None, "")]
 
 
 def config_text(run: RunData) -> str:
@@ -237,6 +177,11 @@ def shorten_paths(value: Any) -> Any:
     return value
 
 
+def short_hash(digest: str) -> str:
+    """Write the start of a SHA256."""
+    return f"SHA256 {digest[:_HASH_LETTERS]}…"
+
+
 def _weights(record: Mapping[str, Any]) -> dict[str, Any]:
     sha256 = record.get("sha256") or {}
     hashes = list(sha256.items()) if isinstance(sha256, Mapping) else [("", str(sha256))]
@@ -245,18 +190,7 @@ def _weights(record: Mapping[str, Any]) -> dict[str, Any]:
         "hashes": [(str(role), str(digest)) for role, digest in hashes],
         "source": shorten_paths(str(record.get("source") or "not stated")),
         "licence": str(record.get("licence") or "not stated"),
-        "training_data": _texts(record.get("training_data")),
     }
-
-
-def _texts(value: Any) -> list[str]:
-    if not value:
-        return []
-    return [value] if isinstance(value, str) else [str(item) for item in value]
-
-
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"[a-z0-9]+", text.lower()))
 
 
 def _are(n: int) -> str:

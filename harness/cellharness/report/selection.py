@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from cellharness.report.loading import RunData
-from cellharness.report.records import records
+from cellharness.analysis.run_data import RunData
+from cellharness.records import records
 from cellharness.run_directory import RunDirectoryError
 from cellharness.vocabulary import SEGMENTED
 
@@ -24,11 +24,6 @@ def showable(run: RunData) -> tuple[set[str], str]:
     ``config.report.panel_licences`` is a list of regular expressions that are searched, without
     regard to case, in the manifest's licence column; a case needs one hit. Without the list
     every case may be shown.
-
-    Parameters
-    ----------
-    run : RunData
-        With the manifest and the configuration.
 
     Returns
     -------
@@ -62,13 +57,6 @@ def showable(run: RunData) -> tuple[set[str], str]:
 def example_case(scores: pd.DataFrame, allowed: set[str]) -> str | None:
     """Choose the case that stands for a modality, see `EXAMPLE_RULE`.
 
-    Parameters
-    ----------
-    scores : DataFrame
-        Score rows of one modality, one a method and case. The median is taken over all of them.
-    allowed : set of str
-        Cases to choose from.
-
     Returns
     -------
     str or None
@@ -81,14 +69,9 @@ def example_case(scores: pd.DataFrame, allowed: set[str]) -> str | None:
 
 
 def extremes(scores: pd.DataFrame, k: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the best and the worst cases of one method among those with a mask.
+    """Return the best and the worst `k` cases of one method among those with a mask.
 
-    Parameters
-    ----------
-    scores : DataFrame
-        Score rows of one method, one a case.
-    k : int
-        How many of each; with fewer than ``2 k`` cases no case is in both.
+    With fewer than ``2 k`` cases no case is in both.
 
     Returns
     -------

@@ -6,10 +6,10 @@ import math
 
 import pandas as pd
 
-from cellharness.report.loading import RunData
-from cellharness.report.records import Record, group_title, records
-from cellharness.report.rendering import Row, Table
-from cellharness.report.wording import NOTHING, absent, count, listing, number
+from cellharness.analysis.run_data import RunData
+from cellharness.printing.table import Row, Table, group_title
+from cellharness.printing.wording import NOTHING, absent, count, listing, number
+from cellharness.records import Record, records
 from cellharness.statistics.contrasts import FEWEST_UNITS, Unit, units_of
 from cellharness.statistics.power import LEVEL, POWER, differences_of, power_table
 from cellharness.vocabulary import SEGMENTED
@@ -18,17 +18,9 @@ from cellharness.vocabulary import SEGMENTED
 def power_of_run(
     run: RunData, difference: float | None = None, unit: Unit | None = None
 ) -> pd.DataFrame:
-    """Say which difference of two methods of a run its images can show.
-
-    Parameters
-    ----------
-    run : RunData
-        Methods that read the truth, and those without any mask, are in no pair.
-    difference, unit
-        See `power_table`; the unit is by default that of the run's configuration.
-    """
-    masked = set(run.main.loc[run.main["status"].isin(SEGMENTED), "method"]) - run.oracles
-    cases, values = run.cases, run.f1_of([name for name in run.methods if name in masked])
+    """Say which difference of two methods of a run its images can show."""
+    masked = set(run.main.loc[run.main["status"].isin(SEGMENTED), "method"])
+    cases, values = run.cases, run.f1_of([name for name in run.competing if name in masked])
     unit, units = units_of(cases["modality"], cases["experiment"], unit or run.unit)
     return power_table(
         differences_of(values.to_numpy(float)),

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from fontTools import subset
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
@@ -22,8 +21,8 @@ ONE_COLUMN_MM = 88.0
 TWO_COLUMNS_MM = 180.0
 MM = 1 / 25.4
 
-#: Size of the letters of figures, in points.
-TEXT_PT = 7.0
+#: Sizes of the letters of figures, in points.
+TEXT_PT, SMALL_PT = 7.0, 6.5
 
 INK = "#1a1a1a"
 GREY = "#767676"
@@ -79,10 +78,7 @@ class LineStyle:
 def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
     """Give each method its own look, by its place in the configuration.
 
-    Parameters
-    ----------
-    methods : sequence of str
-        Names in order. Beyond seven, colours return with another marker and dash pattern.
+    Beyond seven, colours return with another marker and dash pattern.
 
     Returns
     -------
@@ -102,13 +98,6 @@ def method_styles(methods: Sequence[str]) -> dict[str, LineStyle]:
 
 def ranked_styles(methods: Sequence[str], best_first: Sequence[str]) -> dict[str, LineStyle]:
     """Give each method its look where there may be more methods than colours.
-
-    Parameters
-    ----------
-    methods : sequence of str
-        Names in order.
-    best_first : sequence of str
-        The same names, best first.
 
     Returns
     -------
@@ -145,11 +134,6 @@ _OTHER_MODALITIES = (
 
 def modality_styles(groups: Iterable[str]) -> dict[str, LineStyle]:
     """Give each modality its own look, the same in every report whichever of them occur.
-
-    Parameters
-    ----------
-    groups : iterable of str
-        Modalities; `cellharness.statistics.ALL` stands for all images.
 
     Returns
     -------
@@ -240,23 +224,11 @@ def save(
     for_print: bool = False,
     svg_dpi: int | None = None,
 ) -> str:
-    """Write a figure as ``name.svg`` and return the SVG text.
+    """Write a figure as ``name.svg`` and return the SVG text; call inside :func:`journal_style`.
 
-    Parameters
-    ----------
-    figure : Figure
-        What to write; call inside :func:`journal_style`.
-    folder : Path
-        Existing folder.
-    name : str
-        File name without suffix.
-    dpi : int
-        Resolution of the PNG and of rasterised parts of the other forms.
-    for_print : bool
-        Write ``name.png`` and ``name.pdf`` as well, this with its fonts embedded. They take most
-        of the time of a report.
-    svg_dpi : int or None
-        Resolution of rasterised parts of the SVG where it shall be lighter, as it is in the page.
+    For print ``name.png`` and ``name.pdf`` are written as well, this with its fonts embedded: they
+    take most of the time of a report. `svg_dpi` is the resolution of rasterised parts of the SVG
+    where it shall be lighter.
 
     Returns
     -------
@@ -286,6 +258,9 @@ def _glyphs_alone() -> Iterator[None]:
     Reading them takes most of the time of writing a PDF. fontTools has no public way to say so
     from here; where it is written otherwise one day, PDFs only take longer again.
     """
+    # Here, since most reports are not for print and its import takes a while.
+    from fontTools import subset
+
     kept = getattr(subset.Options, "_drop_tables_default", None)
     if kept is not None:
         subset.Options._drop_tables_default = [*kept, "GSUB", "GPOS", "GDEF"]

@@ -9,8 +9,10 @@ from pathlib import Path
 from cellharness.config.references import references_in
 from cellharness.data.manifest import Case
 from cellharness.files import hash_file
-from cellharness.provenance import IMAGE_PACKAGES, package_versions
+from cellharness.methods.child_process import NO_SPACE
+from cellharness.provenance import package_versions
 from cellharness.running.ledger import Known
+from cellharness.running.place import packages_of
 from cellharness.running.plan import Plan
 from cellharness.vocabulary import SEGMENTED
 
@@ -43,8 +45,16 @@ def prediction_identity(plan: Plan, case: Case, image_sha256: str) -> str:
         "image": image_sha256,
         "case": "" if segmenter is None or plan.problem else segmenter.case_identity(case),
         "seed": plan.spec.seed,
-        "versions": package_versions(("cellharness", *IMAGE_PACKAGES, *plan.info.packages)),
+        "versions": (
+            # Of another Python its own version counts too, as it is not the one that is tested.
+            {**plan.place.versions, "python": plan.place.python}
+            if plan.place is not None
+            else package_versions(packages_of(plan.info))
+        ),
     }
+    if plan.spec.tiles is not None:
+        # Only then, so that masks of images in one piece keep the identity that they had.
+        facts["tiles"] = plan.spec.tiles.model_dump()
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -66,4 +76,5 @@ def is_done(known: Known | None, identity: str, mask: Path, retry_failed: bool) 
         return False
     if known.status in SEGMENTED:
         return mask.is_file() and hash_file(mask) == known.prediction_sha256
-    return not retry_failed
+    # That the disk was full is nobody's failure but the disk's.
+    return not retry_failed and not known.message.startswith(NO_SPACE)

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cellharness.run_directory import LEDGER_COLUMNS, SECONDS_COLUMNS
-from cellharness.vocabulary import PHASES
+from cellharness.files import set_aside
+from cellharness.run_directory import (
+    LEDGER_COLUMNS,
+    LEDGER_TEXT,
+    SECONDS_COLUMNS,
+    RunDirectory,
+    RunDirectoryError,
+)
+from cellharness.vocabulary import PHASES, SEGMENTED
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NUMBERS = {name for name in LEDGER_COLUMNS if name.startswith(("seconds_", "peak_"))}
 _COUNTS = {"repeats", "pixels"}
+
+#: How ``ledger.csv`` begins a message about a mask that could not be scored.
+NOT_SCORED = "not scored: "
 
 
 @dataclass(frozen=True)
@@ -71,11 +81,14 @@ class Known(NamedTuple):
         One of :data:`cellharness.vocabulary.STATUSES`.
     prediction_sha256 : str
         Of the mask file, or "".
+    message : str
+        Why the status is not ``ok``.
     """
 
     identity: str
     status: str
     prediction_sha256: str
+    message: str = ""
 
 
 class Ledger:
@@ -160,12 +173,46 @@ class Ledger:
 
     def known(self, method: str) -> dict[str, Known]:
         """Case to what is known of it, for all rows of a method."""
-        columns = "identity, status, prediction_sha256"
+        columns = "identity, status, prediction_sha256, message"
         with closing(self._connect()) as connection:
             rows = connection.execute(
                 f'SELECT "case", {columns} FROM cases WHERE method = ?', (method,)
             ).fetchall()
         return {case: Known(*facts) for case, *facts in rows}
+
+    def of_others(self, methods: Collection[str]) -> dict[str, tuple[str, str, str]]:
+        """Masks of methods that are not among `methods`: identity to method, case and SHA256."""
+        columns = 'identity, status, method, "case", prediction_sha256'
+        with closing(self._connect()) as connection:
+            rows = connection.execute(f"SELECT {columns} FROM cases ORDER BY rowid").fetchall()
+        return {
+            identity: (method, case, sha256)
+            for identity, status, method, case, sha256 in rows
+            if status in SEGMENTED and method not in methods
+        }
+
+    def copy(self, method: str, case: str, to: tuple[str, str]) -> None:
+        """Give a row to another method and case too: what came of it is the same."""
+        columns = ", ".join(f'"{name}"' for name in LEDGER_COLUMNS)
+        values = columns.replace('"method", "case"', "?, ?")
+        with closing(self._connect()) as connection, connection:
+            connection.execute(
+                f"INSERT OR REPLACE INTO cases ({columns}) "
+                f'SELECT {values} FROM cases WHERE method = ? AND "case" = ?',
+                (*to, method, case),
+            )
+
+    def first_finished(self) -> str | None:
+        """When the first of its cases was finished, ISO date; None where there is none."""
+        with closing(self._connect()) as connection:
+            return connection.execute("SELECT min(finished) FROM cases").fetchone()[0]
+
+    def _fill(self, rows: pd.DataFrame) -> None:
+        """Take over the rows of a table with `LEDGER_COLUMNS`."""
+        plain = rows.astype(object).where(rows.notna(), None)
+        for row in plain[list(LEDGER_COLUMNS)].itertuples(index=False, name=None):
+            self._waiting[row[0], row[1]] = row
+        self.flush()
 
     def frame(self) -> pd.DataFrame:
         """Return all rows, columns `LEDGER_COLUMNS`, in the order of their last writing."""
@@ -179,6 +226,106 @@ class Ledger:
         written = {(row[0], row[1]): row for row in rows}
         written.update(self._waiting)
         return pd.DataFrame(list(written.values()), columns=list(LEDGER_COLUMNS))
+
+
+def copy_ledger(path: Path, to: Path) -> Ledger:
+    """Open a copy of a ledger, to look into it: to open one may change it. None there is no error.
+
+    Raises
+    ------
+    sqlite3.Error
+        It is damaged.
+    """
+    if path.is_file():
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with (
+            closing(sqlite3.connect(uri, uri=True, timeout=30)) as source,
+            closing(sqlite3.connect(to)) as copy,
+        ):
+            source.backup(copy)
+    return Ledger(to)
+
+
+def open_ledger(run: RunDirectory) -> tuple[Ledger, str]:
+    """Open the ledger of a run; a damaged one is filled again from ``ledger.csv``.
+
+    Parameters
+    ----------
+    run : RunDirectory
+
+    Returns
+    -------
+    ledger : Ledger
+    note : str
+        What was wrong and what was done, or "".
+
+    Raises
+    ------
+    RunDirectoryError
+        It is damaged, and no finished run left a ``ledger.csv`` from which to fill it.
+    """
+    path = run.database
+    damage = _damage(path)
+    if not damage or not any(run.path.glob("predictions/*/*")):
+        if damage and path.exists():
+            path.unlink()  # cut off before the first mask: it holds nothing
+        return Ledger(path), ""
+    if path.exists() and not run.ledger.is_file():
+        msg = (
+            f"'{path}' {damage}, and it alone says which masks are finished. Put it back from a "
+            "copy, or delete it, and go on with --resume, which then makes the masks again"
+        )
+        raise RunDirectoryError(msg)
+    if not run.ledger.is_file():
+        return Ledger(path), f"'{path}' {damage}: all masks are made again"
+    # The process of a method opens no ledger and is spared the import of pandas.
+    from cellharness.tables import TableError, read_table
+
+    words = [*LEDGER_TEXT, "prediction_sha256"]
+    try:
+        rows = read_table(run.ledger, words)[list(LEDGER_COLUMNS)]
+    except (TableError, KeyError) as error:
+        msg = (
+            f"'{path}' {damage}, and '{run.ledger}' does not help: {error}. Put either back from "
+            "a copy, or delete both, and go on with --resume, which then makes the masks again"
+        )
+        raise RunDirectoryError(msg) from error
+    kept = f"; it is kept as '{set_aside(path).name}'" if path.exists() else ""
+    ledger = Ledger(path)
+    told = rows["message"].fillna("").str.startswith(NOT_SCORED) & rows["status"].isin(SEGMENTED)
+    ledger._fill(
+        rows.assign(message=rows["message"].mask(told, "")).fillna(dict.fromkeys(words, ""))
+    )
+    return ledger, f"'{path}' {damage} and was filled again from {run.ledger.name}{kept}"
+
+
+def is_ledger(path: Path) -> bool:
+    """Whether a file is a ledger that :class:`Ledger` wrote, as far as it can be read."""
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            names = {row[1] for row in connection.execute("PRAGMA table_info(cases)")}
+    except sqlite3.Error:
+        return False
+    return {"method", "case", "identity"} <= names
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with the file of a ledger, or ""."""
+    if not path.exists():
+        return "is not there"
+    if path.stat().st_size == 0:
+        return "is empty"
+    try:
+        with closing(sqlite3.connect(path, timeout=30)) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            connection.execute("SELECT count(*) FROM cases").fetchone()
+    except sqlite3.OperationalError as error:
+        return "holds no ledger" if "no such table" in str(error) else ""
+    except sqlite3.DatabaseError as error:
+        return f"is damaged ({error})"
+    return "" if found == "ok" else f"is damaged ({found})"
 
 
 def _sql_type(name: str) -> str:

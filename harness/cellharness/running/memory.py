@@ -83,7 +83,7 @@ class DriverPeak:
         self._device: Any = None
 
     def __enter__(self) -> Self:
-        self._nvml, self._device = _open_device()
+        self._nvml, self._device = open_device()
         if self._device is not None:
             self._look()
             self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -123,7 +123,7 @@ class DriverPeak:
         return self._nvml.nvmlDeviceGetMemoryInfo(self._device).used, "device"
 
 
-def _open_device() -> tuple[Any, Any]:
+def open_device() -> tuple[Any, Any]:
     """NVML and its handle of the GPU that torch works on; (None, None) where there is none."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():

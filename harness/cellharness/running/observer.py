@@ -10,6 +10,9 @@ from cellharness.running.ledger import Outcome
 class Observer(Protocol):
     """Somebody who watches a run, such as a progress bar."""
 
+    def noted(self, text: str) -> None:
+        """Something that whoever runs it should know, such as a file that was mended."""
+
     def method_started(self, label: str, total: int, reused: int) -> None:
         """A method begins; ``reused`` of its ``total`` cases are there already."""
 
@@ -25,6 +28,9 @@ class Observer(Protocol):
 
 class Silent:
     """An observer that does nothing."""
+
+    def noted(self, text: str) -> None:
+        """Ignore."""
 
     def method_started(self, label: str, total: int, reused: int) -> None:
         """Ignore."""

@@ -1,43 +1,78 @@
-"""Which masks of a folder were written here: by name and SHA256, so that no other is replaced."""
+"""Which masks of a folder, and what lies beside them, were written here, by name and SHA256."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
+from typing import ClassVar
 
-from cellharness.errors import UsageError, first_of
-from cellharness.files import hash_file, write_atomic
-from cellharness.run_directory import prediction_name
+from cellharness.files import has_keys, hash_file
+from cellharness.own_files import MASK_LIST, MASK_NOTE, ForeignFilesError, OwnFiles
+from cellharness.run_directory import flows_name, overlay_name, prediction_name
 
-#: Beside the masks: a line of SHA256 and name for each, as ``sha256sum -c`` reads it.
-JOURNAL = "masks.sha256"
-#: Beside the masks: what they were made by and of.
-NOTE = "provenance.json"
-
-# The first line, by which a list that somebody else made is told from ours.
-_HEAD = "# Masks written by cellharness predict; one that is not listed here is not replaced."
 # A kill can come between a mask and its line, so what is being written is noted before.
 _WRITING = "# writing "
 
+#: Table of cells, one row an image.
+COUNTS = "counts.csv"
 
-class ForeignMasksError(UsageError):
+
+@dataclass(frozen=True)
+class Beside:
+    """What is written beside masks on request.
+
+    Attributes
+    ----------
+    overlays : bool
+        ``<stem>_overlay.png``: the image with its cells outlined.
+    flows : bool
+        ``<stem>_flows.tiff``: what the method's network gave.
+    counts : bool
+        ``counts.csv``: number and size of the cells, a row an image.
+    """
+
+    overlays: bool = False
+    flows: bool = False
+    counts: bool = False
+
+    def names(self, stems: Sequence[str]) -> list[str]:
+        """File names, for masks of these images."""
+        names = [*map(overlay_name, stems)] if self.overlays else []
+        names += map(flows_name, stems) if self.flows else []
+        return [*names, COUNTS] if self.counts else names
+
+
+_EVERYTHING = Beside(overlays=True, flows=True, counts=True)
+
+
+class ForeignMasksError(ForeignFilesError):
     """Files stand where masks would go that no call before has written."""
 
 
-class OwnMasks:
+class OwnMasks(OwnFiles):
     """The masks that were written into a folder.
 
     Parameters
     ----------
     folder : Path
         May be absent.
+    beside : Beside
+        What is written with them.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    list_name: ClassVar[str] = MASK_LIST
+    head: ClassVar[str] = (
+        "# Masks written by cellharness predict; one that is not listed here is not replaced."
+    )
+    foreign: ClassVar[type[ForeignFilesError]] = ForeignMasksError
 
-    def refuse_foreign(self, stems: Iterable[str], *, overwrite: bool) -> None:
+    def __init__(self, folder: Path, beside: Beside = Beside()) -> None:
+        super().__init__(folder)
+        self.beside = beside
+
+    def refuse_foreign_masks(self, stems: Sequence[str], *, overwrite: bool) -> None:
         """Raise where a file would be replaced that is not as it was written here.
 
         Parameters
@@ -51,84 +86,54 @@ class OwnMasks:
         ------
         ForeignMasksError
             Naming what is in the way.
+        UsageError
+            The folder, or one above it, is a file.
         """
         lines = self._lines()
-        written = dict(_entry(line) for line in lines if not line.startswith("#"))
-        last = lines[-1] if lines else ""
-        cut_off = last.removeprefix(_WRITING) if last.startswith(_WRITING) else None
-        masks = [mask for mask in map(self.mask, stems) if mask.exists()]
-        foreign = [mask.name for mask in masks if mask.is_dir()]
-        if not overwrite:
-            foreign += [
-                mask.name
-                for mask in masks
-                if mask.is_file()
-                and mask.name != cut_off
-                and written.get(mask.name) != hash_file(mask)
-            ]
-        if not overwrite:
-            journal, note = self.folder / JOURNAL, self.folder / NOTE
-            foreign += [JOURNAL] if journal.exists() and not lines else []
-            foreign += [NOTE] if note.exists() and not _is_ours(note) else []
-        if foreign:
-            msg = (
-                f"'{self.folder}' holds {len(foreign)} of the files to be written, and cellharness "
-                f"did not write them, or they were changed since: "
-                f"{first_of(foreign)}. Give another folder with --out, or "
-                "--overwrite to replace them"
+        last = takewhile(lambda line: line.startswith(_WRITING), reversed(lines))
+        ours = [line.removeprefix(_WRITING) for line in last]
+        if lines:
+            ours.append(MASK_LIST)
+        if has_keys(self.folder / MASK_NOTE, {"status", "method", "parameters", "images"}):
+            ours.append(MASK_NOTE)
+        names = [*self._names(stems), MASK_LIST, MASK_NOTE]
+        self.refuse_foreign(names, overwrite=overwrite, ours=ours)
+
+    def begin(self, stems: Sequence[str]) -> None:
+        """Delete the files that are about to be made again, and their lines.
+
+        Of what was written beside masks and is not wanted now, what is as it was written is deleted
+        too: it would show the cells of another mask.
+        """
+        listed = self._written()
+        stale = {
+            name
+            for name in _EVERYTHING.names(stems)
+            if (path := self.folder / name).is_file() and listed.get(name) == hash_file(path)
+        }
+        gone = {*self._names(stems), *stale}
+        for name in gone:
+            (self.folder / name).unlink(missing_ok=True)
+        self._write({name: sha for name, sha in listed.items() if name not in gone})
+
+    def writing(self, *names: str) -> None:
+        """Note files before they are written."""
+        self._append(*(f"{_WRITING}{name}" for name in names))
+
+    def written(self, *names: str) -> None:
+        """Note files that were written, or that none was; all that were noted before at once."""
+        self._append(
+            *(
+                f"{hash_file(path)}  {name}" if path.is_file() else f"# none {name}"
+                for name, path in ((name, self.folder / name) for name in names)
             )
-            raise ForeignMasksError(msg)
+        )
 
-    def begin(self, stems: Iterable[str]) -> None:
-        """Delete the masks that are about to be made again, and their lines."""
-        gone = {prediction_name(stem) for stem in stems}
-        kept = [
-            line
-            for line in self._lines()
-            if not line.startswith("#") and _entry(line)[0] not in gone
-        ]
-        for stem in stems:
-            self.mask(stem).unlink(missing_ok=True)
-        text = "".join(f"{line}\n" for line in (_HEAD, *kept))
-        write_atomic(self.folder / JOURNAL, text.encode("utf-8", "surrogateescape"))
+    def _names(self, stems: Sequence[str]) -> list[str]:
+        """Masks of these images, and what goes with them."""
+        return [*map(prediction_name, stems), *self.beside.names(stems)]
 
-    def writing(self, stem: str) -> None:
-        """Note a mask before it is written."""
-        self._add(f"{_WRITING}{self.mask(stem).name}")
-
-    def written(self, stem: str) -> None:
-        """Note a mask that was written, or that none was."""
-        mask = self.mask(stem)
-        self._add(f"{hash_file(mask)}  {mask.name}" if mask.is_file() else f"# none {mask.name}")
-
-    def mask(self, stem: str) -> Path:
-        """Where the mask of an image goes."""
-        return self.folder / prediction_name(stem)
-
-    def _add(self, line: str) -> None:
-        with (self.folder / JOURNAL).open("ab") as file:
-            file.write(f"{line}\n".encode("utf-8", "surrogateescape"))
-
-    def _lines(self) -> list[str]:
-        """Lines of the journal with its head; none where there is none, or that of others."""
-        path = self.folder / JOURNAL
-        if not path.is_file():
-            return []
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
-        lines = [line.removesuffix("\r") for line in text.split("\n") if line]
-        return lines if lines and lines[0] == _HEAD else []
-
-
-def _entry(line: str) -> tuple[str, str]:
-    """Name and SHA256 of a line."""
-    digest, _, name = line.partition("  ")
-    return name, digest
-
-
-def _is_ours(note: Path) -> bool:
-    """Whether a note is one that was written beside masks here."""
-    try:
-        found = json.loads(note.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and {"status", "method", "parameters", "images"} <= set(found)
+    def _append(self, *lines: str) -> None:
+        text = "".join(f"{line}\n" for line in lines)
+        with (self.folder / self.list_name).open("ab") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))

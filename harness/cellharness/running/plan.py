@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from cellharness.config.paths import absolute_parameters
 from cellharness.config.references import resolve_references
 from cellharness.config.run import MethodConfig, RunConfig
-from cellharness.errors import MissingDependencyError, UsageError
+from cellharness.errors import MissingDependencyError, StoppedError, UsageError
 from cellharness.methods.base import BaseSegmenter, MethodInfo
 from cellharness.methods.child_process import describe
 from cellharness.methods.registry import build, method_class
@@ -21,6 +22,7 @@ from cellharness.run_directory import (
     TrainingRecord,
     referenced,
 )
+from cellharness.running.place import Place, interpreter, look_at
 from cellharness.running.worker import MethodSpec
 from cellharness.weights import WeightsError
 
@@ -45,6 +47,8 @@ class Plan:
         What its automatic choices come to on this machine.
     problem : str
         Why no case of it can be segmented, or "".
+    place : Place or None
+        The Python that it runs in; None for our own.
     """
 
     config: MethodConfig
@@ -53,6 +57,7 @@ class Plan:
     weights: list[dict[str, object]] = field(default_factory=list)
     resolved: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+    place: Place | None = None
 
     @property
     def info(self) -> MethodInfo:
@@ -79,6 +84,8 @@ class Plan:
             resolved=dict(self.resolved),
             weights=self.weights,
             problem=self.problem,
+            environment=self.place.record() if self.place is not None else {},
+            tiles=self.spec.tiles.model_dump() if self.spec.tiles is not None else {},
             info=MethodFacts(
                 summary=info.summary,
                 citation=info.citation,
@@ -104,9 +111,20 @@ def check_methods(config: RunConfig, folder: Path) -> None:
     for method in config.methods:
         try:
             spec = _spec(config, method, folder, {})
-            build(spec.method, spec.parameters)
+            segmenter = build(spec.method, spec.parameters)
         except MissingDependencyError:
             continue
+        segmenter.check_input(spec.input or segmenter.info.input)
+        if spec.tiles is not None and not segmenter.takes_tiles:
+            raise no_tiles(spec.method)
+        with contextlib.suppress(MissingDependencyError):
+            _interpreter(config, method)
+
+
+def no_tiles(method: str) -> UsageError:
+    """Build the error for tiles of a method that has masks of whole images only."""
+    msg = f"method '{method}' has masks of whole images only; leave tiles out for it"
+    return UsageError(msg)
 
 
 def make_plan(
@@ -114,6 +132,7 @@ def make_plan(
     method: MethodConfig,
     folder: Path,
     trainings: Mapping[str, TrainingRecord],
+    resolve: Callable[[MethodSpec], Mapping[str, Any]] | None = None,
 ) -> Plan:
     """Build a method and find its weights; what it lacks is kept as its problem.
 
@@ -127,6 +146,8 @@ def make_plan(
         Run directory, where trained weights lie.
     trainings : mapping of str to TrainingRecord
         What became of the trainings.
+    resolve : callable or None
+        Says what automatic choices come to where it will run, if that is not this machine.
 
     Raises
     ------
@@ -143,6 +164,7 @@ def make_plan(
             method.input,
             config.seed,
             config.timing.repeats,
+            tiles=method.tiles or config.tiles,
         )
         return Plan(method, spec, problem=str(error))
     plan = Plan(method, spec, segmenter)
@@ -155,11 +177,27 @@ def make_plan(
         return replace(plan, problem=untrained or str(error))
     except Exception as error:
         return replace(plan, problem=describe(error))
+    plan = replace(plan, weights=weights)
     try:
-        resolved: Mapping[str, Any] = segmenter.resolved()
+        python = _interpreter(config, method)
+        if python is None:
+            found = segmenter.resolved() if resolve is None else resolve(spec)
+            return replace(plan, resolved=found)
+        place = look_at(python, method.environment, spec.method, spec.parameters, segmenter.info)
+        if resolve is not None:
+            place = replace(place, resolved=resolve(replace(spec, python=str(python))))
+    except StoppedError:
+        raise
     except Exception as error:
-        return replace(plan, weights=weights, problem=describe(error))
-    return replace(plan, weights=weights, resolved=resolved)
+        return replace(plan, problem=describe(error))
+    spec = replace(spec, python=str(python))
+    return replace(plan, spec=spec, resolved=place.resolved, place=place)
+
+
+def _interpreter(config: RunConfig, method: MethodConfig) -> Path | None:
+    """The Python that a method is to run in; None for our own."""
+    python = config.resolve(method.python) if method.python is not None else None
+    return interpreter(method.environment, python)
 
 
 def _spec(
@@ -180,6 +218,7 @@ def _spec(
         method.input,
         config.seed,
         config.timing.repeats,
+        tiles=method.tiles or config.tiles,
     )
 
 

@@ -8,14 +8,20 @@ import re
 import signal
 import time
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from cellharness.errors import UsageError
+from cellharness.processes import family, kill, over_limit, resident_gb
 from cellharness.running.ledger import Outcome
 from cellharness.running.worker import MethodSpec, Task, serve
+
+if TYPE_CHECKING:
+    from cellharness.running.elsewhere import ElsewhereProcess
+    from cellharness.running.messages import Line
 
 _TICK_S = 0.1
 
@@ -63,8 +69,8 @@ class MethodProcess:
         self.timeout_s = timeout_s
         self.load_timeout_s = load_timeout_s
         self.memory_gb = memory_gb
-        self._process: SpawnProcess | None = None
-        self._connection: Connection | None = None
+        self._process: SpawnProcess | ElsewhereProcess | None = None
+        self._connection: Line | None = None
         self._has_loaded = False
         self._failed_loads = 0
         self._given_up: Outcome | None = None
@@ -81,11 +87,7 @@ class MethodProcess:
             return
         if self._given_up is not None:
             raise WorkerStartError(self._given_up)
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, self.spec))
-        self._process.start()
-        theirs.close()
+        self._start_process()
         begun = time.perf_counter()
         answer = self._wait(self.load_timeout_s)
         if answer == "ready":
@@ -102,6 +104,25 @@ class MethodProcess:
             # Later cases get the reason, but not the seconds, which were spent once.
             self._given_up = Outcome(outcome.status, message)
         raise WorkerStartError(outcome)
+
+    def _start_process(self) -> None:
+        if self.spec.python:
+            # What speaks JSON is imported only for who needs it.
+            from cellharness.running.elsewhere import ElsewhereProcess
+
+            try:
+                self._process = process = ElsewhereProcess(Path(self.spec.python))
+            except UsageError as error:
+                raise WorkerStartError(Outcome("error", str(error))) from error
+            self._connection = process.line
+            with contextlib.suppress(OSError):  # it died at once, which is seen below
+                process.line.send(self.spec)
+            return
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, self.spec))
+        self._process.start()
+        theirs.close()
 
     def segment(self, task: Task) -> Outcome:
         """Segment one case; load the method first where that is needed.
@@ -139,6 +160,12 @@ class MethodProcess:
                 self._process.join()
         self._process = self._connection = None
 
+    def end_now(self) -> None:
+        """End the process, from another thread than that which waits for it."""
+        process = self._process
+        if process is not None and process.pid is not None:
+            kill(family(process.pid))
+
     def _wait(self, timeout_s: float) -> Any:
         """The worker's answer, or the outcome of having ended it."""
         assert self._connection is not None
@@ -154,10 +181,11 @@ class MethodProcess:
                 self._kill()
                 message = f"no result within {timeout_s:g} s; the process was ended"
                 return Outcome("timeout", message, {"total": spent})
-            used = self._resident_gb()
-            if self.memory_gb is not None and used > self.memory_gb:
+            if self.memory_gb is None:
+                continue
+            used = resident_gb(self._family())
+            if message := over_limit(used, self.memory_gb):
                 self._kill()
-                message = f"used {used:.2f} GiB, over the limit of {self.memory_gb:g} GiB"
                 return Outcome("oom", message, {"total": spent}, peak_host_mb=used * 1024)
 
     def _death(self, spent: float) -> Outcome:
@@ -176,26 +204,13 @@ class MethodProcess:
 
     def _kill(self) -> None:
         """End the process and all that it has started."""
-        assert self._process is not None
-        for process in self._family():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        kill(self._family())
         self.stop()
 
     def _family(self) -> list[psutil.Process]:
         assert self._process is not None
-        try:
-            worker = psutil.Process(self._process.pid)
-            return [worker, *worker.children(recursive=True)]
-        except psutil.Error:
-            return []
-
-    def _resident_gb(self) -> float:
-        used = 0
-        for process in self._family():
-            with contextlib.suppress(psutil.Error):
-                used += process.memory_info().rss
-        return used / 2**30
+        assert self._process.pid is not None, "it was started"
+        return family(self._process.pid)
 
 
 def _may_be_unsound(outcome: Outcome) -> bool:

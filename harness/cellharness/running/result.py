@@ -24,6 +24,11 @@ class RunResult:
         Method name to the first message of a case that failed.
     unscored : dict of (str, str) to str
         Method and case to the reason why a mask could not be scored, such as a missing truth.
+    doubts : tuple of str
+        What is odd about the pixels of images, or the ids of truths and masks; the scores stand.
+        Of a folder of images also which files were passed over.
+    remarks : dict of str to Counter
+        Method name to what it remarked on cases that have a mask, and on how many.
     report : Path or None
         Page of the report, where one was made.
     """
@@ -32,6 +37,8 @@ class RunResult:
     statuses: Mapping[str, Counter[str]]
     messages: Mapping[str, str]
     unscored: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
+    remarks: Mapping[str, Counter[str]] = field(default_factory=dict)
     report: Path | None = None
 
     @property

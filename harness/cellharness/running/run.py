@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import yaml
-from filelock import FileLock, Timeout
 
+from cellharness.config.cluster import check_cluster
 from cellharness.config.run import RunConfig
 from cellharness.data.manifest import Case, Manifest
 from cellharness.data.modality_guess import with_guessed_modalities
-from cellharness.errors import UsageError
-from cellharness.files import hash_file, remove_leftovers, write_atomic
+from cellharness.errors import UsageError, first_of
+from cellharness.files import hash_file, remove_leftovers, set_aside, whole_file, write_atomic
 from cellharness.provenance import environment
-from cellharness.run_directory import DatasetRecord, RunDirectory, RunRecord, TrainingRecord
+from cellharness.run_directory import (
+    DatasetRecord,
+    RunDirectory,
+    RunRecord,
+    TrainingRecord,
+    details_of,
+)
+from cellharness.running.claim import locked
 from cellharness.running.identity import is_done, prediction_identity
-from cellharness.running.ledger import Ledger, Outcome
+from cellharness.running.in_turn import Wanted, in_turn
+from cellharness.running.ledger import NOT_SCORED, Known, Ledger, open_ledger
 from cellharness.running.observer import Observer, Silent
 from cellharness.running.plan import Plan, check_methods, make_plan
-from cellharness.running.process import MethodProcess
 from cellharness.running.result import RunResult
 from cellharness.running.score_table import score_run
-from cellharness.running.worker import Task
 from cellharness.training.observer import TrainingObserver
 from cellharness.training.session import run_trainings
 from cellharness.vocabulary import SEGMENTED
+
+if TYPE_CHECKING:
+    from cellharness.cluster.workers import Workers
+    from cellharness.running.on_workers import MethodsOnWorkers
 
 
 def run_comparison(
@@ -76,59 +88,85 @@ def run_comparison(
         ``resume`` is off, or another run is busy in it.
     """
     observer = observer or Silent()
+    check_cluster(config.cluster, config.timing.repeats)
     check_methods(config, folder)
     run = RunDirectory(folder)
-    with locked(folder):
+    with locked(folder), ExitStack() as stack:
         _refuse_old_run(folder, resume)
         for place in (folder, *run.predictions("").glob("*")):
             remove_leftovers(place)
         everything = read_cases(config, folder)
         manifest = select_cases(config, everything, limit)
-        trainings = run_trainings(config, everything, folder, observer=training_observer)
-        plans = [make_plan(config, method, folder, trainings) for method in config.methods]
-        ledger = Ledger(run.database)
-        _write_head(config, run, manifest, plans, trainings, limit, "running")
+        workers = workers_of(config, observer.noted, stack)
+        trainings = run_trainings(
+            config, everything, folder, observer=training_observer, workers=workers
+        )
+        methods_on_workers = _methods_on(workers, stack)
+        resolve = methods_on_workers.resolve if methods_on_workers is not None else None
+        plans = [make_plan(config, method, folder, trainings, resolve) for method in config.methods]
+        ledger, note = open_ledger(run)
+        if note:
+            observer.noted(note)
+        created = ledger.first_finished()
+        _write_head(config, run, manifest, plans, trainings, limit, "running", created)
+        renamed = ledger.of_others({method.name for method in config.methods})
         for plan in plans:
-            _run_method(config, plan, manifest, run, ledger, retry_failed, observer)
+            _run_method(
+                config,
+                plan,
+                manifest,
+                run,
+                ledger,
+                renamed,
+                retry_failed,
+                observer,
+                methods_on_workers,
+            )
         _flush(ledger)
         names = [plan.config.name for plan in plans]
         rows = _in_order(ledger.frame(), names, manifest)
-        unscored = score_run(run, manifest, rows, names, config.scoring, observer)
+        unscored, doubts = score_run(run, manifest, rows, names, config.scoring, observer)
         _export(rows, unscored, run.ledger)
         status = "partial" if limit else "complete"
-        _write_head(config, run, manifest, plans, trainings, limit, status)
-    return _result(folder, rows, unscored)
+        _write_head(config, run, manifest, plans, trainings, limit, status, created)
+    return _result(folder, rows, unscored, doubts)
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep a run directory to oneself.
+def workers_of(config: RunConfig, noted: Callable[[str], None], stack: ExitStack) -> Workers | None:
+    """Start or find the workers of a configuration; None where it has no cluster.
 
-    Raises
-    ------
-    UsageError
-        Another run is busy in it.
+    Parameters
+    ----------
+    config : RunConfig
+    noted : callable
+        Told of the dashboard and of lost workers.
+    stack : ExitStack
+        They are left, or ended, with it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(RunDirectory(folder).lock)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        msg = f"another run is busy in '{folder}'; wait for it, or choose another --out"
-        raise UsageError(msg) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    if config.cluster is None:
+        return None
+    # Dask is imported only for who uses it.
+    from cellharness.cluster.workers import connected
+
+    return stack.enter_context(connected(config.cluster, noted))
+
+
+def _methods_on(workers: Workers | None, stack: ExitStack) -> MethodsOnWorkers | None:
+    if workers is None:
+        return None
+    from cellharness.running.on_workers import methods_on
+
+    return stack.enter_context(methods_on(workers))
 
 
 def _refuse_old_run(folder: Path, resume: bool) -> None:
-    if RunDirectory(folder).database.is_file() and not resume:
+    run = RunDirectory(folder)
+    if (run.database.is_file() or run.record.is_file()) and not resume:
         msg = f"'{folder}' holds a run; go on with --resume, or choose another --out"
         raise UsageError(msg)
 
 
-def read_cases(config: RunConfig, folder: Path) -> Manifest:
+def read_cases(config: RunConfig, folder: Path, *, generated: bool = False) -> Manifest:
     """Read all cases of a configuration's data set, whatever their split.
 
     With ``guess_modality``, cases to train on have a modality; others may not have one yet.
@@ -138,9 +176,13 @@ def read_cases(config: RunConfig, folder: Path) -> Manifest:
     config : RunConfig
     folder : Path
         Run directory, where embedded data are generated.
+    generated : bool
+        The embedded data are there already, and are only read.
     """
     dataset = config.dataset
     if dataset.phantom is not None:
+        if generated:
+            return Manifest.read(RunDirectory(folder).data / "manifest.csv")
         from cellharness.data.phantom import generate
 
         options = dataset.phantom.model_dump(exclude_none=True)
@@ -179,44 +221,101 @@ def _run_method(
     manifest: Manifest,
     run: RunDirectory,
     ledger: Ledger,
+    renamed: Mapping[str, tuple[str, str, str]],
     retry_failed: bool,
     observer: Observer,
+    workers: MethodsOnWorkers | None,
 ) -> None:
     """Segment what is not there yet; every case ends with a row."""
     name, label = plan.config.name, plan.config.display
     known = ledger.known(name)
-    todo: list[tuple[Case, str, str]] = []
+    todo: list[Wanted] = []
+    former: list[str] = []
     for case in manifest.cases:
-        sha256, problem = _image_hash(case)
+        sha256, problem = image_hash(case)
         identity = prediction_identity(plan, case, sha256)
-        if not is_done(
-            known.get(case.case), identity, run.prediction(name, case.case), retry_failed
-        ):
-            todo.append((case, identity, problem or plan.problem))
+        mask = run.prediction(name, case.case)
+        if is_done(known.get(case.case), identity, mask, retry_failed):
+            continue
+        if identity in renamed:
+            other, other_case, made = renamed[identity]
+            if _take_over(run.prediction(other, other_case), made, mask):
+                ledger.copy(other, other_case, to=(name, case.case))
+                former.append(other)
+                continue
+        todo.append(Wanted(case, identity, sha256, mask, problem or plan.problem))
+    if former:
+        observer.noted(
+            f"{label}: {len(former)} masks of '{former[0]}' are used again; it was the same method"
+        )
+    changed = [
+        each.case.case for each in todo if _is_other(known.get(each.case.case), each.identity)
+    ]
+    if changed:
+        observer.noted(
+            f"{label}: {len(changed)} masks are made again, as parameters, weights, images or "
+            f"versions are not those of the last run ({first_of(changed, most=3)})"
+        )
     observer.method_started(label, len(manifest.cases), len(manifest.cases) - len(todo))
-    process = MethodProcess(
-        plan.spec,
-        plan.config.timeout_s or config.limits.timeout_s,
-        config.limits.load_timeout_s,
-        config.limits.memory_gb,
-    )
-    try:
+
+    def with_room() -> Iterator[Wanted]:
+        """Clear the place of a mask when its case's turn comes, and no sooner."""
+        for each in todo:
+            _make_room(each.prediction, known.get(each.case.case))
+            yield each
+
+    spec = replace(plan.spec, cases=tuple(each.case for each in todo if not each.problem))
+    timeout_s = plan.config.timeout_s or config.limits.timeout_s
+    if workers is None:
+        outcomes = in_turn(spec, with_room(), timeout_s, config.limits)
+    else:
+        outcomes = workers.segment(replace(plan, spec=spec), with_room(), timeout_s, config.limits)
+    with closing(outcomes):
         begun = time.perf_counter()
-        for case, identity, problem in todo:
-            mask = run.prediction(name, case.case)
-            # A mask of other weights or parameters must not outlive its row.
-            mask.unlink(missing_ok=True)
-            outcome = Outcome("error", problem) if problem else process.segment(Task(case, mask))
+        for each, outcome in outcomes:
             now = time.perf_counter()
             own = outcome.seconds.get("phases", outcome.seconds.get("total", 0.0))
-            ledger.record(name, case.case, identity, outcome, now - begun - own)
+            # Of cases beside each other it is nobody's.
+            overhead = now - begun - own if workers is None else None
+            ledger.record(name, each.case.case, each.identity, outcome, overhead)
             begun = now
-            observer.case_finished(label, case.case, outcome)
-    finally:
-        process.stop()
+            observer.case_finished(label, each.case.case, outcome)
 
 
-def _image_hash(case: Case) -> tuple[str, str]:
+def _is_other(known: Known | None, identity: str) -> bool:
+    return known is not None and known.status in SEGMENTED and known.identity != identity
+
+
+def may_take_over(source: Path, sha256: str, mask: Path) -> bool:
+    """Whether a mask that was made under another name is as it was written, and wanted."""
+    return not mask.exists() and source.is_file() and hash_file(source) == sha256
+
+
+def _take_over(source: Path, sha256: str, mask: Path) -> bool:
+    """Use a mask that was made under another name of the method, if it is as it was written."""
+    if not may_take_over(source, sha256, mask):
+        return False
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(mask) as partial:
+        shutil.copyfile(source, partial)
+    return True
+
+
+def _make_room(mask: Path, known: Known | None) -> None:
+    """Delete a mask of other weights or parameters, which must not outlive its row.
+
+    One that is not as it was recorded may have been mended by hand, and is kept.
+    """
+    if not mask.is_file():
+        return
+    recorded = known.prediction_sha256 if known is not None else ""
+    if recorded and hash_file(mask) != recorded:
+        set_aside(mask)
+    else:
+        mask.unlink()
+
+
+def image_hash(case: Case) -> tuple[str, str]:
     """SHA256 of the image as it is now, and what is wrong with it."""
     try:
         found = hash_file(case.image)
@@ -241,10 +340,11 @@ def _export(rows: pd.DataFrame, unscored: dict[tuple[str, str], str], path: Path
     places = zip(rows["method"], rows["case"], strict=True)
     reasons = [unscored.get(place, "") for place in places]
     messages = [
-        f"not scored: {reason}" if reason else message
+        f"{NOT_SCORED}{reason}" if reason else message
         for message, reason in zip(rows["message"], reasons, strict=True)
     ]
-    rows.assign(message=messages).to_csv(path, index=False)
+    with whole_file(path) as partial:
+        rows.assign(message=messages).to_csv(partial, index=False)
 
 
 def _flush(ledger: Ledger) -> None:
@@ -266,13 +366,15 @@ def _write_head(
     trainings: Mapping[str, TrainingRecord],
     limit: int | None,
     status: str,
+    created: str | None,
 ) -> None:
     """Write what describes the run: ``config.yaml``, ``manifest.csv``, ``run.json``."""
     written = config.model_dump(mode="json", exclude_none=True)
     write_atomic(run.config, yaml.safe_dump(written, sort_keys=False).encode())
     manifest.write(run.manifest)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    created = RunRecord.read(run.record).created if run.record.is_file() else now
+    former = RunRecord.find(run.record)
+    created = (former.created if former else None) or created or now
     record = RunRecord(
         name=config.name,
         title=config.title or config.name,
@@ -295,11 +397,28 @@ def _write_head(
     record.write(run.record)
 
 
-def _result(folder: Path, rows: pd.DataFrame, unscored: dict[tuple[str, str], str]) -> RunResult:
+def _result(
+    folder: Path,
+    rows: pd.DataFrame,
+    unscored: dict[tuple[str, str], str],
+    doubts: list[str],
+) -> RunResult:
     statuses = {
         str(method): Counter(group["status"])
         for method, group in rows.groupby("method", sort=False)
     }
     bad = rows[~rows["status"].isin(SEGMENTED)]
     messages = {str(method): group["message"].iloc[0] for method, group in bad.groupby("method")}
-    return RunResult(folder, statuses, messages, unscored)
+    details = [details_of(text) for text in rows["details"]]
+    remarked = rows.assign(remark=[str(each.get("remark", "")) for each in details])
+    remarked = remarked[remarked["remark"] != ""]
+    remarks = {
+        str(method): Counter(group["remark"])
+        for method, group in remarked.groupby("method", sort=False)
+    }
+    told = dict.fromkeys(
+        f"{case}: image: {message}"
+        for case, each in zip(rows["case"], details, strict=True)
+        for message in each.get("image", ())
+    )
+    return RunResult(folder, statuses, messages, unscored, (*told, *doubts), remarks)

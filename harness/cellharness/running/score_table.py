@@ -9,6 +9,7 @@ import pandas as pd
 
 from cellharness.config.run import ScoringConfig
 from cellharness.data.manifest import Manifest
+from cellharness.files import whole_file
 from cellharness.run_directory import SCORE_COLUMNS, RunDirectory
 from cellharness.running.observer import Observer
 from cellharness.scoring.files import Job, score_files
@@ -22,7 +23,7 @@ def score_run(
     methods: list[str],
     scoring: ScoringConfig,
     observer: Observer,
-) -> dict[tuple[str, str], str]:
+) -> tuple[dict[tuple[str, str], str], list[str]]:
     """Score all masks of a run and write ``scores.csv``, columns `SCORE_COLUMNS`.
 
     Parameters
@@ -42,13 +43,16 @@ def score_run(
 
     Returns
     -------
-    dict of (str, str) to str
+    unscored : dict of (str, str) to str
         Method and case to the reason why a mask could not be scored.
+    remarks : list of str
+        What is odd about the ids of truths and masks, each once.
     """
     statuses = ledger.set_index(["method", "case"])["status"].to_dict()
     observer.scoring_started(len(methods) * len(manifest.cases))
     rows: list[dict[str, Any]] = []
     unscored: dict[tuple[str, str], str] = {}
+    remarks: dict[str, None] = {}
     for method in methods:
         jobs = list(_jobs(run, method, manifest, statuses))
         scored = score_files(
@@ -71,8 +75,13 @@ def score_run(
             rows += [{**about, **row} for row in result.rows]
             if result.message and statuses.get((method, case.case)) in SEGMENTED:
                 unscored[method, case.case] = result.message
-    pd.DataFrame(rows, columns=list(SCORE_COLUMNS)).to_csv(run.scores, index=False)
-    return unscored
+            for remark in result.remarks:
+                # A truth is the same for every method.
+                whose = "" if remark.startswith("truth") else f"{method}, "
+                remarks[f"{whose}{case.case}: {remark}"] = None
+    with whole_file(run.scores) as partial:
+        pd.DataFrame(rows, columns=list(SCORE_COLUMNS)).to_csv(partial, index=False)
+    return unscored, list(remarks)
 
 
 def _jobs(

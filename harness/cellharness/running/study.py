@@ -73,6 +73,7 @@ def expand(study: StudyConfig) -> tuple[RunConfig, list[StudyMethod]]:
         ],
         methods=[*methods, *study.teams],
         limits=study.limits,
+        cluster=study.cluster,
         scoring=study.scoring,
         report=study.report,
         seed=study.seed,
@@ -215,7 +216,8 @@ def run_study(
         observer=observer,
         training_observer=training_observer,
     )
-    record = describe(study, evaluations, folder, read_cases(config, folder))
+    cases = read_cases(config, folder, generated=True)
+    record = describe(study, evaluations, folder, cases)
     record.write(RunDirectory(folder).study)
     return result
 

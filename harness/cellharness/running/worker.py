@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellharness.data.images import model_input, read_image, write_label
+from cellharness.config.run import TilesConfig
+from cellharness.data.images import model_input, open_image, write_label
 from cellharness.data.manifest import Case
+from cellharness.data.network_maps import write_maps
+from cellharness.errors import UsageError
 from cellharness.files import hash_file
-from cellharness.methods.base import BaseSegmenter
+from cellharness.methods.base import BaseSegmenter, CaseError, MethodInfo, UnsupportedCaseError
 from cellharness.methods.child_process import (
     describe,
     die_first,
@@ -32,35 +34,50 @@ from cellharness.methods.child_process import (
 )
 from cellharness.methods.registry import build
 from cellharness.methods.timing import PhaseTimer
+from cellharness.provenance import package_versions
+from cellharness.running.labels import check_labels
 from cellharness.running.ledger import Outcome
 from cellharness.running.memory import DriverPeak, peak_gpu_mb, peak_host_mb, reset_peaks
+
+if TYPE_CHECKING:
+    from cellharness.running.messages import Line
 
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """What a worker needs to make its method, and how often it segments each case."""
+    """What a worker needs to make its method, how often it segments each case, and which follow.
+
+    ``python`` is the interpreter that it runs in; "" for our own. ``tiles`` are those that it gets
+    the image in; None for the image in one piece. ``expected`` is what it must come to where it
+    runs, see :func:`what_it_is`; None where that is where the run was planned.
+    """
 
     method: str
     parameters: Mapping[str, Any]
     input: str | None
     seed: int
     repeats: int = 1
+    cases: tuple[Case, ...] = ()
+    python: str = ""
+    tiles: TilesConfig | None = None
+    expected: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Task:
-    """One case to segment, and where its mask goes."""
+    """One case to segment, where its mask goes, and what its network gave if that is wanted."""
 
     case: Case
     prediction: Path
+    maps: Path | None = None
 
 
-def serve(connection: Connection, spec: MethodSpec) -> None:
+def serve(connection: Line, spec: MethodSpec) -> None:
     """Load a method, then answer tasks until the other end closes.
 
     Parameters
     ----------
-    connection : Connection
+    connection : Connection or JsonLine
         First ``"ready"`` is sent, or the :class:`Outcome` of a failed load; then for each
         :class:`Task` received, one :class:`Outcome`.
     spec : MethodSpec
@@ -95,13 +112,61 @@ def start(spec: MethodSpec) -> tuple[BaseSegmenter, dict[str, float]]:
         from skimage.color import rgb2gray  # noqa: F401
 
         segmenter = build(spec.method, spec.parameters)
+    if spec.expected is not None:
+        _compare(spec.expected, what_it_is(segmenter, spec.expected["versions"]))
+    with timer.phase("load"):
         segmenter.load()
+        segmenter.begin_run(spec.cases)
         # From here on the end of a phase waits for the device, or its work would be charged to
         # the first case.
         timer.synchronise = segmenter.timer.synchronise
     with timer.phase("warmup"):
         segmenter.warmup()
     return segmenter, dict(timer.seconds)
+
+
+class UnfitError(UsageError):
+    """A method comes to something else here than where its run was planned."""
+
+
+def what_it_is(segmenter: BaseSegmenter, packages: Iterable[str]) -> dict[str, Any]:
+    """What a mask hangs on besides image, parameters and seed, as it is on this machine.
+
+    Parameters
+    ----------
+    segmenter : BaseSegmenter
+        Not loaded yet.
+    packages : iterable of str
+        Distributions whose versions count.
+
+    Returns
+    -------
+    dict
+        ``weights``: their SHA256 by file; ``resolved``: what automatic choices come to;
+        ``versions``.
+    """
+    return {
+        "weights": [found.record()["sha256"] for found in segmenter.weights()],
+        "resolved": segmenter.resolved(),
+        "versions": package_versions(packages),
+    }
+
+
+def _compare(expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    # Through JSON, which knows no tuples, as messages to another Python go.
+    plain = json.loads(json.dumps({**found}, default=str))
+    wanted = json.loads(json.dumps({**expected}, default=str))
+    differ = [
+        f"{what} are {plain[what]}, where the run has {wanted[what]}"
+        for what in wanted
+        if plain[what] != wanted[what]
+    ]
+    if differ:
+        msg = (
+            f"{'; '.join(differ)}: its masks would not be those of the others. Give all workers "
+            "the same packages, weights and kind of device"
+        )
+        raise UnfitError(msg)
 
 
 def segment_case(
@@ -138,13 +203,22 @@ def segment_case(
             try:
                 masks.append(_one_pass(segmenter, spec, task, timer))
                 # Through JSON here, so that what cannot be kept fails this case, not the ledger.
-                details = json.loads(json.dumps(segmenter.details(), default=str))
+                details = json.loads(json.dumps(masks[-1].details, default=str))
+                if task.maps is not None and not segmenter.maps:
+                    said = [details.get("remark", ""), "no flows: the network was not run"]
+                    details["remark"] = "; ".join(filter(None, said))
+                if masks[-1].image:
+                    details["image"] = list(masks[-1].image)
             except Exception as error:
                 status, message = status_of(error), describe(error)
+                if isinstance(error, CaseError):
+                    details = json.loads(json.dumps(error.details, default=str))
             passes.append({**timer.seconds, "total": time.perf_counter() - begun})
             if status != "ok":
                 # What an earlier repeat wrote is not the mask of a case that failed.
                 task.prediction.unlink(missing_ok=True)
+                if task.maps is not None:
+                    task.maps.unlink(missing_ok=True)
                 break
     failed = status != "ok"
     if not failed and not masks[-1].any_cell:
@@ -169,28 +243,53 @@ def segment_case(
 
 @dataclass(frozen=True)
 class _Mask:
-    """What is kept of a mask that was written."""
+    """What is kept of a mask that was written, and is told of the image it was made of."""
 
     sha256: str
     pixels: int
     any_cell: bool
+    image: tuple[str, ...]
+    details: Mapping[str, Any]
 
 
 def _one_pass(segmenter: BaseSegmenter, spec: MethodSpec, task: Task, timer: PhaseTimer) -> _Mask:
     """Read, segment and write one case, once."""
+    if spec.tiles is not None:
+        return _one_pass_by_tiles(segmenter, spec, spec.tiles, task)
     with timer.phase("read"):
-        image = read_image(task.case.image)
+        picture = open_image(task.case.image)
     with timer.phase("preprocess"):
-        image = model_input(image, spec.input or segmenter.info.input)
+        image = model_input(picture.pixels, spec.input or segmenter.info.input)
     seed_everything(spec.seed)
     segmenter.begin_case(task.case)
+    segmenter.maps = None if task.maps is None else {}
     with timer.phase("network"):
         labels = check_labels(segmenter.segment(image), image.shape[:2])
     with timer.phase("write"):
         task.prediction.parent.mkdir(parents=True, exist_ok=True)
         write_label(task.prediction, labels)
         sha256 = hash_file(task.prediction)
-    return _Mask(sha256, labels.size, bool(labels.any()))
+        # Written here and not sent: they are many times the size of all else that is told.
+        if task.maps is not None and segmenter.maps:
+            write_maps(task.maps, check_maps(segmenter.maps, segmenter.info, labels.shape))
+    told = tuple(finding.message for finding in picture.findings)
+    return _Mask(sha256, labels.size, bool(labels.any()), told, segmenter.details())
+
+
+def _one_pass_by_tiles(
+    segmenter: BaseSegmenter, spec: MethodSpec, tiles: TilesConfig, task: Task
+) -> _Mask:
+    # Few runs need it, and it imports SciPy.
+    from cellharness.running.by_tiles import segment_by_tiles
+
+    if task.maps is not None:
+        msg = "flows and other maps are not kept of an image that is segmented by tiles"
+        raise UnsupportedCaseError(msg)
+    mode = spec.input or segmenter.info.input
+    found = segment_by_tiles(segmenter, task.case, mode, tiles, spec.seed, task.prediction)
+    with segmenter.timer.phase("write"):
+        sha256 = hash_file(task.prediction)
+    return _Mask(sha256, found.pixels, found.cells > 0, found.image, found.details)
 
 
 def _seconds(
@@ -213,38 +312,22 @@ def _seconds(
     }
 
 
-def check_labels(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Refuse a result that is not a label image of the case's size, and number it 1..N.
-
-    Parameters
-    ----------
-    labels : ndarray of int, (H, W)
-        What a method returned.
-    shape : tuple of int
-        (H, W) of the image.
-
-    Returns
-    -------
-    ndarray of unsigned int, (H, W)
-        0 background, contiguous labels.
+def check_maps(
+    maps: Mapping[str, np.ndarray], info: MethodInfo, shape: tuple[int, ...]
+) -> Mapping[str, np.ndarray]:
+    """Refuse maps that a method did not declare, or that are not of the image's size.
 
     Raises
     ------
     ValueError
-        Wrong shape, or labels that are float, negative or not an array.
+        Naming the map, and what was declared.
     """
-    if not isinstance(labels, np.ndarray) or labels.shape != tuple(shape):
-        found = getattr(labels, "shape", type(labels).__name__)
-        msg = f"the method returned {found} for an image of {tuple(shape)}; expected labels (H, W)"
-        raise ValueError(msg)
-    if not np.issubdtype(labels.dtype, np.integer):
-        msg = f"the method returned {labels.dtype}; labels must be integers"
-        raise ValueError(msg)
-    if labels.size and labels.min() < 0:
-        msg = f"the method returned negative labels (smallest {labels.min()})"
-        raise ValueError(msg)
-    present = np.unique(labels)
-    if present.size and int(present[-1]) == np.count_nonzero(present):
-        return labels.astype(np.uint32, copy=False)
-    numbers = np.cumsum(present > 0, dtype=np.uint32)
-    return numbers[np.searchsorted(present, labels)]
+    for name, found in maps.items():
+        if name not in info.maps or found.shape != tuple(shape):
+            msg = (
+                f"the method gave a map '{name}' of shape {found.shape} for an image of "
+                f"{tuple(shape)}; it declares {', '.join(info.maps) or 'none'}, each of the "
+                "image's shape"
+            )
+            raise ValueError(msg)
+    return maps

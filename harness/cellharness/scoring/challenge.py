@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cellharness.scoring.contingency import Contingency, count_overlaps
+from cellharness.scoring.contingency import Contingency, Labels, count_overlaps
 from cellharness.scoring.matching import match
 from cellharness.scoring.overlaps import find_overlaps
 from cellharness.scoring.score import Match, Score, foreground_sizes, matches_of, plain_ids
@@ -34,7 +34,7 @@ _DECIMALS = 4
 
 
 def score_challenge(
-    gt: np.ndarray, pred: np.ndarray, thresholds: tuple[float, ...], *, matches: bool
+    gt: Labels, pred: Labels, thresholds: tuple[float, ...], *, matches: bool
 ) -> list[Score]:
     """Score one checked pair as the official script does, one `Score` a threshold.
 
@@ -49,7 +49,7 @@ def score_challenge(
     counts = [_Counts() for _ in thresholds]
     sizes = np.zeros(3, np.int64)
     n_true = n_pred = 0
-    no_interior = min(gt.shape) <= 2 * _BORDER and not _is_patched(gt)
+    no_interior = min(gt.shape) <= 2 * _BORDER and not is_patched(gt)
     excluded_true: list[int] = []
     excluded_pred: list[int] = []
     for table in _tables(gt, pred):
@@ -109,12 +109,13 @@ class _Counts:
         self.matches: list[Match] = []
 
 
-def _is_patched(gt: np.ndarray) -> bool:
+def is_patched(gt: Labels) -> bool:
+    """Whether the official script works through an image of this size in patches."""
     return gt.size >= _PATCHED_FROM_PIXELS
 
 
-def _tables(gt: np.ndarray, pred: np.ndarray) -> Iterator[Contingency]:
-    if not _is_patched(gt):
+def _tables(gt: Labels, pred: Labels) -> Iterator[Contingency]:
+    if not is_patched(gt):
         yield count_overlaps(gt, pred, border=_BORDER)
         return
     height, width = gt.shape
@@ -126,9 +127,9 @@ def _tables(gt: np.ndarray, pred: np.ndarray) -> Iterator[Contingency]:
             yield count_overlaps(gt[patch], pred[patch], border=_BORDER, frame=(_PATCH, _PATCH))
 
 
-def _wrapped(table: Contingency, gt: np.ndarray, pred: np.ndarray) -> Contingency:
+def _wrapped(table: Contingency, gt: Labels, pred: Labels) -> Contingency:
     """Wrap ids where the official script casts the images."""
-    if _is_patched(gt):
+    if is_patched(gt):
         wrapped = table.cast(gt.dtype, gt.dtype)
         why = (
             f"ids of the prediction ({pred.dtype}) are cast to the dtype of the truth ({gt.dtype})"

@@ -17,11 +17,17 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from cellharness.compiled import compiled
+from cellharness.data.label_rows import LabelRows
+
+#: A label image, in memory or read by rows.
+Labels = np.ndarray | LabelRows
 
 # Columns of a slot of the hash.
 _GT, _PRED, _PIXELS, _BORDER = 0, 1, 2, 3
 _FIRST_BITS = 10
 _BLOCK_PIXELS = 1 << 18
+#: Of what is read from a file, which comes in tiles of so many rows.
+_FILE_ROWS = 512
 
 _U0, _U1 = np.uint64(0), np.uint64(1)
 _U56, _U64 = np.uint64(56), np.uint64(64)
@@ -76,7 +82,7 @@ class Contingency:
 
 
 def count_overlaps(
-    gt: np.ndarray, pred: np.ndarray, *, border: int, frame: tuple[int, int] | None = None
+    gt: Labels, pred: Labels, *, border: int, frame: tuple[int, int] | None = None
 ) -> Contingency:
     """Count the overlaps of two label images in one pass.
 
@@ -85,7 +91,7 @@ def count_overlaps(
     gt, pred
         Shape (H, W), checked by `check_pair`: non-negative integers of any width, byte order and
         memory layout. Neither is copied whole; rows that cannot be read in place are copied a
-        quarter of a million pixels at a time.
+        quarter of a million pixels at a time. Of a `LabelRows` a few hundred rows are in memory.
     border
         Width in pixels of the outer rows and columns whose cells are marked.
     frame
@@ -109,16 +115,18 @@ def count_overlaps(
     return Contingency(gt_ids, pred_ids, pixels, at_border, background)
 
 
-def _row_blocks(gt: np.ndarray, pred: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def _row_blocks(gt: Labels, pred: Labels) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yield (first row, gt rows, pred rows), both contiguous and of one unsigned native dtype."""
     # uint16 at least and one dtype for both: three compiled kernels serve all 64 combinations.
     width = max(gt.dtype.itemsize, pred.dtype.itemsize, 2)
     dtype = np.dtype(f"u{width}")
     in_place = all(side.dtype.itemsize == width and side.dtype.isnative for side in (gt, pred))
-    if in_place and gt.flags.c_contiguous and pred.flags.c_contiguous:
-        yield 0, np.asarray(gt).view(dtype), np.asarray(pred).view(dtype)
-        return
-    step = max(1, _BLOCK_PIXELS // gt.shape[1])
+    step = _FILE_ROWS
+    if isinstance(gt, np.ndarray) and isinstance(pred, np.ndarray):
+        if in_place and gt.flags.c_contiguous and pred.flags.c_contiguous:
+            yield 0, np.asarray(gt).view(dtype), np.asarray(pred).view(dtype)
+            return
+        step = max(1, _BLOCK_PIXELS // gt.shape[1])
     for top in range(0, gt.shape[0], step):
         rows = slice(top, top + step)
         yield (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cellharness.data.images import ImageError, read_label
+from cellharness.data.label_doubts import serious_doubts
+from cellharness.data.label_rows import open_label_rows
+from cellharness.scoring.contingency import Labels
 from cellharness.scoring.pair import score_pair
 from cellharness.scoring.processes import run_in_processes
 from cellharness.scoring.strict import count_cells
@@ -59,15 +63,27 @@ class CaseScores:
     case : str
         Its name.
     rows : tuple of dict
-        Each with `profile`, `case`, `threshold`, `status` and all of `METRICS`. What is not known
-        is NaN, among the counts as well.
+        Each with `profile`, `case`, `threshold`, `status`, all of `METRICS` and `remarks`, the
+        text of the remarks. What is not known is NaN, among the counts as well.
     message : str
         Why the case has no scores, or none in one profile; empty if all went well.
+    remarks : tuple of str
+        What makes the ids of the truth or of the prediction look as if they were not one a cell,
+        such as a binary mask; the scores stand.
     """
 
     case: str
     rows: tuple[Row, ...]
     message: str
+    remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, case: str, rows: Iterable[Row], message: str, remarks: Iterable[str] = ()
+    ) -> CaseScores:
+        """Put the remarks into the rows."""
+        told = tuple(remarks)
+        return cls(case, tuple(row | {"remarks": "; ".join(told)} for row in rows), message, told)
 
 
 @dataclass(frozen=True)
@@ -164,24 +180,36 @@ def _in_order(
 
 def _score_case(job: Job, options: _Options) -> CaseScores:
     """Score one case; whatever goes wrong with it becomes its status and message."""
+    with ExitStack() as held:
+        return _score_held(job, options, held)
+
+
+def _score_held(job: Job, options: _Options, held: ExitStack) -> CaseScores:
+    """Score one case; files that are read by rows stay open as long as `held`."""
     status, message = _recorded_failure(job)
     if job.gt is None:
         rows = _rows_without_truth(job, options, status or "ok")
-        return CaseScores(job.case, rows, "there is no truth to score it against")
+        return CaseScores.of(job.case, rows, "there is no truth to score it against")
     # Every exception, here and below: one bad file must not cost the table.
     try:
-        gt = read_label(job.gt)
+        gt = _labels(job.gt, held)
     except Exception as error:
         rows = _failed_rows(job, options.profiles, options, status or "error", math.nan)
-        return CaseScores(job.case, rows, _reason(error))
+        return CaseScores.of(job.case, rows, _reason(error))
     if status is None and job.pred is not None:
         try:
-            return _score_labels(job, gt, read_label(job.pred), options)
+            return _score_labels(job, gt, _labels(job.pred, held), options)
         except Exception as error:
             status, message = "error", _reason(error)
     n_true = count_cells(gt, options.border)
     rows = _failed_rows(job, options.profiles, options, status or "missing", n_true)
-    return CaseScores(job.case, rows, message)
+    return CaseScores.of(job.case, rows, message, _remarks(truth=gt))
+
+
+def _labels(path: Path, held: ExitStack) -> Labels:
+    """A label image: in memory, or by rows where it is large."""
+    rows = held.enter_context(open_label_rows(path))
+    return read_label(path) if rows is None else rows
 
 
 def _recorded_failure(job: Job) -> tuple[str | None, str]:
@@ -195,7 +223,7 @@ def _recorded_failure(job: Job) -> tuple[str | None, str]:
     return None, ""
 
 
-def _score_labels(job: Job, gt: np.ndarray, pred: np.ndarray, options: _Options) -> CaseScores:
+def _score_labels(job: Job, gt: Labels, pred: Labels, options: _Options) -> CaseScores:
     check_pair(gt, pred)
     status = "ok" if pred.any() else "empty"
     rows: list[Row] = []
@@ -213,7 +241,14 @@ def _score_labels(job: Job, gt: np.ndarray, pred: np.ndarray, options: _Options)
             messages.append(f"{profile}: {error}")
         else:
             rows += [_row(profile, job.case, status, score.as_dict()) for score in scores]
-    return CaseScores(job.case, tuple(rows), "; ".join(messages))
+    remarks = _remarks(truth=gt, prediction=pred)
+    return CaseScores.of(job.case, rows, "; ".join(messages), remarks)
+
+
+def _remarks(**sides: Labels) -> list[str]:
+    # Its pieces are more than memory should hold where the image is.
+    known = {side: labels for side, labels in sides.items() if isinstance(labels, np.ndarray)}
+    return [f"{side}: {text}" for side, labels in known.items() for text in serious_doubts(labels)]
 
 
 def _row(profile: str, case: str, status: str, score: Row) -> Row:
@@ -251,7 +286,7 @@ def _lost_case(job: Job, options: _Options) -> CaseScores:
     """Rows of a case whose worker died: its truth is not read here, that may be what kills."""
     message = "the worker process died while scoring this case; it may have run out of memory"
     rows = _failed_rows(job, options.profiles, options, "error", math.nan)
-    return CaseScores(job.case, rows, message)
+    return CaseScores.of(job.case, rows, message)
 
 
 def _reason(error: Exception) -> str:

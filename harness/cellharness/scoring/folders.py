@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from cellharness.data.folders import LABEL_SUFFIXES, PassedOver, labels_of, tell
+from cellharness.errors import UsageError
 from cellharness.scoring.files import Job, Progress, Row, score_files
 from cellharness.scoring.validation import ScoringError, check_profile
 from cellharness.vocabulary import COUNTS, RATIOS, STRICT_RATIOS
 
-LABEL_SUFFIXES: tuple[str, ...] = (".tif", ".tiff", ".png")
-
-_TAIL = "_label"
 _NAMED_AT_MOST = 10
 
 
@@ -54,7 +53,9 @@ def score_folders(
         `status`, `n_true`, `n_pred`, `tp`, `fp`, `fn` (nullable integers), `precision`, `recall`,
         `f1`, `dice`, and for ``strict`` also `sq`, `rq`, `pq`, `ap` and `aji`. `status` is
         ``ok``, ``empty`` (the prediction has no cell), ``missing`` or ``error``; what failed cases
-        score is told at `score_files`. ``frame.attrs["messages"]`` has the reasons by case.
+        score is told at `score_files`. Column `remarks`, the last, says where ids do not look like
+        one a cell. ``frame.attrs`` has ``"messages"``, the reasons by case, ``"remarks"`` by case,
+        and ``"passed_over"``, the `PassedOver` files of both folders.
 
     Raises
     ------
@@ -75,19 +76,22 @@ def score_folders(
     [['one', 1, 1, 1.0, 0.5]]
     """
     check_profile(profile)
-    jobs = pair_folders(gt_dir, pred_dir, ignore_extra=ignore_extra)
+    jobs, passed_over = _paired(Path(gt_dir), Path(pred_dir), ignore_extra)
     metrics = COUNTS + RATIOS + (STRICT_RATIOS if profile == "strict" else ())
     rows: list[Row] = []
     messages: dict[str, str] = {}
+    remarks: dict[str, tuple[str, ...]] = {}
     for scores in score_files(
         jobs, profile, thresholds, workers, progress, border=border, both_empty=both_empty
     ):
         rows += scores.rows
         if scores.message:
             messages[scores.case] = scores.message
-    frame = pd.DataFrame(rows, columns=["case", "threshold", "status", *metrics])
+        if scores.remarks:
+            remarks[scores.case] = scores.remarks
+    frame = pd.DataFrame(rows, columns=["case", "threshold", "status", *metrics, "remarks"])
     frame = frame.astype(dict.fromkeys(COUNTS, "Int64"))
-    frame.attrs["messages"] = messages
+    frame.attrs |= {"messages": messages, "remarks": remarks, "passed_over": passed_over}
     return frame
 
 
@@ -99,10 +103,9 @@ def pair_folders(
 ) -> list[Job]:
     """Pair truths and predictions by stem.
 
-    The stem of ``<stem>_label.tiff`` and of ``<stem>.tiff`` is the same; ``.tif`` and ``.png``
-    serve as well, on either side. Only the last suffix is cut off, so ``a.b`` and ``a.c`` are two
-    cases (the official script takes them for one). Hidden files and files with another suffix are
-    passed over.
+    The stem of ``<stem>_label.tiff`` and of ``<stem>.tiff`` is the same; all of `LABEL_SUFFIXES`
+    serve, on either side; see `cellharness.data.folders.labels_of`. Only the last suffix is cut
+    off, so ``a.b`` and ``a.c`` are two cases (the official script takes them for one).
 
     Returns
     -------
@@ -115,40 +118,33 @@ def pair_folders(
         If a folder does not exist, has no truth, has two files for one stem, or there are
         predictions without a truth and `ignore_extra` is False.
     """
-    truths, predictions = _label_files(Path(gt_dir)), _label_files(Path(pred_dir))
-    if not truths:
+    return _paired(Path(gt_dir), Path(pred_dir), ignore_extra)[0]
+
+
+def _paired(gt_dir: Path, pred_dir: Path, ignore_extra: bool) -> tuple[list[Job], list[PassedOver]]:
+    """Pair the files of two folders, and tell which were passed over."""
+    try:
+        truths, predictions = labels_of(gt_dir), labels_of(pred_dir)
+    except UsageError as error:
+        raise ScoringError(str(error)) from error
+    passed_over = [*truths.passed_over, *predictions.passed_over]
+    if not truths.files:
         msg = (
             f"{gt_dir}: no label image; expected <stem>_label or <stem> with one of the suffixes "
             f"{', '.join(LABEL_SUFFIXES)}."
         )
-        raise ScoringError(msg)
-    extra = sorted(set(predictions) - set(truths))
+        raise ScoringError(" ".join([msg, *tell(truths.passed_over)]))
+    extra = [predictions.files[stem] for stem in sorted(set(predictions.files) - set(truths.files))]
     if extra and not ignore_extra:
-        named = ", ".join(predictions[stem].name for stem in extra[:_NAMED_AT_MOST])
+        named = ", ".join(path.name for path in extra[:_NAMED_AT_MOST])
         more = f" and {len(extra) - _NAMED_AT_MOST} more" if len(extra) > _NAMED_AT_MOST else ""
         msg = (
             f"{pred_dir}: {len(extra)} predictions have no truth in {gt_dir}: {named}{more}. "
             "Add their truths, take them out, or have them ignored by name (ignore_extra)."
         )
         raise ScoringError(msg)
-    return [Job(stem, truths[stem], predictions.get(stem)) for stem in sorted(truths)]
-
-
-def _label_files(folder: Path) -> dict[str, Path]:
-    """Return the label images of a folder by stem."""
-    if not folder.is_dir():
-        msg = f"{folder}: no such folder."
-        raise ScoringError(msg)
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in LABEL_SUFFIXES or path.name.startswith("."):
-            continue
-        stem = path.stem.removesuffix(_TAIL) or path.stem
-        if stem in found:
-            msg = (
-                f"{folder}: {found[stem].name} and {path.name} are two files for the case "
-                f"{stem!r}; keep one."
-            )
-            raise ScoringError(msg)
-        found[stem] = path
-    return found
+    passed_over += [PassedOver(path, "a prediction without a truth") for path in extra]
+    jobs = [
+        Job(stem, truths.files[stem], predictions.files.get(stem)) for stem in sorted(truths.files)
+    ]
+    return jobs, passed_over

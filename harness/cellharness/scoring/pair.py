@@ -8,6 +8,7 @@ from typing import overload
 import numpy as np
 
 from cellharness.scoring.challenge import score_challenge
+from cellharness.scoring.contingency import Labels
 from cellharness.scoring.score import Score
 from cellharness.scoring.strict import score_strict
 from cellharness.scoring.validation import (
@@ -24,8 +25,8 @@ _BOTH_EMPTY = "one"
 
 @overload
 def score_pair(
-    gt: np.ndarray,
-    pred: np.ndarray,
+    gt: Labels,
+    pred: Labels,
     profile: str = ...,
     thresholds: Sequence[float] = ...,
     *,
@@ -37,8 +38,8 @@ def score_pair(
 
 @overload
 def score_pair(
-    gt: np.ndarray,
-    pred: np.ndarray,
+    gt: Labels,
+    pred: Labels,
     profile: str = ...,
     *,
     thresholds: float,
@@ -49,8 +50,8 @@ def score_pair(
 
 
 def score_pair(
-    gt: np.ndarray,
-    pred: np.ndarray,
+    gt: Labels,
+    pred: Labels,
     profile: str = "challenge",
     thresholds: float | Sequence[float] = (0.5,),
     *,
@@ -68,7 +69,8 @@ def score_pair(
     Parameters
     ----------
     gt, pred
-        Shape (H, W), any integer dtype and memory layout, no negative values; 0 is background.
+        Shape (H, W), any integer dtype and memory layout, no negative values; 0 is background. A
+        `cellharness.data.label_rows.LabelRows` is read by rows, for images larger than memory.
     profile
         ``"challenge"``: the official script of the NeurIPS 2022 challenge to the last digit, quirks
         included; the module `cellharness.scoring.challenge` lists them.

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from cellharness.compiled import compiled
-from cellharness.scoring.contingency import count_overlaps
+from cellharness.scoring.contingency import Labels, count_overlaps
 from cellharness.scoring.matching import match
 from cellharness.scoring.overlaps import Overlaps, find_overlaps
 from cellharness.scoring.score import Score, foreground_sizes, matches_of, plain_ids
@@ -16,8 +16,8 @@ _BOTH_EMPTY = {"one": 1.0, "zero": 0.0, "nan": math.nan}
 
 
 def score_strict(
-    gt: np.ndarray,
-    pred: np.ndarray,
+    gt: Labels,
+    pred: Labels,
     thresholds: tuple[float, ...],
     *,
     border: int,
@@ -65,7 +65,7 @@ def score_strict(
     return scores
 
 
-def count_cells(gt: np.ndarray, border: int) -> int:
+def count_cells(gt: Labels, border: int) -> int:
     """Return how many cells of a checked label image the border rule leaves to be found."""
     return find_overlaps(count_overlaps(gt, gt, border=border)).true.count
 

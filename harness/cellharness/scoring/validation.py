@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from cellharness.errors import UsageError
+from cellharness.data.label_rows import LabelRows
+from cellharness.errors import UsageError, unknown_name
+from cellharness.tables import distinct_thresholds
 from cellharness.vocabulary import PROFILES
 
 BOTH_EMPTY: tuple[str, ...] = ("one", "zero", "nan")
@@ -21,12 +23,16 @@ class ScoringError(UsageError, ValueError):
 def check_pair(gt: Any, pred: Any) -> None:
     """Refuse anything but two 2-D, integer, non-negative arrays of one shape.
 
+    A `LabelRows` is all that by itself, but for the shape.
+
     Raises
     ------
     ScoringError
         Naming the side, its shape and its dtype.
     """
     for side, labels in (("gt", gt), ("pred", pred)):
+        if isinstance(labels, LabelRows):
+            continue
         if not isinstance(labels, np.ndarray):
             msg = (
                 f"{side} is a {type(labels).__name__}, not a numpy array; read the file first, "
@@ -63,13 +69,14 @@ def check_pair(gt: Any, pred: Any) -> None:
 def check_profile(profile: str) -> str:
     """Return `profile`, or raise a `ScoringError` that lists the valid ones."""
     if profile not in PROFILES:
-        msg = f"Unknown score profile {profile!r}; valid are {', '.join(PROFILES)}."
-        raise ScoringError(msg)
+        raise unknown_name(
+            kind="score profile", name=str(profile), known=PROFILES, error=ScoringError
+        )
     return profile
 
 
 def check_thresholds(thresholds: float | Sequence[float]) -> tuple[float, ...]:
-    """Return IoU thresholds as floats; each must lie in (0, 1].
+    """Return IoU thresholds as floats, each once; each must lie in (0, 1].
 
     Zero is refused because every pair, even one without a common pixel, reaches it.
     """
@@ -81,7 +88,7 @@ def check_thresholds(thresholds: float | Sequence[float]) -> tuple[float, ...]:
         if not (math.isfinite(value) and 0 < value <= 1):
             msg = f"IoU threshold {value} is not in (0, 1]; usual ones are 0.5, 0.7 and 0.9."
             raise ScoringError(msg)
-    return values
+    return distinct_thresholds(values)
 
 
 def check_strict_options(border: int, both_empty: str) -> None:

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from cellharness.errors import UsageError
+from cellharness.errors import UsageError, unknown_name
 
 Floats = NDArray[np.float64]
 Unit = Literal["experiment", "image"]
@@ -202,8 +202,7 @@ def units_of(
         Unknown unit, or an experiment is asked for that is not named.
     """
     if unit is not None and unit not in UNITS:
-        msg = f"unknown unit {unit!r}; valid: {', '.join(UNITS)}"
-        raise ContrastError(msg)
+        raise unknown_name(kind="unit", name=str(unit), known=UNITS, error=ContrastError)
     names = pd.DataFrame(
         {"modality": np.asarray(modalities, object), "experiment": np.asarray(experiments, object)}
     )

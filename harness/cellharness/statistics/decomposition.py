@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from cellharness.statistics.contrasts import (
     HIGHER,
     LOWER,
+    TOO_FEW,
     Estimate,
     Unit,
     equal_weights,
     mean_difference,
     mean_ratio,
 )
-from cellharness.statistics.contrasts import TOO_FEW as TOO_FEW_UNITS
 from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.staged_scores import (
     UNSEEN,
@@ -39,7 +39,9 @@ APPARENT, ALIKE, OF_PROTOCOLS = "apparent loss", "loss, both alike", "difference
 DEFINED = "defined"
 NOT_SIGNIFICANT = "apparent loss not significant"
 IS_GAIN = "gain: nothing was lost"
-TOO_FEW = "too few units"
+
+#: What the interval of a share is, in words.
+SHARE_INTERVAL = "all shares that the tests do not reject (Fieller's interval)"
 
 #: Estimands: what counts the same in a mean.
 IMAGES, EXPERIMENTS, MODALITIES = "images", "experiments", "modalities"
@@ -317,9 +319,7 @@ def _places(table: StagedScores, cases: NDArray[np.intp]) -> NDArray[np.str_]:
 
 def _why(verdict: str) -> str:
     """Say from the verdict on the whole loss whether parts of it have a share."""
-    if verdict == TOO_FEW_UNITS:
-        return TOO_FEW
-    return {HIGHER: DEFINED, LOWER: IS_GAIN}.get(verdict, NOT_SIGNIFICANT)
+    return {TOO_FEW: TOO_FEW, HIGHER: DEFINED, LOWER: IS_GAIN}.get(verdict, NOT_SIGNIFICANT)
 
 
 def _opposed(

@@ -8,8 +8,9 @@ from the columns ``family, family_size, unit, n_images, n_units, confidence``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,10 @@ ESTIMATE_COLUMNS = (
     "unit", "n_images", "n_missing", "n_units", "estimate", "low", "high", "confidence", "p",
     "p_higher", "p_lower", "p_adjusted", "family", "family_size", "verdict", "why_not",
 )  # fmt: skip
+
+#: How p is corrected within a family, and of which tests it is, in words.
+CORRECTED = "Holm-corrected"
+TESTS = "sign-flip and skewness-adjusted t test, two-sided"
 
 
 def estimate_rows(
@@ -113,22 +118,59 @@ def how_tested(rows: pd.DataFrame) -> str:
     'Intervals of 95 % and p by image'
     """
     row = rows.iloc[0]
-    largest = int(rows["family_size"].max())
-    corrected = (
-        "not corrected"
-        if largest < 2 or not rows["family"].any()
-        else f"Holm-corrected over the {_sizes(rows)} of a family"
-    )
-    return (
-        f"Intervals of {100 * row['confidence']:g} % and p by {row['unit']}: sign-flip and "
-        f"skewness-adjusted t test, two-sided, {corrected}."
-    )
+    return f"Intervals of {level_words(row)} and p by {row['unit']}: {TESTS}, {corrected(rows)}."
+
+
+def level_words(row: pd.Series | Mapping[str, Any]) -> str:
+    """Write the confidence of an interval.
+
+    Examples
+    --------
+    >>> level_words({"confidence": 0.95})
+    '95 %'
+    """
+    return f"{100 * row['confidence']:g} %"
+
+
+def interval_head(rows: pd.DataFrame) -> str:
+    """Name the intervals of some rows, as in ``95 % interval``."""
+    return f"{level_words(rows.iloc[0])} interval"
+
+
+def images_and_units(row: Mapping[str, Any]) -> str:
+    """Count the images of an estimate, and the units where those are others.
+
+    Examples
+    --------
+    >>> images_and_units({"n_images": 26, "n_units": 19, "unit": "experiment"})
+    '26 / 19'
+    """
+    n = f"{row['n_images']:,}"
+    return n if row["unit"] == "image" else f"{n} / {row['n_units']:,}"
+
+
+def n_head(rows: pd.DataFrame) -> str:
+    """Say what `images_and_units` counts."""
+    unit = rows["unit"].iloc[0]
+    return "n, images" if unit == "image" else f"n, images / {unit}s"
+
+
+def corrected(rows: pd.DataFrame) -> str:
+    """Say over how many tests the p of some rows are corrected."""
+    if int(rows["family_size"].max()) < 2 or not rows["family"].any():
+        return "not corrected"
+    return f"{CORRECTED} over the {_sizes(rows)} of a family"
 
 
 def too_few_words(rows: pd.DataFrame) -> str:
     """Say where nothing could be tested and why; nothing where all was."""
     reasons = dict.fromkeys(rows.loc[rows["why_not"] != "", "why_not"])
     return f"Not tested: {'; '.join(reasons)}." if reasons else ""
+
+
+def not_tested_words(row: Mapping[str, Any]) -> str:
+    """Say that a row of estimates tests no difference, and why."""
+    return f"No difference is tested: {row['why_not']}."
 
 
 def _sizes(rows: pd.DataFrame) -> str:

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from cellharness.errors import did_you_mean
 from cellharness.statistics.contrasts import (
     HIGHER,
     LOWER,
@@ -59,7 +60,9 @@ def compare_pairs(
     """
     methods = [name for name in dict.fromkeys(scores["method"]) if name not in set(apart)]
     if baseline is not None and baseline not in methods:
-        msg = f"no method {baseline!r} to compare with; there are {', '.join(map(str, methods))}"
+        meant = did_you_mean(str(baseline), map(str, methods))
+        there = ", ".join(map(str, methods))
+        msg = f"no method {baseline!r} to compare with; there are {there}.{meant}"
         raise ContrastError(msg)
     pairs = (
         list(combinations(methods, 2))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellharness.statistics.contrasts import Estimate, Unit, mean_difference
-from cellharness.statistics.estimates import adjust_families, estimate_rows
+from cellharness.statistics.estimates import adjust_families, corrected, estimate_rows
 from cellharness.statistics.staged_scores import (
     PARTS,
     ForgettingError,
@@ -114,3 +114,18 @@ _ABOUT = (
     "remedy", "stage", "plain", "plain_stage", "protocol", "before_protocol", "level", "modality",
     "seen", "median_difference",
 )  # fmt: skip
+
+
+def how_compared(rows: pd.DataFrame) -> str:
+    """Say when two trainings are called comparable, for the note of a table or a caption.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        From `compare_with_plain`.
+    """
+    row = rows.iloc[0]
+    return (
+        f"two one-sided tests at {1 - row['confidence']:.3g}, {corrected(rows)}, show that it "
+        f"differs by less than {row['margin']:g}"
+    )

@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import nct
-from scipy.stats import t as student
+from scipy.special import nctdtr, stdtrit
 
 from cellharness.statistics.contrasts import FEWEST_UNITS, Floats, Unit
 from cellharness.statistics.summary import ALL
@@ -284,10 +283,10 @@ def _errors_needed(units: int) -> float:
     That of the t test, times what the sign-flip test costs beside it. The factor was fitted to
     simulated normal differences of 6 to 60 units, which needed 1.32 to 1.00 times that of t.
     """
-    border = float(student.ppf(1 - LEVEL / 2, units - 1))
+    border = float(stdtrit(units - 1, 1 - LEVEL / 2))
 
     def lacking(errors: float) -> float:
-        return float(nct.sf(border, units - 1, errors)) - POWER
+        return 1 - float(nctdtr(units - 1, errors, border)) - POWER
 
     of_t = brentq(lacking, 0.1, 10.0 * border)
     return float(of_t) * (1 + 0.68 * (units - 4) ** -1.107)

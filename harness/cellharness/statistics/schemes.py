@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cellharness.errors import unknown_name
 from cellharness.statistics.case_table import Floats, Missing, RankingError, check_missing, fill
 from cellharness.statistics.significance import ALPHA, SignedRanks, adjust_by_holm, share_of_wins
 
@@ -26,6 +27,10 @@ SCHEMES: tuple[str, ...] = (
     "test-based",
     "test-based-holm",
 )
+
+#: The test of the schemes ``test-based``, and what ``test-based-holm`` adds, in words.
+TEST_WORDS = f"one-sided Wilcoxon signed-rank test, p < {ALPHA:g}"
+CORRECTION_WORDS = "Holm's correction"
 
 # Scores closer than this share of the largest one are equal: the mean of the same numbers differs
 # by about 1e-16 with the order in which they are added.
@@ -80,8 +85,9 @@ class Sampled:
                 return share_of_wins(self._p_values, self.alpha)
             case "test-based-holm":
                 return share_of_wins(adjust_by_holm(self._p_values), self.alpha)
-        msg = f"unknown ranking scheme {scheme!r}; valid: {', '.join(SCHEMES)}"
-        raise RankingError(msg)
+        raise unknown_name(
+            kind="ranking scheme", name=str(scheme), known=SCHEMES, error=RankingError
+        )
 
     def larger_wins(self, scheme: str) -> bool:
         """Whether the largest score of a scheme is the best one."""

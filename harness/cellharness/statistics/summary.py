@@ -225,11 +225,10 @@ def profile_differences(scores: pd.DataFrame, threshold: float) -> pd.DataFrame:
         "method", "n", "n_dropped", "n_differ", "median_strict", "median_challenge",
         "mean_strict", "mean_challenge",
     ]  # fmt: skip
-    summary = summarise(scores, by=())
-    summary = summary[summary["threshold"] == threshold].set_index(["profile", "method"])
-    profiles = set(summary.index.get_level_values("profile"))
-    if not {"strict", "challenge"} <= profiles:
+    scores = scores[scores["threshold"] == threshold]
+    if not {"strict", "challenge"} <= set(scores["profile"]):
         return pd.DataFrame(columns=columns)
+    summary = summarise(scores, by=()).set_index(["profile", "method"])
     strict, challenge = summary.loc["strict"], summary.loc["challenge"]
     cases = differing_cases(scores, threshold)
     dropped = cases.groupby("method")["dropped"].sum()

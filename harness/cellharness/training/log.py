@@ -14,7 +14,7 @@ from cellharness.run_directory import EPOCH_COLUMNS, VALIDATION_COLUMNS, Trainin
 
 @dataclass(frozen=True)
 class ModalityScore:
-    """Validation scores of one modality (or ``"all"``), F1 at IoU 0.5, profile strict."""
+    """Strict validation scores of one modality or ``"all"``, F1 at `VALIDATION_THRESHOLD`."""
 
     n: int
     mean_f1: float

@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from cellharness.errors import UsageError
 from cellharness.methods.device import choose_device, choose_precision
-from cellharness.run_directory import TrainingDirectory
+from cellharness.run_directory import VALIDATION_THRESHOLD, TrainingDirectory
 from cellharness.scoring import score_pair
 from cellharness.training.checkpoints import epoch_path, load, save
 from cellharness.training.learner import Batch, Learner, Network
@@ -317,7 +318,8 @@ def _scores(learner: Learner) -> dict[str, ModalityScore]:
     by_modality: dict[str, list[float]] = defaultdict(list)
     masks = learner.segment(learner.validation)
     for sample, labels in zip(learner.validation, masks, strict=True):
-        f1 = score_pair(sample.labels, labels, profile="strict", thresholds=(0.5,))[0].f1
+        score = score_pair(sample.labels, labels, profile="strict", thresholds=VALIDATION_THRESHOLD)
+        f1 = score.f1
         by_modality[sample.case.modality or "unknown"].append(f1)
         by_modality["all"].append(f1)
     return {
@@ -374,8 +376,17 @@ def _resume(learner: Learner, out: Path) -> _Progress:
     path = out / "state.pt"
     if not path.is_file():
         return _Progress()
-    state = load(path)
-    learner.model.load_state_dict(state["model"])
-    learner.optimizer.load_state_dict(state["optimizer"])
-    learner.load_state(state["learner"])
-    return _Progress(**state["progress"])
+    try:
+        state = load(path)
+        learner.model.load_state_dict(state["model"])
+        learner.optimizer.load_state_dict(state["optimizer"])
+        learner.load_state(state["learner"])
+        return _Progress(**state["progress"])
+    except Exception as error:
+        # torch raises what the damaged place happens to lead to.
+        msg = (
+            f"'{path}', from which the training goes on, is empty, cut or of another training "
+            f"({type(error).__name__}). Put it back from a copy, or delete it and go on with "
+            "--resume, which trains from the first epoch"
+        )
+        raise UsageError(msg) from error

@@ -14,6 +14,9 @@ class TrainingObserver(Protocol):
     def training_started(self, label: str) -> None:
         """A training begins or goes on."""
 
+    def images_prepared(self, label: str, done: int, total: int) -> None:
+        """So many of the training's images are prepared for the first epoch."""
+
     def epoch_finished(self, label: str, record: EpochRecord) -> None:
         """One more epoch is done and logged."""
 
@@ -25,6 +28,9 @@ class SilentTraining:
     """An observer that does nothing."""
 
     def training_started(self, label: str) -> None:
+        """Ignore."""
+
+    def images_prepared(self, label: str, done: int, total: int) -> None:
         """Ignore."""
 
     def epoch_finished(self, label: str, record: EpochRecord) -> None:

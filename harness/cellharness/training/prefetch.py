@@ -1,40 +1,96 @@
-"""Make the next batch while the network is busy with this one."""
+"""Make the next batches on other cores while the network is busy with this one."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-T = TypeVar("T")
+import torch
 
-_END = object()
+from cellharness.training.samples import cores
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
-def prefetched(items: Iterator[T], depth: int = 2) -> Iterator[T]:
-    """Draw from ``items`` in one background thread, in order, ``depth`` ahead.
+def batches_ahead(
+    groups: Iterator[Sequence[Item]],
+    begin: Callable[[Sequence[Item]], Made],
+    fill: Callable[[Item, Made, int], None],
+    workers: int | None = None,
+) -> Iterator[Made]:
+    """Fill batches crop by crop in several threads, in order, a little ahead.
 
-    A single thread keeps everything random in its order, and augmentation by OpenCV or
-    NumPy runs while torch holds no lock.
+    What is random is drawn by ``groups``, which one thread goes through in order; ``fill`` draws
+    nothing. So the batches are the same whatever the number of threads. OpenCV, numba's loops
+    and torch let go of Python's lock while they work.
 
     Parameters
     ----------
-    items : iterator
-        Its errors appear where the item would have.
-    depth : int
-        Items that wait at most.
+    groups : iterator of sequence
+        What each crop of a batch is to be made of; its errors appear where the batch would have.
+    begin : callable
+        Makes the empty batch of a group.
+    fill : callable
+        Writes the crop of one item to a position of the batch.
+    workers : int or None
+        Threads; None for one on each core.
+
+    Yields
+    ------
+    Made
+        Full batches.
 
     Examples
     --------
-    >>> list(prefetched(iter(range(5))))
-    [0, 1, 2, 3, 4]
+    >>> def fill(item, batch, position):
+    ...     batch[position] = item**2
+    >>> groups = iter([[0, 1], [2, 3]])
+    >>> list(batches_ahead(groups, lambda group: [None] * len(group), fill, workers=3))
+    [[0, 1], [4, 9]]
     """
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        waiting = deque(thread.submit(next, items, _END) for _ in range(depth))
+    workers = workers or cores()
+    threads = ThreadPoolExecutor(workers)
+    waiting: deque[tuple[Made, list[Future[None]]]] = deque()
+    crops, rest = 0, True
+    try:
         while True:
-            item = waiting.popleft().result()
-            if item is _END:
+            # Two batches, and as many crops as keep all threads busy.
+            while rest and (len(waiting) < 2 or crops < 2 * workers):
+                group = next(groups, None)
+                if group is None:
+                    rest = False
+                    break
+                batch = begin(group)
+                parts = [
+                    threads.submit(fill, item, batch, position)
+                    for position, item in enumerate(group)
+                ]
+                waiting.append((batch, parts))
+                crops += len(parts)
+            if not waiting:
                 return
-            waiting.append(thread.submit(next, items, _END))
-            yield item  # type: ignore[misc]
+            batch, parts = waiting.popleft()
+            crops -= len(parts)
+            for part in parts:
+                part.result()
+            yield batch
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def empty_batch(
+    *shape: int, pinned: bool = False, layout: torch.memory_format = torch.contiguous_format
+) -> torch.Tensor:
+    """Make a float32 tensor, its values not set, to write crops to.
+
+    Parameters
+    ----------
+    *shape : int
+    pinned : bool
+        In memory that a GPU reads by itself, so that the copy waits for nobody.
+    layout : torch.memory_format
+    """
+    return torch.empty(shape, pin_memory=pinned, memory_format=layout)

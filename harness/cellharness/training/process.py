@@ -20,8 +20,11 @@ from cellharness.methods.child_process import (
     status_of,
 )
 from cellharness.training.log import EpochRecord
+from cellharness.training.samples import Preparing
 from cellharness.training.trainer import build_trainer
 from cellharness.vocabulary import InputMode
+
+_TICK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,20 @@ class TrainingEnd:
     left_out: Sequence[str] = ()
 
 
-def train_in_process(task: TrainingTask, watch: Callable[[EpochRecord], None]) -> TrainingEnd:
+@dataclass(frozen=True)
+class _Prepared:
+    """How many images of how many are prepared."""
+
+    done: int
+    total: int
+
+
+def train_in_process(
+    task: TrainingTask,
+    watch: Callable[[EpochRecord], None],
+    preparing: Preparing | None = None,
+    wanted: Callable[[], bool] = lambda: True,
+) -> TrainingEnd:
     """Train in a process of its own and wait for it.
 
     Parameters
@@ -56,6 +72,10 @@ def train_in_process(task: TrainingTask, watch: Callable[[EpochRecord], None]) -
     task : TrainingTask
     watch : callable
         Told of each finished epoch.
+    preparing : callable or None
+        Told of how many images of how many are prepared before the first epoch.
+    wanted : callable
+        Asked now and then; where it is not any more, the training is ended, to go on later.
 
     Returns
     -------
@@ -69,6 +89,10 @@ def train_in_process(task: TrainingTask, watch: Callable[[EpochRecord], None]) -
     theirs.close()
     try:
         while True:
+            if not ours.poll(_TICK_S):
+                if not wanted():
+                    return TrainingEnd("error", "nobody waits for it any more")
+                continue
             try:
                 message = ours.recv()
             except EOFError:
@@ -76,6 +100,10 @@ def train_in_process(task: TrainingTask, watch: Callable[[EpochRecord], None]) -
                 return _death(process.exitcode)
             if isinstance(message, TrainingEnd):
                 return message
+            if isinstance(message, _Prepared):
+                if preparing is not None:
+                    preparing(message.done, message.total)
+                continue
             watch(message)
     finally:
         # Also after Ctrl-C: the last state on disk is where a resume goes on.
@@ -98,6 +126,7 @@ def _serve(connection: Connection, task: TrainingTask) -> None:
             seed=task.seed,
             watch=partial(_send, connection),
         )
+        trainer.preparing = partial(_send_prepared, connection)
         replay = {"replay": task.replay} if task.replay else {}
         checkpoint = trainer.fit(task.train, task.validation, task.out, **replay)
         end = TrainingEnd("ok", checkpoint=checkpoint, left_out=trainer.left_out)
@@ -110,6 +139,10 @@ def _serve(connection: Connection, task: TrainingTask) -> None:
 
 def _send(connection: Connection, record: EpochRecord) -> None:
     connection.send(record)
+
+
+def _send_prepared(connection: Connection, done: int, total: int) -> None:
+    connection.send(_Prepared(done, total))
 
 
 def _death(code: int | None) -> TrainingEnd:

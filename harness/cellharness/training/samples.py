@@ -1,9 +1,12 @@
-"""Labelled images for training, read whole and checked before the first step."""
+"""Labelled images for training, all of them checked before the first step."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar, overload
 
 import numpy as np
 
@@ -12,6 +15,11 @@ from cellharness.data.manifest import Case
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
 from cellharness.vocabulary import InputMode
+
+T = TypeVar("T")
+
+#: Told how many of how many images are prepared.
+Preparing = Callable[[int, int], None]
 
 
 class TrainingDataError(UsageError):
@@ -41,6 +49,123 @@ class LabelledImage:
         """Number of cells in the truth."""
         present = np.unique(self.labels)
         return int((present > 0).sum())
+
+
+class LabelledCases(Sequence[LabelledImage]):
+    """Labelled images that are read when they are asked for, each time anew.
+
+    Holds no pixel, so that memory does not grow with the number of images.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        All must have labels.
+    mode : {"gray_max", "gray", "native"}
+        Form of the image, as in prediction.
+
+    Raises
+    ------
+    OSError, ValueError
+        When an image is asked for that cannot be read, is not the one that the manifest lists,
+        has no label or differs in shape from it. :func:`each` names all of them.
+    """
+
+    def __init__(self, cases: Sequence[Case], mode: InputMode) -> None:
+        self.cases = tuple(cases)
+        self.mode: InputMode = mode
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.cases)
+
+    @overload
+    def __getitem__(self, index: int) -> LabelledImage: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> LabelledCases: ...
+
+    def __getitem__(self, index: int | slice) -> LabelledImage | LabelledCases:
+        """Read an image; of a slice none is read."""
+        if isinstance(index, slice):
+            return LabelledCases(self.cases[index], self.mode)
+        return _read(self.cases[index], self.mode)
+
+
+def each(
+    samples: Sequence[LabelledImage],
+    do: Callable[[LabelledImage], T],
+    told: Preparing | None = None,
+) -> list[T]:
+    """Do something with each image, on all cores, a few images in memory at a time.
+
+    Parameters
+    ----------
+    samples : sequence of LabelledImage
+        A list, or :class:`LabelledCases`.
+    do : callable
+        Runs in threads.
+    told : callable or None
+        Of how many images of how many are done.
+
+    Returns
+    -------
+    list
+        What ``do`` gave, in the order of ``samples``.
+
+    Raises
+    ------
+    TrainingDataError
+        Images cannot be read; all of them are named.
+    """
+
+    def one(index: int) -> T | _Fault:
+        try:
+            sample = samples[index]
+        except (OSError, ValueError) as error:
+            assert isinstance(samples, LabelledCases)
+            return _Fault(samples.cases[index].case, error)
+        return do(sample)
+
+    done: list[T] = []
+    faults: list[_Fault] = []
+    with ThreadPoolExecutor(cores()) as threads:
+        # In order and not much ahead: results are small, what is being worked on is not.
+        for result in threads.map(one, range(len(samples))):
+            if isinstance(result, _Fault):
+                faults.append(result)
+            else:
+                done.append(result)
+            if told is not None:
+                told(len(done) + len(faults), len(samples))
+    _refuse(faults, len(samples))
+    return done
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """A case that cannot be used, and why."""
+
+    case: str
+    why: Exception
+
+
+def _refuse(faults: Sequence[_Fault], n_cases: int) -> None:
+    """Raise where there is a fault, and name them."""
+    if not faults:
+        return
+    lines = [f"  {fault.case}: {fault.why}" for fault in faults[:10]]
+    msg = (
+        f"{len(faults)} of {n_cases} training cases cannot be used; mend them or leave them "
+        "out of the manifest:\n" + "\n".join(lines) + ("\n  ..." if faults[10:] else "")
+    )
+    raise TrainingDataError(msg)
 
 
 def read_labelled(cases: Sequence[Case], mode: InputMode) -> list[LabelledImage]:
@@ -102,13 +227,8 @@ def _read_all(cases: Sequence[Case], read: Callable[[Case], LabelledImage]) -> l
         try:
             samples.append(read(case))
         except (OSError, ValueError) as error:
-            faults.append(f"  {case.case}: {error}")
-    if faults:
-        msg = (
-            f"{len(faults)} of {len(cases)} training cases cannot be used; mend them or leave them "
-            "out of the manifest:\n" + "\n".join(faults[:10]) + ("\n  ..." if faults[10:] else "")
-        )
-        raise TrainingDataError(msg)
+            faults.append(_Fault(case.case, error))
+    _refuse(faults, len(cases))
     return samples
 
 

@@ -5,24 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cellharness.config.paths import absolute_parameters
 from cellharness.config.run import RunConfig, TrainingConfig
 from cellharness.data.manifest import Case, Manifest
 from cellharness.errors import MissingDependencyError, UsageError
-from cellharness.files import hash_file, remove_leftovers
+from cellharness.files import hash_file, remove_leftovers, set_aside
 from cellharness.provenance import package_versions
-from cellharness.run_directory import RunDirectory, TrainingDirectory, TrainingRecord
+from cellharness.run_directory import (
+    RunDirectory,
+    RunDirectoryError,
+    RunRecord,
+    TrainingDirectory,
+    TrainingRecord,
+)
 from cellharness.training.log import EpochRecord, TrainingLog
 from cellharness.training.observer import SilentTraining, TrainingObserver
-from cellharness.training.process import TrainingTask, train_in_process
+from cellharness.training.process import TrainingEnd, TrainingTask, train_in_process
 from cellharness.training.sets import hold_back
 from cellharness.training.trainer import build_trainer, trainer_class
 from cellharness.weights import WeightsError
+
+if TYPE_CHECKING:
+    from cellharness.cluster.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,9 @@ def run_trainings(
     *,
     only: Collection[str] | None = None,
     observer: TrainingObserver | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, TrainingRecord]:
-    """Run the trainings of a configuration, one after another.
+    """Run the trainings of a configuration, one after another or beside each other.
 
     Parameters
     ----------
@@ -56,6 +68,8 @@ def run_trainings(
         Names to run; None runs all.
     observer : TrainingObserver or None
         Told of progress.
+    workers : Workers or None
+        Where they run beside each other; None for one after another on this machine.
 
     Returns
     -------
@@ -72,11 +86,76 @@ def run_trainings(
     for pattern in ("training/*", "training/*/checkpoints"):
         for place in folder.glob(pattern):
             remove_leftovers(place)
-    jobs = [_prepare(config, training, manifest, folder) for training in chosen]
-    return {job.config.name: _run(job, observer) for job in jobs}
+    jobs = [_prepare(config, training, manifest, folder, workers) for training in chosen]
+    names = {training.name for training in config.training}
+    former = {job.config.name: _former(folder, job, names) for job in jobs}
+    if workers is not None:
+        return _run_beside(jobs, former, observer, workers)
+    return {job.config.name: _run(job, former[job.config.name], observer) for job in jobs}
 
 
-def _prepare(config: RunConfig, training: TrainingConfig, manifest: Manifest, folder: Path) -> _Job:
+@dataclass(frozen=True)
+class TrainingOutlook:
+    """What would be done of a training, and how long it would take.
+
+    Attributes
+    ----------
+    record : TrainingRecord
+        What it would be known by; of one that is kept, the record of its end.
+    state : {"kept", "goes on", "new", "again", "cannot run"}
+        ``again`` where weights of other cases, parameters or versions are set aside.
+    epochs : int or None
+        How many are left; None where its parameters do not say.
+    seconds : float or None
+        For these, as long as those that are logged took; None where none is.
+    """
+
+    record: TrainingRecord
+    state: str
+    epochs: int | None = 0
+    seconds: float | None = 0.0
+
+
+def look_ahead(config: RunConfig, manifest: Manifest, folder: Path) -> dict[str, TrainingOutlook]:
+    """Say what :func:`run_trainings` would do; nothing is written, moved or trained.
+
+    Parameters and errors are those of :func:`run_trainings`.
+
+    Returns
+    -------
+    dict of str to TrainingOutlook
+        By name.
+    """
+    return {
+        training.name: _outlook(_prepare(config, training, manifest, folder))
+        for training in config.training
+    }
+
+
+def _outlook(job: _Job) -> TrainingOutlook:
+    record, folder = job.record, job.task.out
+    if record.message:
+        return TrainingOutlook(record, "cannot run")
+    old = TrainingRecord.find(TrainingDirectory(folder).record)
+    known = old is not None and old.identity == record.identity
+    if known and old is not None and _is_whole(old, folder):
+        return TrainingOutlook(old, "kept")
+    wanted = record.parameters.get("epochs")
+    done, seconds = TrainingLog(folder).finished()
+    each = seconds / done if done else None
+    left = wanted - (done if known else 0) if isinstance(wanted, int) else None
+    state = "goes on" if known and done else "again" if old is not None and not known else "new"
+    time_left = None if each is None or left is None else each * left
+    return TrainingOutlook(record, state, left, time_left)
+
+
+def _prepare(
+    config: RunConfig,
+    training: TrainingConfig,
+    manifest: Manifest,
+    folder: Path,
+    workers: Workers | None = None,
+) -> _Job:
     """Choose cases, check parameters, find the weights to start from."""
     cases = manifest.select(training.splits, training.modalities, training.experiments).cases
     unlabelled = [case.case for case in cases if case.label is None]
@@ -96,13 +175,16 @@ def _prepare(config: RunConfig, training: TrainingConfig, manifest: Manifest, fo
         training.method, parameters, input=training.input, seed=seed, watch=None
     )
     message, weights, resolved = "", [], {}
-    try:
-        weights = [found.record() for found in trainer.weights()]
-        resolved = trainer.resolved()
-    except (WeightsError, MissingDependencyError) as error:
-        message = str(error)
     versions = package_versions(("cellharness", *trainer.packages))
     out = RunDirectory(folder).training(training.name).path
+    task = TrainingTask(
+        training.method, parameters, training.input, seed, train, validation, replay, out
+    )
+    try:
+        weights = [found.record() for found in trainer.weights()]
+        resolved = trainer.resolved() if workers is None else _resolved_there(workers, task)
+    except (WeightsError, MissingDependencyError) as error:
+        message = str(error)
     facts = {
         "method": training.method,
         "parameters": trainer.parameters.model_dump(mode="json"),
@@ -132,10 +214,14 @@ def _prepare(config: RunConfig, training: TrainingConfig, manifest: Manifest, fo
         replay=[case.case for case in replay],
         versions=versions,
     )
-    task = TrainingTask(
-        training.method, parameters, training.input, seed, train, validation, replay, out
-    )
     return _Job(training, task, record)
+
+
+def _resolved_there(workers: Workers, task: TrainingTask) -> dict[str, Any]:
+    """What automatic choices come to on a worker: it may have a GPU, and we none."""
+    from cellharness.training.on_workers import what_it_is_there
+
+    return workers.ask(what_it_is_there, (task, ()))["resolved"]
 
 
 def _replayed(training: TrainingConfig, manifest: Manifest, learned: Sequence[Case]) -> list[Case]:
@@ -160,42 +246,191 @@ def _hashes(case: Case) -> list[str]:
     return [hash_file(path) if path and path.is_file() else "" for path in (case.image, case.label)]
 
 
-def _run(job: _Job, observer: TrainingObserver) -> TrainingRecord:
+def _former(run: Path, job: _Job, names: Collection[str]) -> TrainingRecord | None:
+    """What is there of a training, whole or begun; looked at before any training runs.
+
+    A record that was cut is taken from ``run.json``, where a finished run repeats it; a training
+    that only changed its name is moved to it.
+
+    Raises
+    ------
+    RunDirectoryError
+        The record, or a checkpoint of a finished training, is not as it was written.
+    """
+    folder = job.task.out
+    written = TrainingDirectory(folder).record
+    if not folder.exists():
+        _move_renamed(folder, job.record.identity, names)
+    if not written.exists():
+        return None
+    old = TrainingRecord.find(written)
+    if old is None:
+        head = RunRecord.find(RunDirectory(run).record)
+        kept = {record.name: record for record in head.trainings} if head else {}
+        old = kept.get(job.config.name)
+        if old is None:
+            msg = (
+                f"'{written}' is empty or cut, and it alone says what the weights beside it were "
+                f"trained from. Put it back from a copy, or rename '{folder}', which keeps the "
+                "weights, and train again"
+            )
+            raise RunDirectoryError(msg)
+        old.write(written)
+    if old.identity == job.record.identity and old.status == "ok":
+        _check_checkpoints(folder, old)
+    return old
+
+
+def _move_renamed(folder: Path, identity: str, names: Collection[str]) -> None:
+    for path in sorted(folder.parent.glob("*/training.json")):
+        if path.parent.name not in names:
+            record = TrainingRecord.find(path)
+            if record is not None and record.identity == identity:
+                path.parent.rename(folder)
+                return
+
+
+def _check_checkpoints(folder: Path, record: TrainingRecord) -> None:
+    """Raise where a checkpoint is not as the training left it and cannot be made from its state."""
+    expected = {record.checkpoint: "", **record.sha256}
+    for name, sha256 in expected.items():
+        path = folder / name
+        if path.is_file() and (not sha256 or hash_file(path) == sha256):
+            continue
+        if path == TrainingDirectory(folder).checkpoint("last"):
+            # The state after the last epoch holds the same weights: going on writes them again.
+            if path.is_file():
+                set_aside(path)
+            continue
+        what = "is not as its training left it (another SHA256)" if path.is_file() else "is gone"
+        msg = (
+            f"the checkpoint '{path}' {what}. Put it back from a copy, or rename the folder "
+            f"'{folder}' and go on with --resume, which trains again"
+        )
+        raise RunDirectoryError(msg)
+
+
+def _is_whole(record: TrainingRecord, folder: Path) -> bool:
+    """Whether a training came to its end and its checkpoints are there."""
+    checkpoints = (record.checkpoint, *record.sha256)
+    return record.status == "ok" and all((folder / name).is_file() for name in checkpoints)
+
+
+def _run(job: _Job, old: TrainingRecord | None, observer: TrainingObserver) -> TrainingRecord:
+    record, trains = _begin(job, old, observer)
+    if not trains:
+        return record
+    begun = time.perf_counter()
+    finished = [record.epochs]
+    end = train_in_process(
+        job.task,
+        _relay(observer, record.label, finished),
+        partial(observer.images_prepared, record.label),
+    )
+    return _finish(job, record, end, finished[0], time.perf_counter() - begun, observer)
+
+
+def _run_beside(
+    jobs: Sequence[_Job],
+    former: Mapping[str, TrainingRecord | None],
+    observer: TrainingObserver,
+    workers: Workers,
+) -> dict[str, TrainingRecord]:
+    """Run trainings on workers; their records are written here."""
+    from cellharness.training.on_workers import TrainingOrder, train_beside
+
+    begun = {job.config.name: _begin(job, former[job.config.name], observer) for job in jobs}
+    records = {name: record for name, (record, _) in begun.items()}
+    trained = {job.config.name: job for job in jobs if begun[job.config.name][1]}
+    epochs = {name: [records[name].epochs] for name in trained}
+    relays = {
+        name: _relay(observer, records[name].label, finished) for name, finished in epochs.items()
+    }
+    orders = [
+        TrainingOrder(
+            name,
+            job.task,
+            hash_file(TrainingDirectory(job.task.out).record),
+            {
+                "weights": [weights["sha256"] for weights in records[name].weights],
+                "resolved": dict(records[name].resolved),
+                "versions": dict(records[name].versions),
+            },
+            workers.topic,
+            workers.threads(),
+        )
+        for name, job in trained.items()
+    ]
+    if not orders:
+        return records
+    ends = train_beside(workers, orders, lambda name, record: relays[name](record))
+    with closing(ends):
+        for name, made in ends:
+            records[name] = _finish(
+                trained[name], records[name], made.end, epochs[name][0], made.seconds, observer
+            )
+    return records
+
+
+def _begin(
+    job: _Job, old: TrainingRecord | None, observer: TrainingObserver
+) -> tuple[TrainingRecord, bool]:
+    """Write the record of a training that begins or goes on; whether there is anything to train."""
     folder, record = job.task.out, job.record
     label = record.label
-    written = TrainingDirectory(folder).record
-    old = TrainingRecord.find(written)
     if record.message:
         observer.training_finished(label, record, reused=False)
-        return record
+        return record, False
     if old is not None and old.identity == record.identity:
-        if old.status == "ok" and (folder / old.checkpoint).is_file():
+        if _is_whole(old, folder):
+            # A training that was renamed keeps its weights.
+            old = old.model_copy(update={"name": record.name, "label": label})
             observer.training_finished(label, old, reused=True)
-            return old
+            return old, False
         # A session that was killed has left its time in the log only.
         epochs, seconds = TrainingLog(folder).finished()
         record = record.model_copy(update={"epochs": epochs, "seconds": max(seconds, old.seconds)})
     elif folder.is_dir():
-        _set_aside(folder)
+        # Kept: it may be days of work.
+        set_aside(folder)
     observer.training_started(label)
-    record.write(written)
-    begun = time.perf_counter()
-    finished = [record.epochs]
-    end = train_in_process(job.task, _relay(observer, label, finished))
-    checkpoint = end.checkpoint.relative_to(folder).as_posix() if end.checkpoint else ""
+    record.write(TrainingDirectory(folder).record)
+    return record, True
+
+
+def _finish(
+    job: _Job,
+    record: TrainingRecord,
+    end: TrainingEnd,
+    epochs: int,
+    seconds: float,
+    observer: TrainingObserver,
+) -> TrainingRecord:
+    """Write the record of a training that ended, well or not."""
+    folder = job.task.out
+    checkpoint = ""
+    if end.checkpoint:
+        # On a worker the same folder may have been reached by an absolute path.
+        checkpoint = end.checkpoint.absolute().relative_to(folder.absolute()).as_posix()
     record = record.model_copy(
         update={
             "status": end.status,
             "message": end.message,
             "checkpoint": checkpoint,
+            "sha256": _hash_checkpoints(folder),
             "left_out": list(end.left_out),
-            "epochs": finished[0],
-            "seconds": record.seconds + time.perf_counter() - begun,
+            "epochs": epochs,
+            "seconds": record.seconds + seconds,
         }
     )
-    record.write(written)
-    observer.training_finished(label, record, reused=False)
+    record.write(TrainingDirectory(folder).record)
+    observer.training_finished(record.label, record, reused=False)
     return record
+
+
+def _hash_checkpoints(folder: Path) -> dict[str, str]:
+    paths = sorted(TrainingDirectory(folder).checkpoints.glob("*.pt"))
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in paths}
 
 
 def _relay(
@@ -206,9 +441,3 @@ def _relay(
         observer.epoch_finished(label, record)
 
     return relay
-
-
-def _set_aside(folder: Path) -> None:
-    """Keep a training of other data or parameters under another name: it may be days of work."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder.rename(folder.with_name(f"{folder.name}.replaced-{stamp}"))

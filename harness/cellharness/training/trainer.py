@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
@@ -17,6 +17,9 @@ from cellharness.methods.registry import method_class, method_names, resolve
 from cellharness.training.log import EpochRecord
 from cellharness.vocabulary import InputMode
 from cellharness.weights import Weights
+
+if TYPE_CHECKING:  # images need NumPy, a list of methods and their parameters does not
+    from cellharness.training.samples import Preparing
 
 Watch = Callable[[EpochRecord], None]
 
@@ -74,6 +77,8 @@ class Trainer(ABC):
     ----------
     left_out : tuple of str
         After ``fit``: cases that were given and not learned from.
+    preparing : callable or None
+        Told of how many images of how many are prepared before the first epoch.
     """
 
     Parameters: ClassVar[type[TrainingParameters]] = TrainingParameters
@@ -95,6 +100,7 @@ class Trainer(ABC):
         self.seed = seed
         self.watch = watch
         self.left_out: tuple[str, ...] = ()
+        self.preparing: Preparing | None = None
 
     def weights(self) -> tuple[Weights, ...]:
         """Weights that the training starts from; empty from scratch."""
@@ -103,6 +109,15 @@ class Trainer(ABC):
     def resolved(self) -> dict[str, Any]:
         """What automatic choices come to on this machine; part of what is trained."""
         return {}
+
+    def _told(self, before: int, total: int) -> Preparing:
+        """Tell of some of the images, ``before`` of ``total`` being prepared already."""
+
+        def told(done: int, _: int) -> None:
+            if self.preparing is not None:
+                self.preparing(before + done, total)
+
+        return told
 
     @abstractmethod
     def fit(

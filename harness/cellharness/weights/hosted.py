@@ -1,4 +1,4 @@
-"""Weights on a web host that publishes no hashes."""
+"""Weights on a web host that publishes no hashes itself."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 
 from cellharness.caching import cache_dir
 from cellharness.files import hash_file, write_atomic
+from cellharness.weights.file_kinds import WeightFileError, refuse_web_page
 from cellharness.weights.source import (
     Weights,
     WeightsHashError,
     WeightsUnavailableError,
+    check_hash,
     refuse_if_offline,
 )
 
@@ -22,8 +24,8 @@ from cellharness.weights.source import (
 class HostedWeights:
     """Weights on a web host, kept in the folder where the model's own library looks for them.
 
-    No SHA256 is published for them, so the first one seen is recorded beside our cache
-    and any later change is refused.
+    A file whose SHA256 is known must have it. For the others none is published, so the first
+    one seen is recorded beside our cache and any later change is refused.
 
     Attributes
     ----------
@@ -33,7 +35,9 @@ class HostedWeights:
         Role to file name.
     folder_variable, default_folder : str
         Environment variable of the library's own model folder, and that folder below
-        the home folder where the variable is not set.
+        the home folder where the variable is not set. Both empty: a folder in our cache.
+    known_sha256 : dict of str to str
+        Role to SHA256, where it is known.
     """
 
     name: str
@@ -44,6 +48,7 @@ class HostedWeights:
     licence: str
     training_data: tuple[str, ...] = ()
     advice: str = field(default="", repr=False)
+    known_sha256: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def source(self) -> str:
@@ -52,9 +57,13 @@ class HostedWeights:
 
     @property
     def folder(self) -> Path:
-        """The library's own model folder on this machine."""
+        """The library's own model folder on this machine, or ours where none is named."""
         chosen = os.environ.get(self.folder_variable)
-        return Path(chosen) if chosen else Path.home() / self.default_folder
+        if chosen:
+            return Path(chosen)
+        if not self.default_folder:
+            return cache_dir() / "weights" / self.name
+        return Path.home() / self.default_folder
 
     def locate(self) -> Weights | None:
         """Find the files in the library's folder; record or check their hashes."""
@@ -62,7 +71,11 @@ class HostedWeights:
         if not all(path.is_file() for path in files.values()):
             return None
         hashes = {role: hash_file(path) for role, path in files.items()}
-        self._check_first_use(hashes)
+        for role, sha256 in self.known_sha256.items():
+            check_hash(files[role], sha256, self.name, hashes[role])
+        self._check_first_use(
+            {role: sha256 for role, sha256 in hashes.items() if role not in self.known_sha256}
+        )
         return Weights(self.name, files, hashes, self.source, self.licence, self.training_data)
 
     def fetch(self, *, replace: bool = False) -> Weights:
@@ -87,16 +100,16 @@ class HostedWeights:
         return cache_dir() / "weights" / f"{self.name}-first-use.json"
 
     def _first_use(self) -> dict[str, str]:
-        """Role to SHA256 as first seen; empty before that."""
+        """Role to SHA256 as first seen, for those that are not known; empty before that."""
         if not self._record.is_file():
             return {}
         return json.loads(self._record.read_text(encoding="utf-8"))
 
     def _changed(self) -> list[str]:
-        """Roles whose file is there and is not the one that was first seen."""
+        """Roles whose file is there and is neither the known one nor the one first seen."""
         return [
             role
-            for role, sha256 in self._first_use().items()
+            for role, sha256 in {**self._first_use(), **self.known_sha256}.items()
             if role in self.file_names
             and self._path(role).is_file()
             and hash_file(self._path(role)) != sha256
@@ -109,9 +122,10 @@ class HostedWeights:
         from cellharness.downloading import ResumingDownloader
 
         names = ", ".join(self.file_names.values())
+        variable = self.folder_variable
+        other = f", or point {variable} at a folder that holds them" if variable else ""
         advice = (
-            f"Put {names} (from {self.base_url}) into '{self.folder}', or point "
-            f"{self.folder_variable} at a folder that holds them. {self.advice}"
+            f"Put {names} (from {self.base_url}) into '{self.folder}'{other}. {self.advice}"
         ).strip()
         refuse_if_offline(self.name, advice)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +136,12 @@ class HostedWeights:
             )
             try:
                 downloader(f"{self.base_url}/{path.name}", path, None)
+                refuse_web_page(path)
+            except WeightFileError as error:
+                # Of a proxy or a login; kept, it would be taken for the first use.
+                path.unlink()
+                msg = f"weights '{self.name}': {self.base_url} sent no weights. {error}. {advice}"
+                raise WeightsUnavailableError(msg) from error
             except (OSError, HTTPException, ValueError) as error:
                 reason = str(error) or type(error).__name__
                 msg = (
@@ -131,7 +151,7 @@ class HostedWeights:
 
     def _check_first_use(self, hashes: Mapping[str, str]) -> None:
         first = self._first_use()
-        if not first:
+        if hashes and not first:
             self._record.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(self._record, json.dumps(dict(hashes), indent=1).encode())
             return

@@ -19,6 +19,10 @@ class WeightsUnavailableError(WeightsError):
     """Weights are not on this machine and cannot be fetched now."""
 
 
+class WeightsOfflineError(WeightsUnavailableError):
+    """Weights would have to be fetched, and the network is forbidden."""
+
+
 class WeightsHashError(WeightsError):
     """A file's SHA256 is not the registered one."""
 
@@ -99,7 +103,7 @@ def refuse_if_offline(name: str, advice: str) -> None:
 
     Raises
     ------
-    WeightsUnavailableError
+    WeightsOfflineError
         With ``advice`` on what to do instead.
     """
     # Not above: it brings Python's HTTP client, which a list of weights does not need.
@@ -107,18 +111,20 @@ def refuse_if_offline(name: str, advice: str) -> None:
 
     if is_offline():
         msg = f"weights '{name}' are not on this machine and CELLHARNESS_OFFLINE is set. {advice}"
-        raise WeightsUnavailableError(msg)
+        raise WeightsOfflineError(msg)
 
 
-def check_hash(path: Path, expected: str, name: str) -> None:
+def check_hash(path: Path, expected: str, name: str, found: str = "") -> None:
     """Compare a file of the weights `name` with its registered SHA256.
+
+    `found` is that of the file, where it is known already.
 
     Raises
     ------
     WeightsHashError
         They differ; both are named.
     """
-    found = hash_file(path)
+    found = found or hash_file(path)
     if found != expected:
         msg = (
             f"'{path}' is not the registered file: SHA256 {found}, expected {expected}. "
@@ -126,17 +132,3 @@ def check_hash(path: Path, expected: str, name: str) -> None:
             "same, do not use it."
         )
         raise WeightsHashError(msg)
-
-
-def local_weights(path: Path, role: str = "network") -> Weights:
-    """Take one file of the user's as weights; its SHA256 goes into every result.
-
-    Raises
-    ------
-    WeightsUnavailableError
-        No such file.
-    """
-    if not path.is_file():
-        msg = f"no weight file '{path}'"
-        raise WeightsUnavailableError(msg)
-    return Weights(path.name, {role: path}, {role: hash_file(path)})

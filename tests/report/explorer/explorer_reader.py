@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from cellharness.report.comparison import load_comparison
 from cellharness.report.explorer import build_explorer
-from cellharness.report.loading import load_run
-from cellharness.report.style import ranked_styles
 
 
 class Explorer:
@@ -28,6 +27,16 @@ class Explorer:
 
     def floats(self, name: str, *shape: int) -> np.ndarray:
         return np.frombuffer(base64.b64decode(self.data[name]), "<f4").reshape(shape)
+
+    def tests(self, *shape: int) -> np.ndarray:
+        """Shape (profiles, thresholds, groups, pairs): p, p adjusted, ends, units on the fourth."""
+        packed = base64.b64decode(self.data["tests"]["numbers"])
+        return np.frombuffer(packed, "<f4").reshape(*shape[:3], 5, shape[3])
+
+    def outcomes(self, *shape: int) -> np.ndarray:
+        tests = self.data["tests"]
+        places = np.frombuffer(base64.b64decode(tests["outcomes"]), "u1").reshape(shape)
+        return np.array(tests["words"], object)[places]
 
     def codes(self, name: str, *shape: int) -> np.ndarray:
         return np.frombuffer(base64.b64decode(self.data[name]), "u1").reshape(shape)
@@ -49,6 +58,5 @@ def explore(run: Path) -> Explorer:
     report = run / "report"
     shutil.rmtree(report, ignore_errors=True)
     report.mkdir()
-    loaded = load_run(run)
-    build_explorer(loaded, ranked_styles(loaded.methods, loaded.methods), report)
+    build_explorer(load_comparison(run), report)
     return Explorer(report)

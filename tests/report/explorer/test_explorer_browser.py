@@ -5,6 +5,8 @@ Expected numbers are read from the run's score table, not from what the page was
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from explorer_reader import explore
+from PIL import Image
 from run_maker import SIDE, RunMaker
 
 from cellharness.data.images import read_label
+from cellharness.report.outlines import STYLES
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright, of the extra 'test'")
 from playwright.sync_api import Page, expect, sync_playwright
@@ -26,7 +30,7 @@ STATUSES = {("beta", "m1_01"): "timeout", ("beta", "m3_02"): "error", ("alpha", 
 expect.set_options(timeout=20_000)
 READY = "html[data-ready]"
 _DESKTOP = {"width": 1300, "height": 850}
-_PHONE = {"width": 375, "height": 720}
+_PHONE = {"width": 390, "height": 760}
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +135,7 @@ def test_points_lie_at_their_scores(page, f1):
 
 @pytest.mark.parametrize(("key", "method"), [("a", "alpha"), ("b", "beta")])
 def test_sorting_by_a_score(page, f1, key, method):
-    place = {"a": 4, "b": 5}[key]
+    place = {"a": 5, "b": 6}[key]
     sort_by(page, key)
     header = page.locator(f'#table thead th:has(button[data-key="{key}"])')
     expect(header).to_have_attribute("aria-sort", "descending")
@@ -182,6 +186,8 @@ def test_filters(page):
     page.get_by_role("button", name="None", exact=True).click()
     expect(page.locator("#shown")).to_contain_text("0 of 24 images")
     expect(page.locator("#nothing")).to_be_visible()
+    expect(page.locator("#summary")).to_be_hidden()
+    expect(page.locator("#csv")).to_be_disabled()
     expect(page.locator("#no-rows")).to_be_visible()
     expect(page.locator("#no-cards")).to_be_visible()
     page.locator("#experiments label", has_text="exp-1-seen").locator("input").check()
@@ -217,6 +223,10 @@ def test_a_method_is_not_tested_against_itself(page):
     expect(page.locator("#test")).to_contain_text("the same method")
     expect(page.locator("#summary")).to_contain_text("Mean difference, B − A")
     assert points(page) == 24
+    page.get_by_label("where A leads B most").check()
+    expect(page.locator("#no-cards")).to_have_text("A and B are the same method: neither leads.")
+    page.locator("#table tbody tr[data-case]").first.click()
+    expect(page.locator("#stage .view")).to_have_count(2)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +246,7 @@ def test_odd_runs_have_a_page(browser, tmp_path, odd):
     for page in opened(browser, run):
         page.locator("#table tbody tr[data-case]").first.click()
         expect(page.locator("#panel-name")).to_have_text("m0_00")
-        expect(page.locator("#panel-picture img")).to_be_visible()
+        expect(page.locator("#stage img").first).to_be_visible()
 
 
 def test_threshold_slider(page, f1):
@@ -247,18 +257,18 @@ def test_threshold_slider(page, f1):
     page.keyboard.press("ArrowLeft")
     expect(slider).to_have_attribute("aria-valuetext", "IoU at least 0.8")
     for row in rows(page):
-        assert float(row[4]) == pytest.approx(f1["strict", 0.8, "alpha", case_of(row)], abs=5e-4)
+        assert float(row[5]) == pytest.approx(f1["strict", 0.8, "alpha", case_of(row)], abs=5e-4)
 
 
 def test_choosing_methods(page, f1):
     page.locator("#method-a").select_option(label="Gamma")
     first = rows(page)[0]
-    assert float(first[4]) == pytest.approx(f1["strict", 0.5, "gamma", case_of(first)], abs=5e-4)
+    assert float(first[5]) == pytest.approx(f1["strict", 0.5, "gamma", case_of(first)], abs=5e-4)
     page.get_by_role("button", name="Swap A and B").click()
     assert page.locator("#method-b option:checked").inner_text() == "Gamma"
     page.locator("#wide").check()
     heads = page.locator("#table thead th").all_inner_texts()
-    assert [" ".join(head.split()) for head in heads[4:]] == [f"F1 {m}" for m in METHODS.values()]
+    assert [" ".join(head.split()) for head in heads[5:]] == [f"F1 {m}" for m in METHODS.values()]
 
 
 def test_all_methods_over_the_images_that_pass(page, f1):
@@ -295,8 +305,11 @@ def test_pointing_at_a_point_shows_the_image(page):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     preview = page.locator("#preview")
     expect(preview.locator("h3")).to_have_text("m0_01")
-    expect(preview.locator("svg[data-drawn=m0_01] g.layer")).to_have_count(3)
-    assert preview.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+    expect(preview.locator("svg[data-drawn=m0_01]")).to_have_count(2)
+    expect(preview.locator("[data-pane=b] g.layer.correct")).to_be_visible()
+    assert preview.locator("img").first.evaluate(
+        "image => image.decode().then(() => image.naturalWidth)"
+    )
 
 
 def test_clicking_a_point_opens_the_image(page, f1):
@@ -314,9 +327,6 @@ def test_clicking_a_point_opens_the_image(page, f1):
     expected = [f1["strict", 0.6, method, name] for method in ("alpha", "beta")]
     assert values == pytest.approx(expected, abs=5e-4)
     assert panel.locator("#panel-every li").count() == 3
-    panel.get_by_label("truth").uncheck()
-    expect(panel.locator(".layer.truth")).to_be_hidden()
-    expect(panel.locator(".layer.a")).to_be_visible()
     panel.get_by_role("button", name="Gamma as B").click()
     expect(panel.get_by_role("button", name="Gamma as B")).to_have_attribute("aria-pressed", "true")
     assert page.locator("#method-b option:checked").inner_text() == "Gamma"
@@ -331,34 +341,47 @@ def test_a_failed_image_says_why(page):
     expect(page.locator("#panel-methods .message")).to_have_text(
         "ValueError: bad <tile> & 100 % in m1_01"
     )
-    expect(page.locator("#panel-picture g.layer")).to_have_count(2)
+    expect(page.locator("#stage [data-pane=b] .badge")).to_have_text("no mask: timeout")
+    kinds = page.locator("#stage [data-pane=b] g.layer").evaluate_all(
+        "all => all.map(e => e.classList[1])"
+    )
+    assert "missed" in kinds
+    assert not {"correct", "wrong", "truth"} & set(kinds)
 
 
 def test_an_image_without_licence_has_no_picture(page):
     page.get_by_label("Name has").fill("m0_03")
     page.locator("#table tbody tr[data-case]").click()
-    expect(page.locator("#panel-picture")).to_contain_text("its licence (none) is not among those")
-    assert page.locator("#panel-picture img").count() == 0
+    expect(page.locator("#stage")).to_contain_text("its licence (none) is not among those")
+    assert page.locator("#stage img").count() == 0
+    expect(page.locator("#tools")).to_be_hidden()
 
 
 def test_gallery(page, f1):
     def shown() -> list[str]:
         return page.locator("#cards .card").evaluate_all("all => all.map(e => e.dataset.case)")
 
+    def shown_first(cases: pd.Series) -> list[str]:
+        """Put the last of the four licences, which forbids showing, last."""
+        return sorted(cases, key=lambda case: case.endswith("3"))
+
     lowest = f1["strict", 0.5, "alpha"].reset_index().sort_values(["f1", "case"])["case"]
-    assert shown() == list(lowest[:12])
+    lowest = shown_first(lowest)
+    assert shown() == lowest[:12]
     page.locator("#cards .card").first.scroll_into_view_if_needed()
     expect(page.locator("#cards svg[data-drawn]").first).to_be_attached()
     page.get_by_label("where B leads A most").check()
     difference = f1["strict", 0.5, "beta"] - f1["strict", 0.5, "alpha"]
     ahead = difference[difference > 0].round(9)
     ordered = ahead.reset_index().sort_values(["f1", "case"], ascending=[False, True])["case"]
-    assert shown() == list(ordered[:12])
+    assert shown() == shown_first(ordered)[:12]
     page.get_by_label("lowest for A").check()
     page.locator("#more").click()
-    assert shown() == list(lowest)
+    assert shown() == lowest
+    expect(page.locator("#cards .card").last).to_contain_text("Not shown: licence")
+    expect(page.locator("#gallery-notes")).to_contain_text("4 images whose licence does not allow")
     page.locator("#cards .card").first.click()
-    expect(page.locator("#panel-name")).to_have_text(lowest.iloc[0])
+    expect(page.locator("#panel-name")).to_have_text(lowest[0])
 
 
 def test_thumbnails_far_below_wait(browser, run):
@@ -450,11 +473,28 @@ def test_the_address_keeps_what_was_chosen(browser, run, page):
 
 
 @pytest.mark.parametrize(
-    "address", ["#a=nobody&t=7&p=x&sort=zzz&case=none&worst=1", "#%E0%A4%A&&="]
+    ("address", "told"),
+    [
+        ("#a=nobody&b=beta", "the method “nobody”, which this run does not have; there are alpha"),
+        ("#t=7", "the threshold “7”"),
+        ("#p=x", "the profile “x”"),
+        ("#sort=zzz", "the column “zzz”"),
+        ("#case=none", "the image “none”, which this run does not have; there are 24, such as"),
+        ("#worst=1", "the order of images “1”"),
+        ("#m=Sonar", "the modality “Sonar”"),
+        ("#case=m0_00&zoom=900_0_0", "the zoom “900_0_0”"),
+        ("#contrast=1_0_1", "the contrast “1_0_1”"),
+        ("#%E0%A4%A&&=", ""),
+    ],
 )
-def test_a_wrong_address_is_no_harm(browser, run, address):
+def test_a_wrong_address_is_told(browser, run, address, told):
     for page in opened(browser, run, address):
         assert points(page) == 24
+        expect(page.locator("#told")).to_contain_text(told)
+        assert page.locator("#told").is_visible() == bool(told)
+        if "case=m0" not in address:
+            page.get_by_label("Name has").fill("m0_00")
+            expect(page.locator("#told")).to_be_hidden()
 
 
 def test_an_address_can_open_an_image(browser, run):
@@ -494,9 +534,10 @@ def test_outlines_are_drawn_along_the_cells(run, page):
     truth = read_label(run.parent / "data/labels/m0_00_label.tiff").astype(int)
     page.get_by_label("Name has").fill("m0_00")
     page.locator("#table tbody tr[data-case]").click()
-    path = page.locator("#panel-picture .layer.truth path.line")
-    drawn = path.get_attribute("d")
-    assert page.locator("#panel-picture .view svg").get_attribute("viewBox") == f"0 0 {SIDE} {SIDE}"
+    pane = page.locator("#stage [data-pane=truth]")
+    expect(pane.locator("svg[data-drawn=m0_00]")).to_be_attached()
+    drawn = "".join(path.get_attribute("d") for path in pane.locator("path.stroke").all())
+    assert pane.locator("svg").get_attribute("viewBox") == f"0 0 {SIDE} {SIDE}"
     # A cell at the edge of the picture is not drawn along it, which leaves two pieces.
     inner = np.unique(truth[1:-1, 1:-1])
     cut = np.unique(np.r_[truth[0], truth[-1], truth[:, 0], truth[:, -1]])
@@ -508,3 +549,334 @@ def test_outlines_are_drawn_along_the_cells(run, page):
         else:
             ends = truth[int(row), int(column) - 1], truth[int(row), int(column)]
         assert ends[0] != ends[1]
+
+
+def opened_image(page: Page, case: str) -> None:
+    page.get_by_label("Name has").fill(case)
+    page.locator("#table tbody tr[data-case]").click()
+    expect(page.locator(f"#stage svg[data-drawn={case}]")).to_have_count(3)
+
+
+def sheets(page: Page) -> list[dict[str, float]]:
+    """Where the picture lies in each pane, in parts of the pane."""
+    return page.locator("#stage .view").evaluate_all(
+        """all => all.map(view => {
+            const pane = view.getBoundingClientRect();
+            const sheet = view.querySelector(".sheet").getBoundingClientRect();
+            return {scale: sheet.width / pane.width, left: (sheet.left - pane.left) / pane.width,
+                top: (sheet.top - pane.top) / pane.height};
+        })"""
+    )
+
+
+def place(page: Page) -> tuple[float, float, float]:
+    """Scale, left and top of the picture, which all panes share."""
+    first, *others = sheets(page)
+    for other in others:
+        assert other == pytest.approx(first, abs=5e-3)
+    return first["scale"], first["left"], first["top"]
+
+
+def test_colours_are_those_of_the_panels_and_tell_what_the_score_counts(run, page):
+    opened_image(page, "m0_00")
+    scores = pd.read_csv(run / "scores.csv").query("profile == 'strict' and case == 'm0_00'")
+    scores = scores.set_index(["method", "threshold"])
+    for press in (0, 3):
+        threshold = (0.5, 0.6, 0.7, 0.8, 0.9)[press]
+        page.keyboard.press("Escape")
+        page.locator("#threshold").focus()
+        for _ in range(press):
+            page.keyboard.press("ArrowRight")
+        page.locator("#table tbody tr[data-case]").click()
+        expect(page.locator("#layers-at")).to_have_text(f"Outlines, IoU ≥ {threshold}")
+        for which, method in (("a", "alpha"), ("b", "beta")):
+            row = scores.loc[method, threshold]
+            figure = page.locator(f"#stage figure:has([data-pane={which}])")
+            expect(figure.locator("figcaption")).to_contain_text(
+                f"{row['tp']:.0f} correct · {row['fp']:.0f} wrong · {row['fn']:.0f} missed"
+            )
+    for kind, style in STYLES.items():
+        line = page.locator(f"#stage g.layer.{kind} path.stroke")
+        if line.count():
+            assert line.first.get_attribute("stroke") == style.colour
+            dashed = line.first.get_attribute("stroke-dasharray") != "none"
+            assert dashed == bool(style.dashes)
+        expect(page.locator("#layers")).to_contain_text(style.label)
+
+
+def test_zooming_moves_all_panes_together(page):
+    opened_image(page, "m0_00")
+    assert place(page) == pytest.approx((1, 0, 0), abs=5e-3)
+    box = page.locator("#stage [data-pane=a]").bounding_box()
+    quarter = (box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
+    page.mouse.move(*quarter)
+    page.mouse.wheel(0, -300)
+    page.wait_for_function("document.querySelector('#zoom-value').textContent !== '1×'")
+    scale, left, top = place(page)
+    assert scale == pytest.approx(np.exp(0.6), rel=0.01)
+    # What was under the pointer stays there.
+    assert (0.25 - left) / scale == pytest.approx(0.25, abs=5e-3)
+    assert (0.25 - top) / scale == pytest.approx(0.25, abs=5e-3)
+    page.mouse.down()
+    page.mouse.move(quarter[0] - box["width"] / 4, quarter[1], steps=4)
+    page.mouse.up()
+    assert place(page) == pytest.approx((scale, left - 0.25, top), abs=0.01)
+    page.mouse.wheel(0, 5000)
+    page.mouse.wheel(0, 5000)
+    page.wait_for_function("document.querySelector('#zoom-value').textContent === '1×'")
+    assert place(page) == pytest.approx((1, 0, 0), abs=5e-3)
+    page.locator("#stage [data-pane=truth]").dblclick()
+    assert place(page)[0] == pytest.approx(2, abs=0.01)
+    page.get_by_role("button", name="Zoom in").click()
+    assert place(page)[0] == pytest.approx(3, abs=0.02)
+    page.get_by_role("button", name="Whole").click()
+    expect(page.get_by_role("button", name="Zoom out")).to_be_disabled()
+
+
+def test_keys_of_an_opened_image(page):
+    page.get_by_label("Name has").fill("m0_0")
+    page.locator("#table tbody tr[data-case]").first.click()
+    name = page.locator("#panel-name")
+    expect(name).to_have_text("m0_00")
+    expect(page.locator("#stage")).to_be_focused()
+    for _ in range(2):
+        page.keyboard.press("+")
+    assert place(page)[0] == pytest.approx(2.25, abs=0.01)
+    before = place(page)
+    page.keyboard.press("ArrowRight")
+    expect(name).to_have_text("m0_00")
+    assert place(page)[1] == pytest.approx(before[1] - 0.2, abs=0.01)
+    page.keyboard.press("n")
+    expect(name).to_have_text("m0_01")
+    assert place(page)[0] == pytest.approx(1, abs=5e-3), "the next image is seen whole"
+    page.keyboard.press("p")
+    page.keyboard.press("ArrowRight")
+    expect(name).to_have_text("m0_01")
+    page.keyboard.press("=")
+    page.keyboard.press("-")
+    page.keyboard.press("+")
+    page.keyboard.press("0")
+    expect(page.locator("#zoom-value")).to_have_text("1×")
+    expect(page.locator("#stage svg[data-drawn=m0_01]")).to_have_count(3)
+    letters = {"t": "truth", "c": "correct", "w": "wrong", "m": "missed", "b": "excluded"}
+    for key, kind in letters.items():
+        box = page.locator(f"#layer-{kind}")
+        lines = page.locator(f"#stage g.layer.{kind}")
+        expect(box).to_be_checked()
+        page.keyboard.press(key)
+        expect(box).not_to_be_checked()
+        for line in lines.all():
+            expect(line).to_be_hidden()
+        page.keyboard.press(key)
+        expect(box).to_be_checked()
+    other = page.locator("#stage [data-pane=a] g.layer.other")
+    expect(other).to_be_hidden()
+    page.keyboard.press("o")
+    expect(other).to_be_visible()
+
+
+def test_brightness(page):
+    def middle() -> float:
+        shot = page.locator("#stage [data-pane=truth]").screenshot()
+        return float(np.asarray(Image.open(io.BytesIO(shot)).convert("L"), float).mean())
+
+    opened_image(page, "m0_00")
+    page.keyboard.press("t")
+    plain = middle()
+    slider = page.locator("#contrast-gamma")
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#contrast-gamma-value")).to_have_text("0.25")
+    brighter = middle()
+    page.keyboard.press("End")
+    darker = middle()
+    assert darker < plain - 5 < plain + 5 < brighter
+    page.get_by_label("White").focus()
+    page.keyboard.press("Home")
+    low, high = (float(page.locator(f"#contrast-{end}").input_value()) for end in ("low", "high"))
+    assert low < high
+    page.get_by_role("button", name="Reset").click()
+    assert middle() == pytest.approx(plain, abs=0.5)
+    expect(page.locator("#contrast-gamma-value")).to_have_text("1.00")
+
+
+def test_back_undoes_the_last_choice_and_forward_takes_it_again(page):
+    page.locator("#method-b").select_option(label="Gamma")
+    page.locator("#modalities label", has_text="DIC").locator("input").uncheck()
+    page.get_by_label("Name has").press_sequentially("m0_0")
+    page.get_by_label("Name has").blur()
+    sort_by(page, "a")
+    page.locator("#table tbody tr[data-case]").first.click()
+    name = page.locator("#panel-name")
+    first = name.inner_text()
+    page.keyboard.press("+")
+    page.keyboard.press("n")
+    second = name.inner_text()
+    assert second != first
+    page.go_back()
+    expect(name).to_have_text(first)
+    expect(page.locator("#zoom-value")).to_have_text("1.5×")
+    page.go_back()
+    expect(page.locator("#panel")).to_be_hidden()
+    page.go_back()
+    assert [case_of(row) for row in rows(page)] == sorted(case_of(row) for row in rows(page))
+    page.go_back()
+    expect(page.get_by_label("Name has")).to_have_value("")
+    expect(page.locator("#shown")).to_contain_text("18 of 24 images")
+    page.go_back()
+    expect(page.locator("#shown")).to_have_text("24 of 24 images")
+    assert page.locator("#method-b option:checked").inner_text() == "Gamma"
+    page.go_back()
+    assert page.locator("#method-b option:checked").inner_text() == METHODS["beta"]
+    for _ in range(6):
+        page.go_forward()
+    expect(name).to_have_text(second)
+    expect(page.locator("#shown")).to_contain_text("6 of 24 images")
+
+
+def test_closing_leaves_one_step_and_links_of_the_page_keep_the_address(page):
+    steps = page.evaluate("history.length")
+    page.locator("#table tbody tr[data-case]").first.click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#panel")).to_be_hidden()
+    # A dialog tells that it closed a moment after it is hidden.
+    page.wait_for_function("n => history.length === n", arg=steps + 2)
+    address = page.evaluate("location.hash")
+    page.get_by_role("link", name="All images").click()
+    expect(page.locator("#images")).to_be_focused()
+    assert page.evaluate("location.hash") == address
+    page.go_back()
+    expect(page.locator("#panel")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#panel")).to_be_hidden()
+
+
+def test_an_address_restores_zoom_brightness_and_layers(browser, run, page):
+    opened_image(page, "m1_02")
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("w")
+    page.locator("#contrast-low").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("location.hash.includes('contrast')")
+    address, kept = page.evaluate("location.hash"), place(page)
+    for again in opened(browser, run, address):
+        expect(again.locator("#panel-name")).to_have_text("m1_02")
+        expect(again.locator("#stage svg[data-drawn=m1_02]")).to_have_count(3)
+        assert place(again) == pytest.approx(kept, abs=5e-3)
+        expect(again.locator("#layer-wrong")).not_to_be_checked()
+        expect(again.locator("#contrast-low-value")).to_have_text("1 %")
+        assert again.evaluate("location.hash") == address
+
+
+def test_an_address_of_before_still_works(browser, run):
+    """As they were written before there were zoom and layers."""
+    address = "#a=gamma&b=alpha&t=0.7&p=challenge&m=DIC&m=Brightfield&q=m&sort=b.down&worst=low-b"
+    for page in opened(browser, run, address + "&methods=mean&columns=all&case=m3_01"):
+        expect(page.locator("#panel-name")).to_have_text("m3_01")
+        expect(page.locator("#told")).to_be_hidden()
+        page.keyboard.press("Escape")
+        expect(page.locator("#shown")).to_contain_text("12 of 24 images")
+        expect(page.locator("#threshold-value")).to_have_text("IoU ≥ 0.7")
+        assert page.locator("#method-a option:checked").inner_text() == "Gamma"
+        assert page.get_by_label("challenge", exact=True).is_checked()
+        assert page.get_by_label("lowest for B").is_checked()
+        assert page.locator("#wide").is_checked()
+
+
+def downloaded(page: Page) -> list[dict[str, str]]:
+    with page.expect_download() as waiting:
+        page.locator("#csv").click()
+    assert waiting.value.suggested_filename == "images.csv"
+    with Path(waiting.value.path()).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_csv_of_the_filtered_table(page, f1):
+    page.get_by_label("challenge", exact=True).check()
+    page.get_by_label("Name has").fill("m1_")
+    sort_by(page, "b")
+    expect(page.locator("#csv")).to_have_text("Download 6 rows as csv")
+    table = downloaded(page)
+    assert [row["case"] for row in table] == [case_of(row) for row in rows(page)]
+    for row in table:
+        assert (row["profile"], row["threshold"]) == ("challenge", "0.5")
+        assert row["modality"] == "Fluorescent"
+        assert row["seen"] == ("yes" if int(row["case"][-1]) % 2 == 0 else "no")
+        for which, method in (("a", "alpha"), ("b", "beta")):
+            value = f1["challenge", 0.5, method, row["case"]]
+            text = row[f"f1_{which}_{method}"]
+            assert (text == "") if np.isnan(value) else float(text) == pytest.approx(value, 1e-6)
+    assert {row["case"]: row["status_b_beta"] for row in table}["m1_01"] == "timeout"
+    page.locator("#wide").check()
+    assert {"f1_alpha", "f1_beta", "f1_gamma"} < set(downloaded(page)[0])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_by_day_and_by_night(browser, run, scheme):
+    for page in opened(browser, run, "#case=m0_00", color_scheme=scheme):
+        found = page.evaluate(
+            """() => {
+                const light = (text) => {
+                    const [r, g, b] = text.match(/[\\d.]+/g).slice(0, 3).map((v) => {
+                        const c = v / 255;
+                        return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+                    });
+                    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+                };
+                const behind = (node) => {
+                    for (let at = node; at; at = at.parentElement) {
+                        const colour = getComputedStyle(at).backgroundColor;
+                        if (!/, 0\\)$|transparent/.test(colour)) return colour;
+                    }
+                    return "rgb(255, 255, 255)";
+                };
+                const texts = "#panel h2, #panel dd, #panel td, #panel th, #panel label, "
+                    + "#panel legend, #panel figcaption, #panel small, #panel button:enabled, "
+                    + "#shown, #summary b, #methods-table th, #table td, .note, #help dd";
+                return [...document.querySelectorAll(texts)].filter((e) => e.textContent.trim())
+                    .map((e) => {
+                        const pair = [light(getComputedStyle(e).color), light(behind(e))];
+                        const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+                        return [ratio, e.outerHTML.slice(0, 80)];
+                    }).filter(([ratio]) => ratio < 4.5);
+            }"""
+        )
+        assert found == []
+        page_light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (page_light == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+def test_a_pinch_zooms_and_one_finger_scrolls_until_then(phone):
+    phone.locator("#cards .card").first.tap()
+    pane = phone.locator("#stage [data-pane=a]")
+    expect(pane.locator("svg[data-drawn]")).to_be_attached()
+    assert pane.evaluate("e => getComputedStyle(e).touchAction") == "pan-y"
+    pane.evaluate(
+        """view => {
+            const box = view.getBoundingClientRect();
+            const send = (type, id, x, y) => view.dispatchEvent(new PointerEvent(type, {
+                pointerId: id, pointerType: "touch", bubbles: true,
+                clientX: box.left + x * box.width, clientY: box.top + y * box.height}));
+            view.setPointerCapture = () => {};
+            send("pointerdown", 1, 0.4, 0.5);
+            send("pointerdown", 2, 0.6, 0.5);
+            send("pointermove", 1, 0.2, 0.5);
+            send("pointermove", 2, 0.8, 0.5);
+            send("pointerup", 1, 0.2, 0.5);
+            send("pointerup", 2, 0.8, 0.5);
+        }"""
+    )
+    assert place(phone)[0] == pytest.approx(3, abs=0.05)
+    assert pane.evaluate("e => getComputedStyle(e).touchAction") == "none"
+    assert phone.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    wide = phone.locator("#panel-body").evaluate("e => e.scrollWidth - e.clientWidth")
+    assert wide <= 0
+
+
+def test_what_a_method_had_met_is_told_in_table_and_panel(page):
+    expect(page.locator("#table thead")).to_contain_text("Had met")
+    opened_image(page, "m1_01")
+    expect(page.locator("#panel-methods .met").first).to_have_text(
+        "had met its data set: Omnipose images"
+    )

@@ -94,8 +94,7 @@ def test_colours_are_those_of_the_report(explorer):
 
 def test_pairs_are_tested_in_every_group(run, explorer):
     data = explorer.data
-    shape = (2, len(data["thresholds"]), len(data["groups"]), 4, 3)
-    tests = explorer.floats("tests", *shape)
+    tests = explorer.tests(2, len(data["thresholds"]), len(data["groups"]), 3)
     assert data["groups"][1:] == [each["name"] for each in data["modalities"]]
     table = pd.read_csv(run / "scores.csv").rename(columns={"f1": "value"})
     part = table[(table["profile"] == "strict") & (table["threshold"] == 0.7)]
@@ -118,8 +117,8 @@ def test_an_oracle_is_tested_against_nobody(tmp_path):
     record["methods"][1]["parameters"] = {"diameter": "truth_median"}
     (run / "run.json").write_text(json.dumps(record))
     explorer = explore(run)
-    shape = (2, len(explorer.data["thresholds"]), 5, 4, 3)
-    raw = explorer.floats("tests", *shape)[0, 0, 0, 0]
+    raw = explorer.tests(2, len(explorer.data["thresholds"]), 5, 3)[0, 0, 0, 0]
+    assert [method["oracle"] for method in explorer.data["methods"]] == [False, True, False]
     assert np.isnan(raw).tolist() == [True, False, True]
 
 
@@ -127,7 +126,17 @@ def test_one_method_has_a_page_too(tmp_path):
     run = RunMaker(tmp_path)(methods={"only": "Only one"}, per_modality=2)
     data = explore(run).data
     assert [method["label"] for method in data["methods"]] == ["Only one"]
-    assert data["tests"] == ""
+    assert data["tests"]["numbers"] == data["tests"]["how"] == ""
+
+
+def test_what_was_not_tested_says_why(tmp_path):
+    run = RunMaker(tmp_path)(per_modality=2)
+    explorer = explore(run)
+    outcomes = explorer.outcomes(2, len(explorer.data["thresholds"]), 5, 1)[0, 0, :, 0]
+    few = "2 images; 6 are the fewest that can show anything"
+    assert list(outcomes[1:]) == [few] * 4
+    assert outcomes[0] in ("higher", "lower", "not significant")
+    assert "by image" in explorer.data["tests"]["how"]
 
 
 def test_data_cannot_end_the_script(tmp_path):

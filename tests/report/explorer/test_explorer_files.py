@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from explorer_reader import explore
 from PIL import Image
@@ -15,7 +16,8 @@ from cellharness.data.images import read_label, write_label
 from cellharness.report import build_report
 from cellharness.report.explorer import pictures
 from cellharness.report.explorer.chains import write_outlines
-from cellharness.report.explorer.packing import script_text
+from cellharness.report.explorer.data import script_text
+from cellharness.report.outlines import Window, compare
 
 
 @pytest.fixture
@@ -48,11 +50,43 @@ def test_outlines_are_those_of_the_masks(run):
     explorer = explore(run)
     found = explorer.outlines(explorer.cases["m1_01"]["picture"])
     assert found["grid"] == [SIDE, SIDE]
-    assert found["problems"] == {}
     truth = read_label(data_of(run) / "labels/m1_01_label.tiff")
     masks = [read_label(run / f"predictions/{m}/m1_01_label.tiff") for m in ("alpha", "beta")]
-    assert found["truth"] == write_outlines(truth)
-    assert found["methods"] == [write_outlines(mask) for mask in masks]
+    assert found["truth"]["cells"] == write_outlines(truth)[0]
+    cells = [method["cells"] for method in found["methods"]]
+    assert cells == [write_outlines(mask)[0] for mask in masks]
+
+
+@pytest.mark.parametrize("thresholds", [(0.5, 0.6, 0.7, 0.8, 0.9), (0.3, 0.5, 0.75), (0.65,)])
+def test_cells_are_matched_as_they_are_scored(make_run, thresholds):
+    """Levels say at every threshold what the score table and the report's own panels say."""
+    run = make_run(per_modality=2, modalities=("DIC",), thresholds=thresholds)
+    explorer = explore(run)
+    scores = pd.read_csv(run / "scores.csv").query("profile == 'strict'")
+    scores = scores.set_index(["case", "method", "threshold"])
+    for case in ("m0_00", "m0_01"):
+        found = explorer.outlines(explorer.cases[case]["picture"])
+        truth = read_label(data_of(run) / f"labels/{case}_label.tiff")
+        for method, made in zip(("alpha", "beta"), found["methods"], strict=True):
+            rows = scores.loc[case, method]
+            assert made["tp"] == rows["tp"].tolist()
+            assert {made["n"]} == set(rows["n_pred"])
+            assert {found["truth"]["n"]} == set(rows["n_true"])
+            mask = read_label(run / f"predictions/{method}/{case}_label.tiff")
+            for place, threshold in enumerate(thresholds):
+                window = Window(0, SIDE, 0, SIDE)
+                panel = compare(truth, mask, threshold, window)
+                own = levels(made["levels"])
+                true = levels(made["truth"])
+                assert (own > place).sum() == len(panel["correct"])
+                assert ((own >= 0) & (own <= place)).sum() == len(panel["wrong"])
+                assert (true > place).sum() == len(panel["truth"])
+                assert ((true >= 0) & (true <= place)).sum() == len(panel["missed"])
+                assert (own < 0).sum() + (true < 0).sum() == len(panel["excluded"])
+
+
+def levels(text: str) -> np.ndarray:
+    return np.array([ord(letter) - 48 for letter in text])
 
 
 def test_pictures_follow_the_licences(make_run):
@@ -60,7 +94,8 @@ def test_pictures_follow_the_licences(make_run):
     explorer = explore(run)
     kept = {name: case.get("picture") for name, case in explorer.cases.items()}
     assert {name for name, picture in kept.items() if picture} == {f"m{m}_00" for m in range(4)}
-    assert "CC BY-NC-ND" in explorer.cases["m0_01"]["why"]
+    assert explorer.cases["m0_01"]["withheld"]
+    assert explorer.cases["m0_01"]["licence"] == "CC BY-NC-ND 4.0"
     for folder in ("pictures", "thumbnails", "outlines"):
         assert len(names(explorer.folder / folder)) == 4
     assert "Only images whose licence matches" in explorer.page.read_text(encoding="utf-8")
@@ -74,7 +109,10 @@ def test_a_method_without_a_mask_has_no_outline(make_run):
     )
     explorer = explore(run)
     found = explorer.outlines(explorer.cases["m0_00"]["picture"])
-    assert found["methods"] == [None, ""]
+    assert found["methods"][0] is None
+    empty = found["methods"][1]
+    assert (empty["cells"], empty["n"], set(empty["tp"])) == ("", 0, {0})
+    assert set(empty["truth"]) <= {"0", "/"}
 
 
 def test_bad_files_are_told_and_the_rest_goes_on(run):
@@ -87,9 +125,9 @@ def test_bad_files_are_told_and_the_rest_goes_on(run):
     assert "m1_00_label.tiff" in explorer.cases["m1_00"]["why"]
     assert explorer.cases["m1_01"]["picture"]
     found = explorer.outlines(explorer.cases["m0_00"]["picture"])
-    assert found["methods"] == [None, None]
-    assert set(found["problems"]) == {"0", "1"}
-    assert found["problems"]["1"] == "the mask has not the size of the image"
+    broken, small = found["methods"]
+    assert set(broken) == {"problem"}
+    assert small == {"problem": "the mask has not the size of the image"}
 
 
 @pytest.mark.slow
@@ -113,7 +151,7 @@ def test_nothing_is_loaded_from_elsewhere(run):
     ]  # fmt: skip
     for file in ("explore.js", "explore.css"):
         text = (explorer.folder / file).read_text(encoding="utf-8")
-        assert not re.search(r"https?://(?!www\.w3\.org/)|@import|url\(|fetch\(|XMLHttp", text)
+        assert not re.search(r"https?://(?!www\.w3\.org/)|@import|url\((?!#)|fetch\(|XMLHttp", text)
 
 
 def test_no_path_of_the_machine_is_told(run):
@@ -127,7 +165,7 @@ def test_an_older_explorer_is_replaced(run):
     report = build_report(run).parent
     assert 'href="explore.html"' in (report / "index.html").read_text(encoding="utf-8")
     (report / "explore/pictures/old.webp").write_bytes(b"old")
-    build_report(run)
+    build_report(run, overwrite=True)
     assert names(report / "explore/pictures") == names(report / "explore/outlines")
 
 
@@ -149,7 +187,7 @@ def test_picture_and_outlines_show_the_same_part(tmp_path):
         (tmp_path / name).mkdir()
     side = 480
     told = pictures.draw_case(
-        pictures.CaseFiles("0000", image, label, "", (label,), tmp_path, side)
+        pictures.CaseFiles("0000", image, label, "", (label,), (0.5,), tmp_path, side)
     )
     assert told["size"] == [640, 640], "forty diameters of 16 px"
     assert told["of"] == [2000, 1600]
@@ -165,5 +203,5 @@ def test_picture_and_outlines_show_the_same_part(tmp_path):
     sampled = window[taken[:, None], taken]
     assert shown[sampled > 0].mean() - shown[sampled == 0].mean() > 130
     text = (tmp_path / "outlines/0000.js").read_text(encoding="ascii")
-    written = write_outlines(sampled)
+    written, _ = write_outlines(sampled)
     assert text.count(script_text(written)) == 2, "of the truth and of the method"

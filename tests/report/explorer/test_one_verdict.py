@@ -81,16 +81,19 @@ def test_compare_says_the_same(run, tests):
 def test_the_explorer_says_the_same(run, tests):
     explorer = Explorer(run / "report")
     groups = ["All", "Brightfield", "DIC"]
-    found = explorer.floats("tests", 2, 1, 3, 4, 6)[0, 0]
+    found = explorer.tests(2, 1, 3, 6)[0, 0]
+    outcomes = explorer.outcomes(2, 1, 3, 6)[0, 0]
     for pair, (i, j) in enumerate(combinations(METHODS, 2)):
         for place, group in enumerate(groups):
             numbers = found[place, :, pair]
             if "truth" in (i, j):
                 assert np.isnan(numbers).all()
+                assert outcomes[place, pair] == ""
                 continue
             own = tests.loc[(group, j, i)]
-            expected = own[["p", "p_adjusted", "low", "high"]].to_numpy(float)
+            expected = own[["p", "p_adjusted", "low", "high", "n_units"]].to_numpy(float)
             assert numbers == pytest.approx(expected, rel=1e-6, abs=1e-9)
+            assert outcomes[place, pair] == tests.loc[(group, i, j)]["verdict"]
 
 
 def test_letters_say_the_same(run, tests):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import tifffile
 from skimage.measure import label as connected_components
@@ -16,6 +15,7 @@ from skimage.measure import label as connected_components
 from cellharness.data.images import write_label
 from cellharness.data.manifest import Case, Manifest
 from cellharness.data.phantom import brightfield, dic, fluorescence, phase_contrast
+from cellharness.data.phantom.acquisition import Acquisition
 from cellharness.data.phantom.layout import Layout, place_cells
 from cellharness.errors import UsageError, first_of
 from cellharness.files import hash_file
@@ -49,6 +49,8 @@ class Experiment:
         File format of the images.
     trained
         Whether there are training images; without, the experiment is unseen.
+    acquisition
+        What sets it apart from the first experiment of its kind, which has none.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Experiment:
     size: tuple[int, int]
     suffix: str = ".png"
     trained: bool = True
+    acquisition: Acquisition | None = None
 
 
 EXPERIMENTS: tuple[Experiment, ...] = (
@@ -125,7 +128,10 @@ def generate(
     size: int | None = None,
     *,
     train_per_experiment: int = 1,
+    experiments_per_kind: int = 1,
     overwrite: bool = True,
+    suffix: str | None = None,
+    only: Collection[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Write a phantom data set: ``images/``, ``labels/<case>_label.tiff`` and ``manifest.csv``.
@@ -150,8 +156,17 @@ def generate(
         between 256 and 384.
     train_per_experiment
         Training images of each experiment that has some; the others are unseen in the test.
+    experiments_per_kind
+        Experiments of each of `EXPERIMENTS`. The first is as it stands there; further ones, such
+        as ``bf-he-2``, are of the same kind but differ in magnification, confluence, focus,
+        contrast and noise, as if they came from other laboratories.
     overwrite
         Replace files of the same name, such as those of a phantom made before.
+    suffix
+        File format of all images, ``.tif``, ``.png`` or ``.bmp``; by default each experiment's own.
+        ``.tif`` needs no imagecodecs.
+    only
+        Names of the experiments of `EXPERIMENTS` to make; by default all.
     progress
         Called with (images done, images in all) after every image.
 
@@ -165,9 +180,18 @@ def generate(
     ValueError
         If a number is out of its range.
     UsageError
-        If the folder is not empty and `overwrite` is off.
+        If the folder is not empty and `overwrite` is off, or the images are too small for the cells
+        of an experiment.
     """
-    _check_arguments(seed, per_experiment, size, train_per_experiment)
+    _check_arguments(seed, per_experiment, size, train_per_experiment, experiments_per_kind)
+    if suffix is not None and suffix not in _WRITERS:
+        msg = f"suffix must be one of {', '.join(_WRITERS)}, not '{suffix}'."
+        raise ValueError(msg)
+    names = [kind.name for kind in EXPERIMENTS]
+    for name in only or ():
+        if name not in names:
+            msg = f"only names '{name}', which is none of {', '.join(names)}."
+            raise ValueError(msg)
     out = Path(out_dir).resolve()
     if not overwrite:
         _refuse_what_is_there(out)
@@ -175,7 +199,9 @@ def generate(
         (out / folder).mkdir(parents=True, exist_ok=True)
     wanted = [
         (experiment, split, number)
-        for experiment in EXPERIMENTS
+        for kind in EXPERIMENTS
+        if only is None or kind.name in only
+        for experiment in _experiments_of(kind, experiments_per_kind, seed, suffix)
         for split, count in (
             ("train", train_per_experiment if experiment.trained else 0),
             ("test", per_experiment),
@@ -184,9 +210,7 @@ def generate(
     ]
     cases = []
     for done, (experiment, split, number) in enumerate(wanted, start=1):
-        # By name, so that a further experiment does not change the others.
-        key = zlib.crc32(f"{experiment.name}/{split}/{number}".encode())
-        rng = np.random.default_rng([seed, key])
+        rng = _source_of(seed, f"{experiment.name}/{split}/{number}")
         shape = experiment.size if size is None else (size, size)
         image, labels = make_image(experiment, shape, rng)
         cases.append(
@@ -195,6 +219,26 @@ def generate(
         if progress is not None:
             progress(done, len(wanted))
     return Manifest(tuple(cases), out).write(out / "manifest.csv")
+
+
+def _source_of(seed: int, name: str) -> np.random.Generator:
+    """Give a name its own randomness, so that a further experiment does not change the others."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+def _experiments_of(
+    kind: Experiment, count: int, seed: int, suffix: str | None
+) -> list[Experiment]:
+    """Experiments of one kind: itself, and others that were acquired otherwise."""
+    kind = kind if suffix is None else replace(kind, suffix=suffix)
+    names = [f"{kind.name}-{number}" for number in range(2, count + 1)]
+    return [
+        kind,
+        *(
+            replace(kind, name=name, acquisition=Acquisition.draw(_source_of(seed, name)))
+            for name in names
+        ),
+    ]
 
 
 def _refuse_what_is_there(out: Path) -> None:
@@ -212,18 +256,31 @@ def _refuse_what_is_there(out: Path) -> None:
 def make_image(
     experiment: Experiment, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Make one image (H, W) or (H, W, 3) and its labels (H, W) of the given height and width."""
+    """Make one image (H, W) or (H, W, 3) and its labels (H, W) of the given height and width.
+
+    Raises
+    ------
+    UsageError
+        Fewer than 5 cells fit.
+    """
     height, width = size
     crop = (slice(_MARGIN, _MARGIN + height), slice(_MARGIN, _MARGIN + width))
     field = (height + 2 * _MARGIN, width + 2 * _MARGIN)
+    acquired = experiment.acquisition
+    layout = experiment.layout if acquired is None else acquired.arranged(experiment.layout)
     for _ in range(_TRIES):
-        labels = _without_fragments(place_cells(experiment.layout, field, rng), crop)
+        labels = _without_fragments(place_cells(layout, field, rng), crop)
         seen = labels[crop]
         if np.count_nonzero(np.bincount(seen.ravel())[1:]) >= _MIN_CELLS:
-            image = experiment.render(labels, rng)[crop]
-            return image, _renumbered(seen)
-    msg = f"Experiment {experiment.name}: fewer than {_MIN_CELLS} cells fit on {height} x {width}."
-    raise ValueError(msg)
+            image = experiment.render(labels, rng)
+            if acquired is not None:
+                image = acquired.taken(image, rng)
+            return image[crop], _renumbered(seen)
+    msg = (
+        f"experiment {experiment.name}: fewer than {_MIN_CELLS} cells fit on {height} x {width} "
+        "px; give a larger size"
+    )
+    raise UsageError(msg)
 
 
 def _without_fragments(labels: np.ndarray, crop: tuple[slice, slice]) -> np.ndarray:
@@ -278,11 +335,14 @@ def _write(
     )
 
 
-def _check_arguments(seed: int, per_experiment: int, size: int | None, train: int) -> None:
+def _check_arguments(
+    seed: int, per_experiment: int, size: int | None, train: int, experiments: int
+) -> None:
     for name, value, lowest in (
         ("seed", seed, 0),
         ("per_experiment", per_experiment, 1),
         ("train_per_experiment", train, 0),
+        ("experiments_per_kind", experiments, 1),
         ("size", MIN_SIZE if size is None else size, MIN_SIZE),
     ):
         if value < lowest:
@@ -290,16 +350,22 @@ def _check_arguments(seed: int, per_experiment: int, size: int | None, train: in
             raise ValueError(msg)
 
 
+# imagecodecs is imported by who writes with it: a machine without it can have the tiffs.
 def _write_png(path: Path, image: np.ndarray) -> None:
+    import imagecodecs
+
     path.write_bytes(imagecodecs.png_encode(image))
 
 
 def _write_bmp(path: Path, image: np.ndarray) -> None:
+    import imagecodecs
+
     path.write_bytes(imagecodecs.bmp_encode(image))
 
 
 def _write_tiff(path: Path, image: np.ndarray) -> None:
-    tifffile.imwrite(path, image, compression="zlib", photometric="minisblack", metadata=None)
+    photometric = "rgb" if image.ndim == 3 else "minisblack"
+    tifffile.imwrite(path, image, compression="zlib", photometric=photometric, metadata=None)
 
 
 _WRITERS = {".png": _write_png, ".bmp": _write_bmp, ".tif": _write_tiff}

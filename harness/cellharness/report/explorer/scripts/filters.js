@@ -2,8 +2,7 @@
 (function (explorer) {
   "use strict";
 
-  const { model, state, format, make } = explorer;
-  const byId = (id) => document.getElementById(id);
+  const { model, state, format, make, byId } = explorer;
 
   function methodChoice(id, key) {
     const select = byId(id);
@@ -11,6 +10,18 @@
       select.append(make("option", { value: place }, method.label));
     });
     select.addEventListener("change", () => state.set({ [key]: Number(select.value) }));
+  }
+
+  /* Choose while a slider is drawn or a text is typed; Back undoes all of it. */
+  function lasting(input, changes) {
+    let goesOn = false;
+    input.addEventListener("input", () => {
+      state.set(changes(), { goesOn });
+      goesOn = true;
+    });
+    input.addEventListener("change", () => {
+      goesOn = false;
+    });
   }
 
   /* A box for every name; all ticked is no filter. */
@@ -46,7 +57,7 @@
     const slider = byId("threshold");
     slider.max = model.thresholds.length - 1;
     slider.disabled = model.thresholds.length < 2;
-    slider.addEventListener("input", () => state.set({ threshold: Number(slider.value) }));
+    lasting(slider, () => ({ threshold: Number(slider.value) }));
 
     model.profiles.forEach((name, place) => {
       const input = make("input", { type: "radio", name: "profile", value: place });
@@ -73,7 +84,7 @@
     });
 
     const text = byId("text");
-    text.addEventListener("input", () => state.set({ text: text.value }));
+    lasting(text, () => ({ text: text.value }));
     byId("reset").addEventListener("click", () => state.reset());
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
     if (window.matchMedia("(max-width: 46rem)").matches) byId("filters").open = false;
@@ -88,6 +99,13 @@
     const total = format.count(model.cases.length, "image");
     return n + " of " + total + (parts.length ? ": " + parts.join("; ") : "");
   }
+
+  /* Say what the address asked for in vain. */
+  explorer.drawProblems = function drawProblems() {
+    const problems = state.problems();
+    byId("told").hidden = problems.length === 0;
+    byId("told").replaceChildren(...problems.map((text) => make("p", {}, text)));
+  };
 
   explorer.drawFilters = function drawFilters(current, places) {
     byId("method-a").value = current.a;

@@ -53,6 +53,21 @@
     return element;
   };
 
+  explorer.byId = (id) => document.getElementById(id);
+
+  /* A button of the lists of methods: compare this one as A, or as B. */
+  explorer.chooser = function chooser(current, key, method) {
+    const word = key.toUpperCase();
+    const button = explorer.make("button", {
+      type: "button",
+      "data-choice": key + " " + method,
+      "aria-pressed": current[key] === method ? "true" : "false",
+      "aria-label": explorer.model.methods[method].label + " as " + word,
+    }, word);
+    button.addEventListener("click", () => explorer.state.set({ [key]: method }));
+    return button;
+  };
+
   explorer.swatch = function swatch(method) {
     return explorer.make("i", { class: "swatch", style: "background:" + method.colour });
   };

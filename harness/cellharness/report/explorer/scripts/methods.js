@@ -39,18 +39,6 @@
     });
   }
 
-  function chooser(current, key, method) {
-    const word = key.toUpperCase();
-    const button = make("button", {
-      type: "button",
-      "data-choice": key + " " + method,
-      "aria-pressed": current[key] === method ? "true" : "false",
-      "aria-label": model.methods[method].label + " as " + word,
-    }, word);
-    button.addEventListener("click", () => state.set({ [key]: method }));
-    return button;
-  }
-
   function line(current, row) {
     const { label } = model.methods[row.method];
     const mean = Number.isNaN(row.mean) ? 0 : row.mean * 100;
@@ -66,7 +54,7 @@
       number(format.whole(row.n)),
       number(format.whole(row.failed)),
       number(format.seconds(row.seconds)),
-      make("td", { class: "choose" }, chooser(current, "a", row.method), chooser(current, "b", row.method)),
+      make("td", { class: "choose" }, explorer.chooser(current, "a", row.method), explorer.chooser(current, "b", row.method)),
     );
   }
 
@@ -84,13 +72,13 @@
         });
       });
       const direction = current.methodsDown ? "descending" : "ascending";
-      return make("th", { scope: "col", class: each.number ? "num" : null, "aria-sort": chosen ? direction : "none" }, button);
+      return make("th", { scope: "col", class: each.number ? "num" : null, "aria-sort": chosen ? direction : null }, button);
     });
     return make("tr", {}, ...cells, make("th", { scope: "col" }, "Compare as"));
   }
 
   explorer.drawMethods = function drawMethods(current, places) {
-    const table = document.getElementById("methods-table");
+    const table = explorer.byId("methods-table");
     const focused = table.contains(document.activeElement) ? { ...document.activeElement.dataset } : null;
     const column = COLUMNS.find((each) => each.key === current.methodsBy) || COLUMNS[1];
     const rows = model.methods.map((_, method) => explorer.methodRow(current, method, places));

@@ -27,8 +27,9 @@ window.explorer = {};
   const seconds = floats(data.seconds);
   const predicted = floats(data.predicted);
   const cells = floats(data.cells);
-  const tests = floats(data.tests);
-  const tested = data.tested;
+  const tests = floats(data.tests.numbers);
+  const outcomes = bytes(data.tests.outcomes);
+  const met = new Uint16Array(bytes(data.met.which).buffer);
 
   const messages = new Map();
   for (const [method, place, text] of data.messages.where) {
@@ -41,7 +42,9 @@ window.explorer = {};
 
   explorer.model = {
     methods: data.methods,
-    tested,
+    outlines: data.outlines,
+    tested: data.tests.how,
+    unit: data.tests.unit,
     modalities: data.modalities,
     groups: data.groups,
     profiles: data.profiles,
@@ -64,6 +67,12 @@ window.explorer = {};
     message(method, place) {
       return messages.get(method * nCases + place) || "";
     },
+    /* What a method had met of an image before, and by what that is known; empty texts where
+       nothing is known. */
+    met(method, place) {
+      return data.met.what[met[method * nCases + place]];
+    },
+    anyMet: data.met.what.length > 1,
     seconds(method, place) {
       return seconds[method * nCases + place];
     },
@@ -74,14 +83,20 @@ window.explorer = {};
       return cells[place];
     },
     /* The second of two different methods less the first, in a group of images: two-sided p, raw
-       and adjusted over the pairs, and the interval of the mean. NaN where nothing was tested. */
+       and adjusted over the pairs, the interval of the mean, the number of units, and the verdict
+       on the second or why there is none. Null where nothing was asked. */
     test(profile, threshold, group, one, other) {
       const [low, high] = one < other ? [one, other] : [other, one];
       const pair = low * nMethods - (low * (low + 1)) / 2 + (high - low - 1);
-      const block = ((profile * nThresholds + threshold) * nGroups + group) * 4 * nPairs;
-      const at = (number) => tests[block + number * nPairs + pair];
+      const block = (profile * nThresholds + threshold) * nGroups + group;
+      const at = (number) => tests[(block * 5 + number) * nPairs + pair];
+      const outcome = data.tests.words[outcomes[block * nPairs + pair]];
+      if (!outcome) return null;
+      const turned = { higher: "lower", lower: "higher" };
+      // The verdict of an estimate is on its first method.
+      const verdict = one < other ? turned[outcome] || outcome : outcome;
       const ends = one < other ? [at(2), at(3)] : [-at(3), -at(2)];
-      return { raw: at(0), adjusted: at(1), ends };
+      return { raw: at(0), adjusted: at(1), ends, units: at(4), verdict };
     },
   };
 })(window.explorer);

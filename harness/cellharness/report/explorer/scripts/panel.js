@@ -2,16 +2,17 @@
 (function (explorer) {
   "use strict";
 
-  const { model, state, format, make } = explorer;
-  const layers = { truth: true, a: true, b: true };
-  const dialog = () => document.getElementById("panel");
-  const byId = (id) => document.getElementById(id);
+  const { model, state, format, make, byId, WHOLE } = explorer;
+  const dialog = () => byId("panel");
+
+  /* Open an image; each is first seen whole. */
+  explorer.open = (place, options) => state.set({ open: place, view: WHOLE }, options);
 
   function facts(current, place) {
     const each = model.cases[place];
     const rows = [
       ["Modality", model.modalities[each.modality].name],
-      ["Experiment", each.experiment + (each.seen === null ? "" : each.seen ? " (seen in training)" : " (not seen in training)")],
+      ["Experiment", each.experiment + (each.seen === null ? "" : each.seen ? " (seen)" : " (unseen)")],
       ["True cells", format.whole(model.cells(place)) + (Number.isNaN(model.cells(place)) ? "" : " that count")],
       ["Licence", each.licence],
     ];
@@ -30,13 +31,19 @@
     return `${size} of ${wholeWidth} × ${wholeHeight} px, where most cells are; left edge at ${each.at[0]}, upper edge at ${each.at[1]} px. Scores are those of the whole image.`;
   }
 
+  function metBefore(method, place) {
+    const [level, by] = model.met(method, place);
+    if (!level) return null;
+    return make("small", { class: "met" }, `had met ${level === "image" ? "it" : "its " + level}: ${by}`);
+  }
+
   function methodRows(current, place) {
-    return [["a", current.a], ["b", current.b]].map(([key, method]) => {
-      const failed = !model.hasMask(method, place);
+    return explorer.compared(current).map((which) => {
+      const method = current[which];
       const message = model.message(method, place);
       return make(
-        "tr", { class: failed ? "failed" : null },
-        make("th", { scope: "row" }, explorer.key(key), model.methods[method].label),
+        "tr", { class: model.hasMask(method, place) ? null : "failed" },
+        make("th", { scope: "row" }, explorer.lettered(current, which), metBefore(method, place)),
         make("td", {}, model.status(method, place), message ? make("small", { class: "message" }, message) : null),
         make("td", { class: "num" }, format.whole(model.predicted(method, place))),
         make("td", { class: "num" }, format.seconds(model.seconds(method, place))),
@@ -75,15 +82,6 @@
       const [one, other] = [value(i), value(j)];
       return Number.isNaN(one) - Number.isNaN(other) || other - one || i - j;
     });
-    const choose = (key, method, word) => {
-      const button = make("button", {
-        type: "button",
-        "aria-pressed": current[key] === method ? "true" : "false",
-        "aria-label": model.methods[method].label + " as " + word,
-      }, word);
-      button.addEventListener("click", () => state.set({ [key]: method }));
-      return button;
-    };
     return order.map((m) => {
       const f1 = value(m);
       const width = Number.isNaN(f1) ? 0 : f1 * 100;
@@ -92,15 +90,9 @@
         make("span", { class: "who" }, explorer.swatch(model.methods[m]), model.methods[m].label),
         make("span", { class: "bar", "aria-hidden": "true" }, make("i", { style: `width:${width}%;background:${model.methods[m].colour}` })),
         make("span", { class: "value" }, format.f1(f1), model.hasMask(m, place) ? null : make("small", {}, " " + model.status(m, place))),
-        make("span", { class: "choose" }, choose("a", m, "A"), choose("b", m, "B")),
+        make("span", { class: "choose" }, explorer.chooser(current, "a", m), explorer.chooser(current, "b", m)),
       );
     });
-  }
-
-  function applyLayers() {
-    for (const [name, on] of Object.entries(layers)) {
-      byId("panel-picture").classList.toggle("hide-" + name, !on);
-    }
   }
 
   function neighbours(place) {
@@ -110,28 +102,17 @@
     return { at, before: order[at - 1] ?? -1, after: order[at + 1] ?? -1, order };
   }
 
-  function move(name) {
+  function move(name, held) {
     const next = neighbours(state.get().open)[name];
-    if (next >= 0) state.set({ open: next });
+    // A key that is held down runs through many images; Back shall not do so too.
+    if (next >= 0) explorer.open(next, { goesOn: held });
   }
 
   function draw(current) {
     const place = current.open;
     const each = model.cases[place];
     byId("panel-name").textContent = each.name;
-    byId("panel-picture").replaceChildren(
-      explorer.picture(current, place, {
-        problems(found) {
-          const texts = found
-            .map((text, i) => (text ? model.methods[i ? current.b : current.a].label + ": no outline, " + text : ""))
-            .filter(Boolean);
-          byId("panel-problems").textContent = texts.join("; ");
-        },
-      }),
-    );
-    byId("panel-problems").textContent = "";
-    byId("panel-layers").hidden = !each.picture;
-    applyLayers();
+    explorer.drawStage(current, place);
     byId("panel-part").textContent = shownPart(each);
     byId("panel-facts").replaceChildren(...facts(current, place));
     byId("panel-methods").replaceChildren(...methodRows(current, place));
@@ -146,26 +127,27 @@
       ", profile " + model.profiles[current.profile];
   }
 
+  function onKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input:not([type=checkbox]), select")) return;
+    const key = event.key.toLowerCase();
+    if (explorer.viewerKey(event)) event.preventDefault();
+    else if (key === "p" || event.key === "ArrowLeft") move("before", event.repeat);
+    else if (key === "n" || event.key === "ArrowRight") move("after", event.repeat);
+  }
+
   explorer.buildPanel = function buildPanel() {
     byId("panel-close").addEventListener("click", () => dialog().close());
     byId("panel-before").addEventListener("click", () => move("before"));
     byId("panel-after").addEventListener("click", () => move("after"));
-    for (const name of Object.keys(layers)) {
-      byId("layer-" + name).addEventListener("change", (event) => {
-        layers[name] = event.target.checked;
-        applyLayers();
-      });
-    }
-    dialog().addEventListener("close", () => state.set({ open: -1 }));
-    dialog().addEventListener("click", (event) => {
-      // A click beside the panel lands on the dialog itself.
+    dialog().addEventListener("close", () => {
+      if (state.get().open >= 0) explorer.open(-1);
+    });
+    dialog().addEventListener("pointerdown", (event) => {
+      // A press beside the panel lands on the dialog itself.
       if (event.target === dialog()) dialog().close();
     });
-    dialog().addEventListener("keydown", (event) => {
-      if (event.target.closest("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === "ArrowLeft") move("before");
-      else if (event.key === "ArrowRight") move("after");
-    });
+    dialog().addEventListener("keydown", onKey);
   };
 
   explorer.drawPanel = function drawPanel(current, changed) {
@@ -176,12 +158,10 @@
     }
     const fresh = !dialog().open;
     if (fresh) dialog().showModal();
-    const focused = document.activeElement?.getAttribute?.("aria-label");
+    const focused = document.activeElement?.getAttribute?.("data-choice");
     draw(current);
     if (fresh || changed.has("open")) byId("panel-body").scrollTop = 0;
     // Choosing a method in the panel draws its list anew.
-    if (!fresh && focused && !document.activeElement?.getAttribute("aria-label")) {
-      [...dialog().querySelectorAll("button")].find((each) => each.getAttribute("aria-label") === focused)?.focus();
-    }
+    if (!fresh && focused) dialog().querySelector(`[data-choice="${focused}"]`)?.focus();
   };
 })(window.explorer);

@@ -6,55 +6,54 @@
   let timer = 0;
   let shown = "";
 
-  function facts(state, place, more) {
+  function facts(current, place, more, chosen) {
     const each = model.cases[place];
-    const { a, b, difference } = explorer.scoresOf(state, place);
-    const row = (key, method, value) =>
-      make(
+    const scores = explorer.scoresOf(current, place);
+    const row = (which) => {
+      const method = current[which];
+      return make(
         "li", {},
-        explorer.key(key), model.methods[method].label + " ",
-        make("b", {}, format.f1(value)),
+        explorer.lettered(current, which), " ",
+        make("b", {}, format.f1(scores[which])),
         model.hasMask(method, place) ? null : make("small", {}, " no mask: " + model.status(method, place)),
       );
+    };
+    const open = make("button", { type: "button" }, "Open");
+    open.addEventListener("click", () => explorer.open(place));
     return [
       make("h3", {}, each.name),
       make("p", { class: "note" }, [model.modalities[each.modality].name, each.experiment].filter(Boolean).join(", ")),
-      make("ul", { class: "pair" }, row("a", state.a, a), row("b", state.b, b)),
-      make("p", { class: "note" }, "B − A " + format.signed(difference) +
+      make("ul", { class: "pair" }, row("a"), row("b")),
+      make("p", { class: "note" }, "B − A " + format.signed(scores.difference) +
         (more ? " · " + format.count(more, "more image") + " at this point; arrow keys step through them" : "")),
-    ];
+      make("p", {}, open),
+      chosen ? null : make("p", { class: "note" },
+        "Of the images that may be shown, A and B differ most on this one. Point at others in the plot, or press an arrow key there."),
+    ].filter(Boolean);
   }
 
-  /* A short piece of line as it is drawn in pictures. */
-  explorer.key = function key(name) {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("viewBox", "0 0 26 10");
-    svg.setAttribute("class", "key " + name);
-    svg.setAttribute("aria-hidden", "true");
-    for (const kind of ["casing", "line"]) {
-      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-      path.setAttribute("class", kind);
-      path.setAttribute("d", "M1 5H25");
-      svg.append(path);
-    }
-    return svg;
-  };
+  function panes(current, place) {
+    if (!model.cases[place].picture) return [explorer.picture(current, place, "a")];
+    return explorer.compared(current).map((which) =>
+      make("figure", {}, explorer.picture(current, place, which, { small: true, sharp: true }), make("figcaption", {}, which.toUpperCase())));
+  }
 
-  explorer.drawPreview = function drawPreview(state, place, more) {
-    const box = document.getElementById("preview");
+  /* `chosen` by the reader, and not by the page. */
+  explorer.drawPreview = function drawPreview(current, place, more, chosen) {
+    const box = explorer.byId("preview");
     window.clearTimeout(timer);
     if (place < 0) {
       shown = "";
       box.replaceChildren(make("p", { class: "empty" },
-        "Point at an image in the plot, or press an arrow key there, to see it here; click or press Enter for more."));
+        "Point at an image in the plot, or press an arrow key there, to see it here."));
       return;
     }
-    const view = [place, state.a, state.b, state.threshold, state.profile, more].join(" ");
+    const view = [place, current.a, current.b, current.threshold, current.profile, more, chosen].join(" ");
     if (view === shown) return;
     shown = view;
-    const frame = make("div", { class: "stage" });
-    box.replaceChildren(frame, ...facts(state, place, more));
+    const frame = make("div", { class: "pair-panes" });
+    box.replaceChildren(frame, ...facts(current, place, more, chosen));
     // A pointer on its way passes many points.
-    timer = window.setTimeout(() => frame.replaceChildren(explorer.picture(state, place)), 50);
+    timer = window.setTimeout(() => frame.replaceChildren(...panes(current, place)), 50);
   };
 })(window.explorer);

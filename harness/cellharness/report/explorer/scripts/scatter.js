@@ -111,7 +111,7 @@
       const found = nearest(event);
       if (found < 0) return;
       activate(found);
-      state.set({ open: points[found].place });
+      explorer.open(points[found].place);
     });
     node.addEventListener("keydown", onKey);
     node.addEventListener("focus", () => {
@@ -143,7 +143,7 @@
     svg.attr("aria-activedescendant", "point-" + each.place);
     layers.points.selectAll("path").attr("aria-selected", (one) => (one === each ? "true" : "false"));
     const here = points.filter((one) => one.x === each.x && one.y === each.y).length;
-    explorer.drawPreview(state.get(), each.place, here - 1);
+    explorer.drawPreview(state.get(), each.place, here - 1, true);
   }
 
   /* The next point along an axis; points at the same height follow each other by the other axis. */
@@ -168,7 +168,7 @@
     };
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      if (active >= 0) state.set({ open: points[active].place });
+      if (active >= 0) explorer.open(points[active].place);
     } else if (moves[event.key]) {
       event.preventDefault();
       activate(active < 0 ? 0 : moves[event.key]());
@@ -201,9 +201,16 @@
     layers.ring.attr("hidden", "");
     svg.attr("aria-activedescendant", null);
     if (active >= 0) activate(active);
-    else explorer.drawPreview(current, -1, 0);
-    document.getElementById("nothing").hidden = points.length > 0;
+    else explorer.drawPreview(current, mostDifferent(), 0, false);
+    explorer.byId("nothing").hidden = points.length > 0;
   };
+
+  /* Of the images with a picture that on which A and B differ most; -1 where there is none. */
+  function mostDifferent() {
+    const known = points.filter((each) => model.cases[each.place].picture && each.difference);
+    const size = (each) => Math.abs(each.difference);
+    return known.reduce((most, each) => (most && size(most) >= size(each) ? most : each), null)?.place ?? -1;
+  }
 
   function modality(each) {
     return model.modalities[model.cases[each.place].modality];
@@ -213,6 +220,6 @@
     const shown = new Set(places.map((place) => model.cases[place].modality));
     const items = [...shown].sort((i, j) => i - j).map((i) =>
       make("li", {}, explorer.markerIcon(model.modalities[i]), model.modalities[i].name));
-    document.getElementById("markers").replaceChildren(...items);
+    explorer.byId("markers").replaceChildren(...items);
   };
 })(window.explorer);

@@ -24,21 +24,28 @@
     return { ...found, compared };
   };
 
+  /* What the estimates that were made with the report say; nothing is tested here. */
   function testWords(state) {
-    if (state.a === state.b) return "A and B are the same method: choose another to compare.";
+    if (state.a === state.b) {
+      return "A and B are the same method: every difference is 0. Choose another to compare.";
+    }
     const group = explorer.groupOf(state);
     if (group < 0) return "Tested for all images and for single modalities only, not under other filters.";
     const test = model.test(state.profile, state.threshold, group, state.a, state.b);
-    if (Number.isNaN(test.raw)) {
-      return "Not tested: too few independent units here, or a method that reads the truth.";
-    }
+    const oracle = [state.a, state.b].map((method) => model.methods[method]).find((each) => each.oracle);
+    if (oracle) return `Not tested: ${oracle.label} reads the truth, an upper bound that competes with nobody.`;
+    if (!test) return "Not tested for these images.";
+    if (Number.isNaN(test.raw)) return "Not tested: " + test.verdict + ".";
     const ends = test.ends.map(format.signed).join(" to ");
     const adjusted = test.adjusted > test.raw ? ", corrected " + format.p(test.adjusted) : "";
-    return "Mean difference: " + ends + ", " + format.p(test.raw) + adjusted + ". " + model.tested;
+    const verdict = { higher: "B is higher", lower: "B is lower" }[test.verdict] || "the difference is " + test.verdict;
+    return `Mean difference: ${ends}, ${format.p(test.raw)}${adjusted}, over ${format.count(test.units, model.unit)}; ${verdict}. ${model.tested}`;
   }
 
   explorer.drawSummary = function drawSummary(state, places) {
-    const box = document.getElementById("summary");
+    const box = explorer.byId("summary");
+    explorer.byId("test").textContent = places.length ? testWords(state) : "";
+    box.hidden = !places.length;
     const found = explorer.count(state, places);
     const [a, b] = [model.methods[state.a], model.methods[state.b]];
     const row = (name, value, note) => [
@@ -52,6 +59,5 @@
       ...(found.leftOut ? row(["Left out"], format.whole(found.leftOut), "no score of A or B, drawn in the margin") : []),
       ...row(["Mean difference, B − A"], format.signed(found.mean), "n = " + format.whole(found.compared)),
     );
-    document.getElementById("test").textContent = testWords(state);
   };
 })(window.explorer);

@@ -1,0 +1,26 @@
+"""How ``cellharness selftest`` tries Cellpose and its fine-tuning. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from cellharness.methods.self_check import SelfCheck, TrainingCheck
+
+_LIBRARY = "cellharness_adapters.cellpose.as_library"
+
+
+def _training(batch_size: int) -> TrainingCheck:
+    return TrainingCheck(
+        {
+            "recipe": "short",
+            "weights": "cyto",
+            "batch_size": batch_size,
+            "images_per_epoch": 160,
+            "epochs": 4,
+        },
+        crops_per_epoch="images_per_epoch",
+        library=f"{_LIBRARY}:train",
+        rehearsal={"images_per_epoch": 8, "epochs": 2, "crop": 96},
+    )
+
+
+CELLPOSE = SelfCheck({"weights": "cyto"}, f1=0.927, library=f"{_LIBRARY}:segmenter")
+CELLPOSE2 = SelfCheck(trainings=(_training(8), _training(32)))

@@ -1,0 +1,1 @@
+"""Cellpose-SAM (Cellpose 4): a network, weights and an environment of its own."""

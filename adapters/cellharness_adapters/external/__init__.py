@@ -1,0 +1,1 @@
+"""Programs and containers of others, by the challenge's contract: a folder in, a folder out."""

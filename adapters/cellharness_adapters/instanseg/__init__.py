@@ -1,0 +1,1 @@
+"""InstanSeg: nuclei and cells from TorchScript models that hold network and post-processing."""

@@ -1,0 +1,1 @@
+"""MiSiC: rod-shaped bacteria, and what looks like them, from their shape index."""

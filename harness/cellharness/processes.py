@@ -1,0 +1,46 @@
+"""A process and all that it has started: the memory that they hold, and their end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import psutil
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all below it; empty where it is no more."""
+    try:
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def resident_gb(processes: Sequence[psutil.Process]) -> float:
+    """Resident memory of some processes together, GiB."""
+    used = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            used += process.memory_info().rss
+    return used / 2**30
+
+
+def over_limit(used_gb: float, limit_gb: float | None) -> str:
+    """Say that more memory is used than is allowed; "" where it is not.
+
+    Examples
+    --------
+    >>> over_limit(2.5, 2), over_limit(2.5, None)
+    ('used 2.50 GiB, over the limit of 2 GiB', '')
+    """
+    if limit_gb is None or used_gb <= limit_gb:
+        return ""
+    return f"used {used_gb:.2f} GiB, over the limit of {limit_gb:g} GiB"
+
+
+def kill(processes: Sequence[psutil.Process]) -> None:
+    """End processes at once; those that are no more are passed over."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()

@@ -1,1 +1,0 @@
-"""Scripts of the page, one job each; `cellharness.report.explorer.page` joins them in one file."""

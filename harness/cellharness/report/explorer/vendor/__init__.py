@@ -1,1 +1,0 @@
-"""Libraries of the page, bundled so that it needs no network; each file carries its licence."""

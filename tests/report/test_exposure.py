@@ -1,0 +1,111 @@
+"""What the methods had met of each image: the image, its experiment, its data set."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellharness.analysis.exposure import NOTHING_KNOWN, exposures
+from cellharness.analysis.run_data import load_run
+from cellharness.report import build_report
+from cellharness.report.closing import exposure_table
+from cellharness.report.comparison import Comparison, load_comparison
+from cellharness.report.comparison.result import leaderboard
+
+
+@pytest.fixture
+def run(make_run):
+    """Alpha was trained in the run, on two of its images; Beta's weights name a data set."""
+    path = make_run(per_modality=3)
+    scores = pd.read_csv(path / "scores.csv")
+    cases = sorted(set(scores["case"]))
+    scores["seen"] = scores["case"].isin(cases[:4])
+    scores.to_csv(path / "scores.csv", index=False)
+    manifest = pd.read_csv(path / "manifest.csv")
+    manifest["source"] = ["Plasma atlas" if c in cases[3:6] else "" for c in manifest["case"]]
+    manifest.to_csv(path / "manifest.csv", index=False)
+    record = json.loads((path / "run.json").read_text())
+    start = {"name": "old", "sha256": {"network": "ab"}, "training_data": ["the plasma atlas"]}
+    record["trainings"] = [
+        {"name": "tuned", "weights": [start], "train": [cases[0]], "validation": [cases[1]]}
+    ]
+    for method in record["methods"]:
+        method["weights"], method["info"]["training_data"] = [], []
+    record["methods"][0]["parameters"] = {"weights": "trained:tuned"}
+    record["methods"][1]["weights"] = [start]
+    (path / "run.json").write_text(json.dumps(record))
+    return load_run(path), cases
+
+
+def test_each_image_counts_at_the_surest_level(run):
+    data, cases = run
+    found = exposures(data).set_index(["method", "case"])
+    alpha, beta = data.methods[:2]
+    assert [found.loc[(alpha, case), "seen"] for case in cases[:7]] == [
+        *("image", "image", "experiment", "experiment", "data set", "data set"),
+        "nothing known",
+    ]
+    assert [found.loc[(beta, case), "seen"] for case in cases[:7]] == [
+        *["nothing known"] * 3,
+        *["data set"] * 3,
+        "nothing known",
+    ]
+    assert found.loc[(alpha, cases[0]), "by"] == "training tuned"
+    # What its training started from had met it, so it has as well.
+    assert found.loc[(alpha, cases[4]), "by"] == "the plasma atlas"
+    assert len(found) == len(data.methods) * len(cases)
+
+
+def test_the_table_counts_images(run):
+    data, cases = run
+    table = exposure_table(Comparison(data))
+    n = len(cases)
+    assert [row.cells[1:] for row in table.rows[:2]] == [
+        ("2", "2", "2", str(n - 6)),
+        ("0", "0", "3", str(n - 3)),
+    ]
+    assert list(table.frame["seen"]) == list(exposures(data)["seen"])
+
+
+def test_the_leaderboard_says_it_beside_the_method(run):
+    data, _ = run
+    table = leaderboard(load_comparison(data.path))
+    heads = {row.cells[0].split("\n")[0]: row.cells[0].split("\n")[1:] for row in table.rows}
+    alpha, beta, *others = (data.labels[name] for name in data.methods)
+    assert heads[alpha] == ["seen before: 2 as images, 2 by experiment, 2 by data set"]
+    assert heads[beta] == ["seen before: 3 by data set"]
+    assert all(heads[label] == [] for label in others)
+    assert "Seen before: images" in " ".join(table.notes)
+
+
+def test_the_explorer_says_it_of_each_image(run):
+    data, cases = run
+    text = (build_report(data.path).parent / "explore/data.js").read_text(encoding="ascii")
+    found = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    met = found["met"]
+    places = np.frombuffer(base64.b64decode(met["which"]), "<u2")
+    which = places.reshape(len(data.methods), len(cases))
+    told = {
+        (method, case): tuple(met["what"][which[m, c]])
+        for m, method in enumerate(data.methods)
+        for c, case in enumerate(case["name"] for case in found["cases"])
+    }
+    for row in exposures(data).itertuples():
+        level = "" if row.seen == NOTHING_KNOWN else row.seen
+        assert told[row.method, row.case] == (level, row.by)
+
+
+def test_where_nothing_is_known_there_is_no_table(make_run):
+    path = make_run(per_modality=2)
+    record = json.loads((path / "run.json").read_text())
+    for method in record["methods"]:
+        method["weights"], method["info"]["training_data"] = [], []
+    (path / "run.json").write_text(json.dumps(record))
+    data = load_run(path)
+    assert exposure_table(Comparison(data)) is None
+    table = leaderboard(load_comparison(data.path))
+    assert "een before" not in " ".join([*table.notes, *(row.cells[0] for row in table.rows)])
