@@ -217,3 +217,19 @@ def test_what_misic_finds_in_real_images():
     said, n = means(rows[rows["experiment"] == "deepcell-ecoli-microfluidic"])
     assert n == 2
     assert f"of these {said} on the two of bacteria" in text
+
+
+def test_what_the_small_network_learned():
+    rows = pd.read_csv(ROOT / "reports/mediar-style/scores.csv")
+    assert len(rows) == 2 * rows["case"].nunique() == 2 * 39
+    text = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    for modality, some in rows.groupby("modality"):
+        small, classical = (
+            some.loc[some["method"] == m, "f1"] for m in ("mediar-style", "otsu-watershed")
+        )
+        line = f"| {modality} | {len(small)} | {small.mean():.2f} | {classical.mean():.2f} |"
+        assert line in text
+    epochs = pd.read_csv(ROOT / "reports/mediar-style/epochs.csv")
+    assert len(epochs) == 50
+    assert epochs["train_loss"].iloc[-5:].mean() < epochs["train_loss"].iloc[-10:-5].mean()
+    assert 120 < epochs["seconds"].sum() < 180

@@ -199,15 +199,16 @@ def test_a_lost_scheduler_stops_the_run_and_resume_makes_the_rest(
 
 
 class WatchingTrainings(SilentTraining):
-    """Keeps the order of epochs and ends, and does something at the first epoch."""
+    """Keeps the order of epochs and ends, and does something once both trainings are at work."""
 
-    def __init__(self, at_first=lambda: None):
-        self.heard, self._at_first = [], at_first
+    def __init__(self, once_both=lambda: None):
+        self.heard, self._once_both = [], once_both
 
     def epoch_finished(self, label, record):
+        both = len({label for label, _ in self.heard}) == 2
         self.heard.append((label, record.epoch))
-        if len(self.heard) == 1:
-            self._at_first()
+        if not both and len({label for label, _ in self.heard}) == 2:
+            self._once_both()
 
     def training_finished(self, label, record, reused):
         self.heard.append((label, record.status))
@@ -223,7 +224,7 @@ def test_trainings_run_beside_each_other_and_outlive_a_worker(small_manifest, tm
             "splits": ["test"],
             "validation": 0,
             "seed": seed,
-            "parameters": {"epochs": 4, "save_every": 2, "device": "cpu", "nap": 0.5},
+            "parameters": {"epochs": 20, "save_every": 2, "device": "cpu", "nap": 0.5},
         }
         for seed, name in enumerate(["first", "second"])
     ]

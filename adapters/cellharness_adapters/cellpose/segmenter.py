@@ -218,7 +218,7 @@ class Cellpose(BaseSegmenter):
         """Run once, so that all is compiled before the first case is timed."""
         import numpy as np
 
-        if self._networks and self._how["device"] == "cpu":
+        if self._networks:
             from cellharness_adapters.cellpose.cpu.reconstruction import compile_ahead
 
             compile_ahead()
@@ -461,7 +461,8 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
     """Make a ``CellposeModel`` without weights that reports its phases to ``owner``.
 
     Unless ``stock``, the library's picture of the flows, which nobody reads, is drawn of a
-    corner only, and on the CPU masks are made by our own reconstruction.
+    corner only, and masks are made by our own reconstruction, on the CPU beside a GPU too: it
+    takes a third of the time of the library's on the GPU.
     """
     from cellharness_adapters.cellpose.cpu.reconstruction import reconstruct
     from cellharness_adapters.cellpose.library import models
@@ -492,7 +493,7 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
             self, shape: Any, _corner: Any, cellprob: np.ndarray, **kwargs: Any
         ) -> np.ndarray:
             with owner.timer.phase("postprocess"):
-                if stock or device.type != "cpu" or len(cellprob) != 1:
+                if stock or len(cellprob) != 1:
                     return super()._compute_masks(shape, self.flows, cellprob, **kwargs)
                 return reconstruct(
                     self.flows[:, 0],

@@ -22,5 +22,9 @@ def _training(batch_size: int) -> TrainingCheck:
     )
 
 
-CELLPOSE = SelfCheck({"weights": "cyto"}, f1=0.927, library=f"{_LIBRARY}:segmenter")
+# On a GPU the library follows flows in another order of rounding than on the CPU, as we always do:
+# 0.952 was the least F1 at IoU 0.9 on ten images.
+CELLPOSE = SelfCheck(
+    {"weights": "cyto"}, f1=0.927, library=f"{_LIBRARY}:segmenter", agreement_on_gpu=0.9
+)
 CELLPOSE2 = SelfCheck(trainings=(_training(8), _training(32)))
