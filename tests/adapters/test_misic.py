@@ -111,8 +111,8 @@ def test_the_output_is_that_of_keras(misic, golden):
     with torch.inference_mode():
         found = network(given)
     assert found.shape == (3, 1, 256, 256)
-    # Relative and absolute, NumPy's own two: in float64 the network lies 1.1e-5 from what Keras gave
-    # in float32, so absolute alone is a matter of the processor.
+    # Relative and absolute, as NumPy has it: in float64 the network lies 1.1e-5 from what Keras
+    # gave in float32, so absolute alone is a matter of the processor.
     np.testing.assert_allclose(found[:, 0].numpy(), golden["output"], atol=1e-5, rtol=1e-5)
 
 
