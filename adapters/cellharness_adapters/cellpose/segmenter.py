@@ -132,7 +132,6 @@ class Cellpose(BaseSegmenter):
         super().__init__(parameters)
         self._case: Case | None = None
         self._networks: list[FastNetwork] = []
-        self._details: dict[str, Any] = {}
         #: What holds for all tiles of an image; None for an image in one piece.
         self._whole: WholeImage | None = None
         self._tile: Tile | None = None
@@ -233,10 +232,6 @@ class Cellpose(BaseSegmenter):
     def begin_case(self, case: Case) -> None:
         """Keep the case: the oracle diameter needs its label image."""
         self._case = case
-
-    def details(self) -> dict[str, Any]:
-        """Diameter used and how it was found, precision and device."""
-        return self._details
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

@@ -78,10 +78,6 @@ class CellposeSam(BaseSegmenter):
     Parameters: ClassVar[type[Parameters]] = CellposeSamParameters
     parameters: CellposeSamParameters
 
-    def __init__(self, parameters: CellposeSamParameters | None = None) -> None:
-        super().__init__(parameters)
-        self._details: dict[str, Any] = {}
-
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by one of the library's names or by path; no other is taken."""
         return (resolve(self.parameters.weights),)
@@ -121,10 +117,6 @@ class CellposeSam(BaseSegmenter):
         tile = np.random.default_rng(0).normal(size=(256, 256)).astype(np.float32)
         self.segment(tile)
         self.timer.reset()
-
-    def details(self) -> dict[str, Any]:
-        """Precision and device."""
-        return self._details
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

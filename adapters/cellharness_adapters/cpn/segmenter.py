@@ -95,10 +95,6 @@ class Cpn(BaseSegmenter):
     Parameters: ClassVar[type[Parameters]] = CpnParameters
     parameters: CpnParameters
 
-    def __init__(self, parameters: CpnParameters | None = None) -> None:
-        super().__init__(parameters)
-        self._details: dict[str, Any] = {}
-
     def weights(self) -> tuple[Weights, ...]:
         """Find the file, and compare it with the SHA256 that is asked for or in its name."""
         given = self.parameters.weights
@@ -148,10 +144,6 @@ class Cpn(BaseSegmenter):
         """What ``auto`` comes to on this machine; torch is imported only to answer that."""
         wanted = self.parameters.device
         return {"device": choose_device(wanted)} if wanted == "auto" else {}
-
-    def details(self) -> dict[str, Any]:
-        """Preset, network, thresholds, tiles and device."""
-        return self._details
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

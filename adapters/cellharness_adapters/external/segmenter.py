@@ -59,7 +59,6 @@ class External(BaseSegmenter):
     def __init__(self, parameters: Any = None) -> None:
         super().__init__(parameters)
         self._case: Case | None = None
-        self._details: dict[str, Any] = {}
         self._startup: dict[str, Any] = {}
 
     @abstractmethod
@@ -79,10 +78,6 @@ class External(BaseSegmenter):
     def begin_case(self, case: Case) -> None:
         """Keep the case: its name is the file's."""
         self._case = case
-
-    def details(self) -> dict[str, Any]:
-        """Exit code, seconds and peak memory of the call, and what it printed."""
-        return self._details
 
     def warmup(self) -> None:
         """Time the start-up, where that is asked for."""

@@ -73,10 +73,6 @@ class Instanseg(BaseSegmenter):
     Parameters: ClassVar[type[Parameters]] = InstansegParameters
     parameters: InstansegParameters
 
-    def __init__(self, parameters: InstansegParameters | None = None) -> None:
-        super().__init__(parameters)
-        self._details: dict[str, Any] = {}
-
     def weights(self) -> tuple[Weights, ...]:
         """Find the model by name or path."""
         return (resolve_weights(self.parameters.weights),)
@@ -107,10 +103,6 @@ class Instanseg(BaseSegmenter):
             include={"seed_threshold", "mask_threshold", "overlap_threshold"}
         )
         return {name: value for name, value in given.items() if value is not None}
-
-    def details(self) -> dict[str, Any]:
-        """Device, and the size of a pixel that the model is for."""
-        return self._details
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

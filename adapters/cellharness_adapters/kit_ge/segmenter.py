@@ -93,7 +93,7 @@ class KitGe(BaseSegmenter):
             self.timer.synchronise = torch.cuda.synchronize
         self._predict = Predictor(network, device, precision)
         self._scale = float(self.parameters.scale or meta.get("scale", 1.0))
-        self._how = {
+        self._details = {
             "scale": self._scale,
             "device": device,
             "precision": precision,
@@ -111,10 +111,6 @@ class KitGe(BaseSegmenter):
         side = self.parameters.tile
         self._predict(np.zeros((1, side, side), np.float32))
         self.timer.reset()
-
-    def details(self) -> dict[str, Any]:
-        """Scale, device, precision and width of the network."""
-        return self._how
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

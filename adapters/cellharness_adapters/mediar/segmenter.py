@@ -117,10 +117,6 @@ class Mediar(BaseSegmenter):
     Parameters: ClassVar[type[Parameters]] = MediarParameters
     parameters: MediarParameters
 
-    def __init__(self, parameters: MediarParameters | None = None) -> None:
-        super().__init__(parameters)
-        self._details: dict[str, Any] = {}
-
     def weights(self) -> tuple[Weights, ...]:
         """Find one or two files, and compare them with the SHA256 that is asked for."""
         wanted = self.parameters
@@ -165,10 +161,6 @@ class Mediar(BaseSegmenter):
         plain = passes_of("none", side, side, 1)
         self._predict(np.zeros((3, side, side), np.float32), plain, 0.0)
         self.timer.reset()
-
-    def details(self) -> dict[str, Any]:
-        """Preset, number of networks and passes, overlap, device and precision."""
-        return self._details
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

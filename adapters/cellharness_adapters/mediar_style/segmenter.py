@@ -83,10 +83,6 @@ class MediarStyle(BaseSegmenter):
     parameters: MediarStyleParameters
     trainer: ClassVar[str] = "cellharness_adapters.mediar_style.training:MediarStyleTrainer"
 
-    def __init__(self, parameters: MediarStyleParameters | None = None) -> None:
-        super().__init__(parameters)
-        self._details: dict[str, Any] = {}
-
     def weights(self) -> tuple[Weights, ...]:
         """Find the checkpoint."""
         return (local_weights(self.parameters.weights),)
@@ -130,10 +126,6 @@ class MediarStyle(BaseSegmenter):
         side = self._window
         self._predict(np.zeros((3, side, side), np.float32), passes_of("none", side, side, 1), 0.0)
         self.timer.reset()
-
-    def details(self) -> dict[str, Any]:
-        """Number of passes, window, normalisation, device and precision."""
-        return self._details
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

@@ -87,7 +87,6 @@ class Misic(BaseSegmenter):
     def __init__(self, parameters: MisicParameters | None = None) -> None:
         super().__init__(parameters)
         self._case: Case | None = None
-        self._details: dict[str, Any] = {}
 
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by name or path."""
@@ -137,10 +136,6 @@ class Misic(BaseSegmenter):
     def begin_case(self, case: Case) -> None:
         """Keep the case: the oracle width needs its label image."""
         self._case = case
-
-    def details(self) -> dict[str, Any]:
-        """Width and background used, and how they were found; precision and device."""
-        return self._details
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

@@ -113,10 +113,6 @@ class Omnipose(BaseSegmenter):
     Parameters: ClassVar[type[Parameters]] = OmniposeParameters
     parameters: OmniposeParameters
 
-    def __init__(self, parameters: OmniposeParameters | None = None) -> None:
-        super().__init__(parameters)
-        self._details: dict[str, Any] = {}
-
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by name."""
         return (resolve(self.parameters.weights),)
@@ -171,10 +167,6 @@ class Omnipose(BaseSegmenter):
             flows = np.stack([-y, -x]) * 5 / radius
             self._reconstruct(Fields(flows, edge - radius, boundary), 1.0)
         self.timer.reset()
-
-    def details(self) -> dict[str, Any]:
-        """How many networks were averaged, in what form, precision and device."""
-        return self._details
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

@@ -84,10 +84,6 @@ class Stardist(BaseSegmenter):
     Parameters: ClassVar[type[Parameters]] = StardistParameters
     parameters: StardistParameters
 
-    def __init__(self, parameters: StardistParameters | None = None) -> None:
-        super().__init__(parameters)
-        self._details: dict[str, Any] = {}
-
     def weights(self) -> tuple[Weights, ...]:
         """Find the model by one of the library's names or by path; no other is taken."""
         return (resolve(self.parameters.weights),)
@@ -138,10 +134,6 @@ class Stardist(BaseSegmenter):
         noise = np.random.default_rng(0).normal(size=(256, 256, channels))
         self.segment(noise[..., 0] if channels == 1 else noise)
         self.timer.reset()
-
-    def details(self) -> dict[str, Any]:
-        """Device and the thresholds used."""
-        return self._details
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

@@ -221,6 +221,7 @@ class BaseSegmenter(ABC):
         self.parameters = self.Parameters() if parameters is None else parameters
         self.timer = PhaseTimer()
         self.maps: dict[str, np.ndarray] | None = None
+        self._details: dict[str, Any] = {}
 
     def weights(self) -> tuple[Weights, ...]:
         """Files the method loads, found and verified but not read; fetches what is missing."""
@@ -291,9 +292,10 @@ class BaseSegmenter(ABC):
         """Facts about the last case worth keeping in the ledger, such as its diameter.
 
         What stands under ``remark``, a sentence on why the mask may not be what was wanted, is
-        counted in the summary of the run and in its report.
+        counted in the summary of the run and in its report. By default it is what :meth:`segment`
+        put into ``self._details``, nothing if it put nothing there.
         """
-        return {}
+        return self._details
 
     @abstractmethod
     def segment(self, image: np.ndarray) -> np.ndarray:
