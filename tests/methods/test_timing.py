@@ -28,6 +28,17 @@ def test_the_device_is_waited_for_at_both_ends():
     assert len(calls) == 2
 
 
+def test_a_cuda_device_is_waited_for_and_a_processor_is_not(monkeypatch):
+    torch, calls = pytest.importorskip("torch"), []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: calls.append(1))
+    for device, count in (("cpu", 0), ("cuda", 2)):
+        timer = PhaseTimer()
+        timer.wait_for(device)
+        with timer.phase("network"):
+            pass
+        assert len(calls) == count
+
+
 def test_time_is_counted_when_the_block_raises():
     timer = PhaseTimer()
     with pytest.raises(KeyError), timer.phase("read"):

@@ -208,8 +208,7 @@ class Cellpose(BaseSegmenter):
             if "size" in sizes.files
             else None
         )
-        if device.type == "cuda":
-            self.timer.synchronise = torch.cuda.synchronize
+        self.timer.wait_for(device.type)
         self._batch_size = 8 if stock or device.type != "cpu" else 64
         self._how = {"precision": precision, "device": device.type}
 

@@ -97,8 +97,6 @@ class CellposeSam(BaseSegmenter):
     def load(self) -> None:
         """Read and check the weights, and build the library's model around them."""
         _refuse_other_cellpose()
-        import torch
-
         from cellharness_adapters.cellpose_sam.network import load_model
 
         # The library's own sparse tensors; nothing a user of it could mend.
@@ -106,8 +104,7 @@ class CellposeSam(BaseSegmenter):
         device, precision = self._choices()
         (weights,) = self.weights()
         self._model = load_model(weights.files["network"], precision, device, self.timer)
-        if device == "cuda":
-            self.timer.synchronise = torch.cuda.synchronize
+        self.timer.wait_for(device)
         self._details = {"precision": precision, "device": device}
 
     def warmup(self) -> None:

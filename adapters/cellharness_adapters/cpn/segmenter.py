@@ -105,16 +105,13 @@ class Cpn(BaseSegmenter):
     def load(self) -> None:
         """Build the network and fill it; thresholds that are set replace the checkpoint's."""
         try:
-            import torch
-
             from cellharness_adapters.cpn.network import load_network
         except ImportError as error:
             raise missing_package(method="CPN", error=error, extra="cpn") from error
         (weights,) = self.weights()
         wanted, preset = self.parameters, PRESETS[self.parameters.preset]
         device = choose_device(wanted.device)
-        if device == "cuda":
-            self.timer.synchronise = torch.cuda.synchronize
+        self.timer.wait_for(device)
         network: Any = load_network(weights.files["network"]).to(device)
         for name, given, default in (
             ("score_thresh", wanted.score_threshold, preset.score_threshold),

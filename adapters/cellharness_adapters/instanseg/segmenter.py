@@ -85,15 +85,12 @@ class Instanseg(BaseSegmenter):
     def load(self) -> None:
         """Read the model and check that it knows the thresholds that are set."""
         try:
-            import torch
-
             from cellharness_adapters.instanseg.network import load_model
         except ImportError as error:
             raise missing_package(method="InstanSeg", error=error, extra="instanseg") from error
         (weights,) = self.weights()
         device = choose_device(self.parameters.device)
-        if device == "cuda":
-            self.timer.synchronise = torch.cuda.synchronize
+        self.timer.wait_for(device)
         self._model = load_model(weights.files["network"], device, self._thresholds())
         pixel_size = float(self._model.instanseg.pixel_size)
         self._how = {"device": device, "model_pixel_size": pixel_size}

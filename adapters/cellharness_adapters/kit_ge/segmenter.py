@@ -76,8 +76,6 @@ class KitGe(BaseSegmenter):
 
     def load(self) -> None:
         """Build the network that the checkpoint is of."""
-        import torch
-
         from cellharness_adapters.kit_ge.network import network_from
         from cellharness_adapters.kit_ge.prediction import Predictor
 
@@ -89,8 +87,7 @@ class KitGe(BaseSegmenter):
         network = network_from(found.state, activation, str(path))
         device = choose_device(self.parameters.device)
         precision = choose_precision(self.parameters.precision, device)
-        if device == "cuda":
-            self.timer.synchronise = torch.cuda.synchronize
+        self.timer.wait_for(device)
         self._predict = Predictor(network, device, precision)
         self._scale = float(self.parameters.scale or meta.get("scale", 1.0))
         self._details = {

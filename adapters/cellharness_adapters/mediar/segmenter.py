@@ -128,8 +128,6 @@ class Mediar(BaseSegmenter):
     def load(self) -> None:
         """Build the networks and fill them."""
         try:
-            import torch
-
             from cellharness_adapters.mediar.network import load_network
             from cellharness_adapters.mediar.prediction import Predictor
         except ImportError as error:
@@ -138,8 +136,7 @@ class Mediar(BaseSegmenter):
         networks = [load_network(weights.files["network"]) for weights in self.weights()]
         device = choose_device(wanted.device)
         precision = choose_precision(wanted.precision, device)
-        if device == "cuda":
-            self.timer.synchronise = torch.cuda.synchronize
+        self.timer.wait_for(device)
         self._networks = len(networks)
         self._predict = Predictor(networks, device, precision, wanted.window, wanted.batch_size)
         self._how = {

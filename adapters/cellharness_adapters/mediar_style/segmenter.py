@@ -90,8 +90,6 @@ class MediarStyle(BaseSegmenter):
     def load(self) -> None:
         """Build the network and fill it."""
         try:
-            import torch
-
             from cellharness_adapters.mediar.prediction import Predictor
             from cellharness_adapters.mediar_style.network import load_small_network
         except ImportError as error:
@@ -101,8 +99,7 @@ class MediarStyle(BaseSegmenter):
         network, meta = load_small_network(path)
         device = choose_device(wanted.device)
         precision = choose_precision(wanted.precision, device)
-        if device == "cuda":
-            self.timer.synchronise = torch.cuda.synchronize
+        self.timer.wait_for(device)
         self._window = int(wanted.window or meta.get("crop", 512))
         self._normalisation: Normalisation = wanted.normalisation or meta.get(
             "normalisation", _PRESET.normalisation

@@ -95,8 +95,6 @@ class Misic(BaseSegmenter):
     def load(self) -> None:
         """Build the network and fill it."""
         try:
-            import torch
-
             from cellharness_adapters.misic.network import load_network
             from cellharness_adapters.misic.prediction import Predictor
         except ImportError as error:
@@ -104,8 +102,7 @@ class Misic(BaseSegmenter):
         (weights,) = self.weights()
         device = choose_device(self.parameters.device)
         precision = choose_precision(self.parameters.precision, device)
-        if device == "cuda":
-            self.timer.synchronise = torch.cuda.synchronize
+        self.timer.wait_for(device)
         self._predict = Predictor(load_network(weights.files["network"]), device, precision)
         self._how = {"device": device, "precision": precision}
 

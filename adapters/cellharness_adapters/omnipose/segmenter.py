@@ -143,8 +143,7 @@ class Omnipose(BaseSegmenter):
         self._diam_mean = float(networks[0].diam_mean)
         chosen = self.parameters.affinity
         self._affinity = weights.name in FOR_AFFINITY if chosen is None else chosen
-        if self._device.type == "cuda":
-            self.timer.synchronise = torch.cuda.synchronize
+        self.timer.wait_for(self._device.type)
         self._how = {
             "networks": len(networks),
             "precision": precision,

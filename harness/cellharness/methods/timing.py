@@ -37,6 +37,19 @@ class PhaseTimer:
         self.synchronise: Callable[[], None] | None = None
         self._inner: list[float] = []
 
+    def wait_for(self, device: str) -> None:
+        """Have phases wait for a device that queues its work: it sets :attr:`synchronise`.
+
+        Parameters
+        ----------
+        device : str
+            A torch device type; ``"cuda"`` is waited for, others need no waiting.
+        """
+        if device == "cuda":
+            import torch
+
+            self.synchronise = torch.cuda.synchronize
+
     def _now(self) -> float:
         if self.synchronise is not None:
             self.synchronise()
