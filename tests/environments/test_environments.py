@@ -25,7 +25,7 @@ from cellharness.environments import (
     status_of,
 )
 from cellharness.errors import MissingDependencyError, UsageError
-from cellharness.methods.installation import own_requirements
+from cellharness.installation import own_requirements
 from cellharness.methods.registry import environment_sources
 
 BUILT_IN = environment_sources()

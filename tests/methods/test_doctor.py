@@ -10,8 +10,8 @@ from importlib.metadata import distribution
 import pytest
 
 from cellharness.cli import main
+from cellharness.installation import install_command
 from cellharness.methods.doctor import examine
-from cellharness.methods.installation import install_command
 
 PACKAGE = """
     from cellharness.methods.base import BaseSegmenter, MethodInfo
@@ -139,5 +139,5 @@ def test_the_command_is_that_of_the_way_this_copy_was_installed(monkeypatch, ori
             assert name == "direct_url.json"
             return origin
 
-    monkeypatch.setattr("cellharness.methods.installation.distribution", lambda _name: Copy)
+    monkeypatch.setattr("cellharness.installation.distribution", lambda _name: Copy)
     assert install_command("cellpose") == command

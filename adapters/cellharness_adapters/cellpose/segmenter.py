@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 from pydantic import Field
 
 from cellharness.errors import MissingDependencyError, UsageError
+from cellharness.installation import install_command
 from cellharness.methods.base import (
     BaseSegmenter,
     MethodInfo,
@@ -21,7 +22,6 @@ from cellharness.methods.base import (
     truth_identity,
 )
 from cellharness.methods.device import Device, choose_device, choose_precision
-from cellharness.methods.installation import install_command
 from cellharness.weights import Weights
 from cellharness_adapters.cellpose.channels import (
     Channels,

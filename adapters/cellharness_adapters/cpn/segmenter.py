@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from cellharness.installation import missing_package
 from cellharness.methods.base import FLAT_IMAGE, BaseSegmenter, MethodInfo, Parameters
 from cellharness.methods.device import choose_device
-from cellharness.methods.installation import missing_package
 from cellharness.weights import SHA256_START, Weights, local_weights
 from cellharness_adapters.cpn.presets import PRESETS, Normalisation, PresetName
 
@@ -107,7 +107,7 @@ class Cpn(BaseSegmenter):
         try:
             from cellharness_adapters.cpn.network import load_network
         except ImportError as error:
-            raise missing_package(method="CPN", error=error, extra="cpn") from error
+            raise missing_package(what="CPN", error=error, extra="cpn") from error
         (weights,) = self.weights()
         wanted, preset = self.parameters, PRESETS[self.parameters.preset]
         device = choose_device(wanted.device)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cellharness.installation import missing_package
 from cellharness.methods.base import (
     FLAT_IMAGE,
     BaseSegmenter,
@@ -15,7 +16,6 @@ from cellharness.methods.base import (
     UnsupportedCaseError,
 )
 from cellharness.methods.device import choose_device
-from cellharness.methods.installation import missing_package
 from cellharness.methods.registry import resolve_weights
 from cellharness.weights import Weights
 
@@ -87,7 +87,7 @@ class Instanseg(BaseSegmenter):
         try:
             from cellharness_adapters.instanseg.network import load_model
         except ImportError as error:
-            raise missing_package(method="InstanSeg", error=error, extra="instanseg") from error
+            raise missing_package(what="InstanSeg", error=error, extra="instanseg") from error
         (weights,) = self.weights()
         device = choose_device(self.parameters.device)
         self.timer.wait_for(device)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cellharness.installation import missing_package
 from cellharness.methods.base import FLAT_IMAGE, BaseSegmenter, MethodInfo, Parameters
 from cellharness.methods.device import choose_device, choose_precision, settled
-from cellharness.methods.installation import missing_package
 from cellharness.weights import SHA256_START, Weights, local_weights
 from cellharness_adapters.mediar.presets import (
     PRESETS,
@@ -131,7 +131,7 @@ class Mediar(BaseSegmenter):
             from cellharness_adapters.mediar.network import load_network
             from cellharness_adapters.mediar.prediction import Predictor
         except ImportError as error:
-            raise missing_package(method="MEDIAR", error=error, extra="mediar") from error
+            raise missing_package(what="MEDIAR", error=error, extra="mediar") from error
         wanted = self.parameters
         networks = [load_network(weights.files["network"]) for weights in self.weights()]
         device = choose_device(wanted.device)

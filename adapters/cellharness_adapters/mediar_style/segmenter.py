@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cellharness.installation import missing_package
 from cellharness.methods.base import FLAT_IMAGE, BaseSegmenter, MethodInfo, Parameters
 from cellharness.methods.device import choose_device, choose_precision, settled
-from cellharness.methods.installation import missing_package
 from cellharness.weights import Weights, find_weights, local_weights
 from cellharness_adapters.mediar.presets import PRESETS, Flips, Normalisation, passes_of
 from cellharness_adapters.mediar.segmenter import Mediar
@@ -93,7 +93,7 @@ class MediarStyle(BaseSegmenter):
             from cellharness_adapters.mediar.prediction import Predictor
             from cellharness_adapters.mediar_style.network import load_small_network
         except ImportError as error:
-            raise missing_package(method="MEDIAR-style", error=error, extra="mediar") from error
+            raise missing_package(what="MEDIAR-style", error=error, extra="mediar") from error
         wanted = self.parameters
         path = find_weights(wanted.weights) or self.weights()[0].files["network"]
         network, meta = load_small_network(path)

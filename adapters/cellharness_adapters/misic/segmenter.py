@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from cellharness.installation import missing_package
 from cellharness.methods.base import (
     BaseSegmenter,
     MethodInfo,
@@ -14,7 +15,6 @@ from cellharness.methods.base import (
     truth_identity,
 )
 from cellharness.methods.device import choose_device, choose_precision, settled
-from cellharness.methods.installation import missing_package
 from cellharness.methods.registry import resolve_weights
 from cellharness.weights import Weights
 
@@ -98,7 +98,7 @@ class Misic(BaseSegmenter):
             from cellharness_adapters.misic.network import load_network
             from cellharness_adapters.misic.prediction import Predictor
         except ImportError as error:
-            raise missing_package(method="MiSiC", error=error, extra="misic") from error
+            raise missing_package(what="MiSiC", error=error, extra="misic") from error
         (weights,) = self.weights()
         device = choose_device(self.parameters.device)
         precision = choose_precision(self.parameters.precision, device)

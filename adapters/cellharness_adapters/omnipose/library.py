@@ -8,7 +8,7 @@ import warnings
 from types import ModuleType
 
 from cellharness.errors import MissingDependencyError
-from cellharness.methods.installation import install_command
+from cellharness.installation import install_command
 
 
 def install_hint() -> str:

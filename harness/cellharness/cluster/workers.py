@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cellharness.config.cluster import ClusterConfig, JobConfig
 from cellharness.errors import MissingDependencyError, StoppedError, UsageError
-from cellharness.methods.installation import install_command
+from cellharness.installation import install_command
 
 if TYPE_CHECKING:
     from distributed import Client, Future, WorkerPlugin

@@ -16,7 +16,8 @@ import numpy as np
 
 from cellharness.data.folders import images_of
 from cellharness.data.images import ImageError, read_image, write_label
-from cellharness.errors import MissingDependencyError, UsageError
+from cellharness.errors import UsageError
+from cellharness.installation import missing_package
 from cellharness.names import same_name
 from cellharness.run_directory import prediction_name
 
@@ -24,7 +25,7 @@ from cellharness.run_directory import prediction_name
 ANNOTATION_SUFFIXES = (".json", ".geojson", ".zip", ".roi")
 
 _TAILS = ("_rois", "_RoiSet", "_roi")
-_INSTALL = "pip install 'cellharness[annotations]'"
+_EXTRA = "annotations"
 
 # Rows and columns of an image. A cell is drawn in those that it lies in: a slide has very many.
 _Window = tuple[slice, slice]
@@ -212,8 +213,9 @@ def _run_lengths(segmentation: Mapping[str, Any]) -> _Cell:
         try:
             from pycocotools import mask as coco_mask
         except ImportError as error:
-            msg = f"packed COCO masks need the package pycocotools; install it: {_INSTALL}"
-            raise MissingDependencyError(msg) from error
+            raise missing_package(
+                what="Reading packed COCO masks", error=error, extra=_EXTRA
+            ) from error
         packed = {"size": [height, width], "counts": counts.encode()}
         mask = coco_mask.decode(packed).astype(np.bool_)
 
@@ -268,8 +270,7 @@ def _imagej_cells(file: Path) -> list[_Cell | str]:
     try:
         import roifile
     except ImportError as error:
-        msg = f"ImageJ ROIs need the package roifile; install it: {_INSTALL}"
-        raise MissingDependencyError(msg) from error
+        raise missing_package(what="Reading ImageJ ROIs", error=error, extra=_EXTRA) from error
     # roifile raises what it likes on broken bytes.
     try:
         found = roifile.ImagejRoi.fromfile(file)

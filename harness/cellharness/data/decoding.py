@@ -25,6 +25,8 @@ from cellharness.data.pixel_rules import (
 )
 from cellharness.data.saved_masks import read_saved_masks
 from cellharness.data.tiff import channels_last, read_tiff
+from cellharness.errors import MissingDependencyError
+from cellharness.installation import missing_package
 from cellharness.vocabulary import IMAGE_SUFFIXES
 
 _IMAGE_KEYS = ("image", "arr_0")
@@ -70,6 +72,8 @@ def decode(path: Path, *, labels: bool = False) -> Decoded:
         If it is absent, empty, truncated, corrupt, or its suffix is unknown.
     UnsupportedImageError
         If it is no 2-D image of a kind that is read.
+    MissingDependencyError
+        If a package is not installed that decodes it.
     """
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
@@ -84,8 +88,11 @@ def decode(path: Path, *, labels: bool = False) -> Decoded:
         raise ImageError(msg)
     try:
         decoded = _READERS[suffix](path, labels)
-    except (ImageError, PermissionError):
+    except (ImageError, MissingDependencyError, PermissionError):
         raise
+    # The file may be sound: it is this installation that cannot read it.
+    except ImportError as error:
+        raise missing_package(what=f"Reading {path}", error=error) from error
     except MemoryError as error:
         if size > _SMALL_FILE:
             raise

@@ -17,6 +17,7 @@ from PIL import Image
 
 from cellharness.data.pixel_rules import RULES, ImageError, PixelFinding, orientation_findings
 from cellharness.errors import first_of
+from cellharness.installation import missing_package
 
 _PHOTOMETRIC = tifffile.PHOTOMETRIC
 _ALPHA = (1, 2)
@@ -51,6 +52,8 @@ _COLOURS: dict[tuple[int, int, tuple[int, ...]], str] = {
 _PLAIN_COMPRESSIONS = (1, 5, 8, 32773, 32946)
 _JPEG = 7
 _OLD_JPEG = 6
+# Other bits are unpacked by imagecodecs.
+_PLAIN_BITS = (1, 8, 16, 32, 64)
 # Size, bits, compression, colours, fill order, samples, rows of a strip, planes, predictor, tiles,
 # extra samples, sample format: of another type than a whole number tifffile misreads them.
 _WHOLE_NUMBERS = (256, 257, 258, 259, 262, 266, 277, 278, 284, 317, 322, 323, 338, 339)
@@ -285,6 +288,9 @@ def _colour_rule(page: Any, path: Path) -> str:
     known = page.compression == 1 or (
         page.compression != _OLD_JPEG and page.compression in tifffile.TIFF.DECOMPRESSORS
     )
+    plain = page.predictor in tifffile.TIFF.UNPREDICTORS and page.bitspersample in _PLAIN_BITS
+    if page.compression != _OLD_JPEG and not (known and plain):
+        _require_codecs(path)
     if not known:
         name = _name_of(tifffile.COMPRESSION, page.compression)
         raise RULES["compression"].refusal(path, f" ({name})")
@@ -292,6 +298,14 @@ def _colour_rule(page: Any, path: Path) -> str:
         about = f" ({page.bitspersample} bits, sample format {page.sampleformat})"
         raise RULES["pixel-type"].refusal(path, about)
     return rule
+
+
+def _require_codecs(path: Path) -> None:
+    """Raise where imagecodecs is missing, with which tifffile decodes all but the simplest."""
+    try:
+        import imagecodecs  # noqa: F401
+    except ImportError as error:
+        raise missing_package(what=f"Reading {path}", error=error) from error
 
 
 def _is_plain_ycbcr(page: Any) -> bool:

@@ -14,7 +14,7 @@ import psutil
 from cellharness.caching import cache_dir
 from cellharness.environments import status_of
 from cellharness.errors import MissingDependencyError
-from cellharness.methods.installation import install_command, unmet
+from cellharness.installation import install_command, unmet
 from cellharness.methods.registry import environment_source, methods, weight_sources
 from cellharness.provenance import gpus, package_versions
 from cellharness.weights import WeightsHashError

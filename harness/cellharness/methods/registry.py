@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellharness.errors import BrokenPackageError, MissingDependencyError, UsageError, unknown_name
-from cellharness.methods.installation import missing_module_hint
+from cellharness.installation import missing_module_hint
 
 if TYPE_CHECKING:
     from cellharness.environments import EnvironmentSource

@@ -14,7 +14,7 @@ from typing import Any
 
 from cellharness.caching import cache_dir
 from cellharness.errors import UsageError
-from cellharness.methods.installation import own_requirements
+from cellharness.installation import own_requirements
 from cellharness.methods.registry import code_of_ours
 from cellharness.running.ledger import Outcome
 from cellharness.running.messages import Answer, JsonLine, Question

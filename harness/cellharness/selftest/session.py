@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from cellharness.errors import MissingDependencyError, UsageError, unknown_name
+from cellharness.installation import unmet
 from cellharness.methods.doctor import readiness
-from cellharness.methods.installation import unmet
 from cellharness.methods.registry import methods
 from cellharness.processes import family, kill
 from cellharness.selftest.gpu_tests import tests_of_this_copy

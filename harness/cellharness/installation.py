@@ -71,20 +71,20 @@ def own_requirements() -> list[str]:
     return [text for text in needed if "extra ==" not in text]
 
 
-def missing_package(method: str, error: ImportError, extra: str) -> MissingDependencyError:
-    """Build the error for a method that lacks a package, with the command that installs it.
+def missing_package(what: str, error: ImportError, extra: str = "") -> MissingDependencyError:
+    """Build the error for what lacks a package, with the command that installs it.
 
     Parameters
     ----------
-    method : str
-        As a sentence begins with it.
+    what : str
+        Such as a method's name, as a sentence begins with it.
     error : ImportError
         What the import raised.
     extra : str
-        Optional part of cellharness that has it.
+        Optional part of cellharness that has it; "" for what cellharness itself requires.
     """
     hint = missing_module_hint(error, extra)
-    msg = f"{method} needs a package that is not installed: {error}. {hint}"
+    msg = f"{what} needs a package that is not installed: {error}. {hint}"
     return MissingDependencyError(msg.strip())
 
 
@@ -96,6 +96,11 @@ def missing_module_hint(error: ImportError, extra: str = "") -> str:
     module = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or module in ("", "adapters", "harness"):
         return ""
+    from packaging.requirements import Requirement
+
+    for text in own_requirements():
+        if Requirement(text).name == module:
+            return f"Install it with: pip install '{text}'"
     return f"Install the package that provides the module '{module}'."
 
 
