@@ -30,7 +30,7 @@ def machine(request, monkeypatch, tmp_path):
         if request.param == "linux":
             flags = " ".join(["fpu", "avx2", *instructions])
             processor.write_text(f"processor : 0\nflags\t\t: {flags}\nbugs : none\n")
-        monkeypatch.setattr(device, "_may_have_gpu", lambda: cuda or request.param != "linux")
+        monkeypatch.setattr(device, "may_have_gpu", lambda: cuda or request.param != "linux")
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bfloat16_on_cuda)
         for name in ("amx_tile", "avx512_bf16"):

@@ -28,7 +28,7 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
     """
     if wanted == "cpu":
         return "cpu"
-    if _may_have_gpu():
+    if may_have_gpu():
         import torch
 
         if torch.cuda.is_available():
@@ -95,7 +95,7 @@ def has_native_bfloat16() -> bool:
     return _reports("avx512_bf16") or has_amx()
 
 
-def _may_have_gpu() -> bool:
+def may_have_gpu() -> bool:
     """Whether torch should be asked: it finds no GPU on a Linux without a driver for one."""
     if sys.platform != "linux" or Path("/dev/kfd").exists():
         return True

@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import psutil
 
+from cellharness.running.driver import DriverWatch
+
 _CLEAR = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
-
-#: Seconds between two looks at the driver.
-INTERVAL_S = 0.01
 
 
 def reset_peaks() -> None:
@@ -52,10 +49,10 @@ def _cuda() -> Any:
     return torch if torch is not None and torch.cuda.is_initialized() else None
 
 
-class DriverPeak:
+class DriverPeak(DriverWatch):
     """Watch the memory of the GPU during a block, through NVML.
 
-    The driver keeps no high-water mark, so a thread asks it every `INTERVAL_S`; a peak shorter
+    The driver keeps no high-water mark, so a thread asks it every `interval_s`; a peak shorter
     than that can be missed. Without a GPU in use, or without NVML, nothing is measured.
 
     Attributes
@@ -74,68 +71,25 @@ class DriverPeak:
     True
     """
 
+    interval_s: ClassVar[float] = 0.01
+    at_ends: ClassVar[bool] = True
+
     def __init__(self) -> None:
+        super().__init__()
         self.mb: float | None = None
         self.of = ""
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._nvml: Any = None
-        self._device: Any = None
 
-    def __enter__(self) -> Self:
-        self._nvml, self._device = open_device()
-        if self._device is not None:
-            self._look()
-            self._thread = threading.Thread(target=self._watch, daemon=True)
-            self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._thread is not None:
-            self._stop.set()
-            self._thread.join()
-            self._look()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(INTERVAL_S):
-            self._look()
-
-    def _look(self) -> None:
-        try:
-            used, of = self._used()
-        except self._nvml.NVMLError:
-            return
+    def ask(self, nvml: Any, device: Any) -> None:
+        """Keep what is in use if it is more than before."""
+        used, of = self._used(nvml, device)
         if self.of and of != self.of:
             # The process vanished from the driver's list for a moment: the two do not compare.
             return
         self.of = of
         self.mb = max(self.mb or 0.0, used / 2**20)
 
-    def _used(self) -> tuple[int, str]:
-        for process in self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device):
+    def _used(self, nvml: Any, device: Any) -> tuple[int, str]:
+        for process in nvml.nvmlDeviceGetComputeRunningProcesses(device):
             if process.pid == os.getpid() and process.usedGpuMemory:
                 return process.usedGpuMemory, "process"
-        return self._nvml.nvmlDeviceGetMemoryInfo(self._device).used, "device"
-
-
-def open_device() -> tuple[Any, Any]:
-    """NVML and its handle of the GPU that torch works on; (None, None) where there is none."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return None, None
-    try:
-        import pynvml
-    except ImportError:
-        return None, None
-    try:
-        pynvml.nvmlInit()
-        # By its identity: CUDA_VISIBLE_DEVICES numbers the devices otherwise than the driver.
-        uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
-        return pynvml, pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
-    except (pynvml.NVMLError, AttributeError):
-        return None, None
+        return nvml.nvmlDeviceGetMemoryInfo(device).used, "device"

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar
 
-from cellharness.running.memory import open_device
-
-#: Seconds between two looks; the driver itself averages over a sixth of a second or more.
-INTERVAL_S = 0.05
+from cellharness.running.driver import DriverWatch
 
 
-class Utilisation:
+class Utilisation(DriverWatch):
     """Watch the share of time in which some kernel ran, through NVML.
 
     Attributes
@@ -28,39 +23,18 @@ class Utilisation:
     True
     """
 
+    #: The driver itself averages over a sixth of a second or more.
+    interval_s: ClassVar[float] = 0.05
+
     def __init__(self) -> None:
+        super().__init__()
         self._looks: list[float] = []
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._nvml: Any = None
-        self._device: Any = None
 
     @property
     def percent(self) -> float | None:
         """Mean of all looks so far."""
         return sum(self._looks) / len(self._looks) if self._looks else None
 
-    def __enter__(self) -> Self:
-        self._nvml, self._device = open_device()
-        if self._device is not None:
-            self._thread = threading.Thread(target=self._watch, daemon=True)
-            self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._thread is not None:
-            self._stop.set()
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(INTERVAL_S):
-            try:
-                rates = self._nvml.nvmlDeviceGetUtilizationRates(self._device)
-            except self._nvml.NVMLError:
-                continue
-            self._looks.append(float(rates.gpu))
+    def ask(self, nvml: Any, device: Any) -> None:
+        """Keep one more look."""
+        self._looks.append(float(nvml.nvmlDeviceGetUtilizationRates(device).gpu))

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from cellharness.running import driver as driver_module
 from cellharness.running.memory import DriverPeak
+from cellharness.selftest.utilisation import Utilisation
 
 MIB = 2**20
 
@@ -40,16 +42,41 @@ class Driver:
     def nvmlDeviceGetMemoryInfo(self, handle):  # noqa: N802
         return SimpleNamespace(used=self.used + 7 * MIB)
 
+    def nvmlDeviceGetUtilizationRates(self, handle):  # noqa: N802
+        return SimpleNamespace(gpu=40)
+
+
+class Cuda:
+    """torch.cuda of a process that may have done nothing on a GPU so far."""
+
+    def __init__(self):
+        self.reserved: dict[int, int] = {}
+
+    def is_initialized(self):
+        return bool(self.reserved)
+
+    def device_count(self):
+        return 2
+
+    def memory_reserved(self, number):
+        return self.reserved[number]
+
+    def get_device_properties(self, number):
+        return SimpleNamespace(uuid=f"uuid-{number}")
+
 
 @pytest.fixture
-def driver(monkeypatch):
+def cuda(monkeypatch):
+    made = Cuda()
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=made))
+    monkeypatch.setattr(driver_module, "may_have_gpu", lambda: True)
+    return made
+
+
+@pytest.fixture
+def driver(monkeypatch, cuda):
     made = Driver(os.getpid())
-    cuda = SimpleNamespace(
-        is_initialized=lambda: True,
-        current_device=lambda: 1,
-        get_device_properties=lambda number: SimpleNamespace(uuid=f"uuid-{number}"),
-    )
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    cuda.reserved = {0: 0, 1: 5}
     monkeypatch.setitem(sys.modules, "pynvml", made)
     return made
 
@@ -70,6 +97,25 @@ def test_the_largest_of_what_the_driver_says_is_kept(driver):
     assert driver.asked == ["GPU-uuid-1"]
 
 
+def test_a_gpu_that_comes_into_use_within_the_block_is_measured(driver, cuda, monkeypatch):
+    cuda.reserved = {}
+    torch = sys.modules["torch"]
+    # A training imports torch itself; while it does, there is no more than the name.
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
+    with DriverPeak() as peak, Utilisation() as busy:
+        time.sleep(0.1)
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        time.sleep(0.1)
+        cuda.reserved = {0: 0, 1: 0}
+        time.sleep(0.1)
+        assert (peak.mb, busy.percent, driver.asked) == (None, None, [])
+        cuda.reserved = {0: 0, 1: 5}
+        wait_for(lambda: peak.mb and busy.percent)
+        driver.used = 300 * MIB
+    assert (peak.mb, peak.of, busy.percent) == (300, "process", 40)
+    assert driver.asked == ["GPU-uuid-1", "GPU-uuid-1"]
+
+
 def test_where_the_process_is_not_listed_the_whole_device_is_taken(driver):
     driver.pid = -1
     with DriverPeak() as peak:
@@ -82,10 +128,14 @@ def test_nothing_is_measured_without_a_gpu_or_a_driver(driver, monkeypatch):
     with DriverPeak() as peak:
         pass
     assert (peak.mb, peak.of) == (None, "")
+    driver.broken = False
     monkeypatch.delitem(sys.modules, "torch")
+    with DriverPeak() as peak, Utilisation() as busy:
+        time.sleep(0.1)
+    assert (peak.mb, busy.percent) == (None, None)
+    monkeypatch.setattr(driver_module, "may_have_gpu", lambda: False)
     with DriverPeak() as peak:
-        pass
-    assert peak.mb is None
+        assert peak._thread is None
 
 
 def test_an_error_inside_the_block_is_passed_on_and_the_thread_ends(driver):
