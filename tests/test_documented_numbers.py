@@ -233,3 +233,16 @@ def test_what_the_small_network_learned():
     assert len(epochs) == 50
     assert epochs["train_loss"].iloc[-5:].mean() < epochs["train_loss"].iloc[-10:-5].mean()
     assert 120 < epochs["seconds"].sum() < 180
+
+
+def test_which_real_images_are_copies_of_the_challenges(realdata):
+    text = document("reproducing-the-paper.md")
+    counts = {split: len(realdata.select(splits=[split]).cases) for split in ("test", "train")}
+    assert f"{counts['test']} to test on and {counts['train']} to learn from" in text
+    copies = [case.split for case in realdata.cases if case.experiment.startswith("neurips-")]
+    assert f"Of these, {copies.count('test')} and {copies.count('train')} are second-hand" in text
+
+
+def test_how_many_golden_cases_the_metric_has(shared):
+    cases = pd.read_csv(shared / "golden/metric/reference-0.5.csv")
+    assert f"{len(cases)} cases equal the official" in document("reproducing-the-paper.md")
