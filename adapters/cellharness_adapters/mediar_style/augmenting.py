@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from monai.transforms import (
-    Compose,
     RandAdjustContrast,
     RandGaussianNoise,
     RandGaussianSharpen,
     RandGaussianSmooth,
     RandHistogramShift,
+    RandomizableTransform,
 )
 
 from cellharness_adapters.mediar_style.examples import Example
@@ -21,6 +23,15 @@ from cellharness_adapters.mediar_style.examples import Example
 _CHANCE = 0.5
 #: Largest share by which chosen cells are made brighter.
 _BRIGHTER = 0.7
+
+#: Changes of intensity, in the winner's order and with its settings, each certain to happen.
+_CHANGES: tuple[Callable[[], RandomizableTransform], ...] = (
+    partial(RandGaussianNoise, prob=1, mean=0, std=0.1),
+    partial(RandAdjustContrast, prob=1, gamma=(1, 2)),
+    partial(RandGaussianSmooth, prob=1, sigma_x=(1, 2)),
+    partial(RandHistogramShift, prob=1, num_control_points=3),
+    partial(RandGaussianSharpen, prob=1),
+)
 
 
 @dataclass
@@ -167,20 +178,16 @@ class Augmentation:
         self._side, self._zoom = side, zoom
         self._share, self._chance = cell_intensity, intensity_chance
 
-    def _intensities(self, rng: np.random.Generator) -> Compose:
-        """Give the five changes of intensity, seeded."""
-        chance = self._chance
-        changes = Compose(
-            [
-                RandGaussianNoise(prob=chance, mean=0, std=0.1),
-                RandAdjustContrast(prob=chance, gamma=(1, 2)),
-                RandGaussianSmooth(prob=chance, sigma_x=(1, 2)),
-                RandHistogramShift(prob=chance, num_control_points=3),
-                RandGaussianSharpen(prob=chance),
-            ]
-        )
-        changes.set_random_state(seed=int(rng.integers(2**31)))
-        return changes
+    def _with_other_intensities(self, crop: Crop, rng: np.random.Generator) -> Crop:
+        """Change the intensities of a crop in up to five ways."""
+        image = torch.as_tensor(np.ascontiguousarray(crop.image))
+        for change in _CHANGES:
+            # Drawn here, since seeding a change costs as much as making it.
+            if rng.random() < self._chance:
+                made = change()
+                made.set_random_state(seed=int(rng.integers(2**31)))
+                image = torch.as_tensor(made(image))
+        return Crop(np.asarray(image, np.float32), crop.labels, crop.flows, crop.cell)
 
     def __call__(
         self, example: Example, rng: np.random.Generator, *, exclude_boundaries: bool
@@ -190,9 +197,7 @@ class Augmentation:
         crop = self.placed(example, rng, zoom, exclude_boundaries=exclude_boundaries)
         if self._share:
             crop = with_brighter_cells(crop, self._share, rng)
-        image = torch.as_tensor(np.ascontiguousarray(crop.image))
-        crop.image = np.asarray(torch.as_tensor(self._intensities(rng)(image)), np.float32)
-        return crop
+        return self._with_other_intensities(crop, rng)
 
     def placed(
         self,
