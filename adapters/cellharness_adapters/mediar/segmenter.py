@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from cellharness.installation import missing_package
-from cellharness.methods.base import FLAT_IMAGE, BaseSegmenter, MethodInfo, Parameters
-from cellharness.methods.device import choose_device, choose_precision, settled
+from cellharness.methods.base import MethodInfo, Parameters
 from cellharness.weights import SHA256_START, Weights, local_weights
 from cellharness_adapters.mediar.presets import (
     PRESETS,
     Fault,
     Flips,
     Normalisation,
+    Preset,
     PresetName,
     overlap_of,
-    passes_of,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
+from cellharness_adapters.mediar.windowed import WindowedSegmenter
 
 
 class MediarParameters(Parameters):
@@ -90,7 +88,7 @@ class MediarParameters(Parameters):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if any.")
 
 
-class Mediar(BaseSegmenter):
+class Mediar(WindowedSegmenter):
     """MEDIAR-Former and flow following (Lee et al. 2022), first of the challenge."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -128,78 +126,27 @@ class Mediar(BaseSegmenter):
     def load(self) -> None:
         """Build the networks and fill them."""
         try:
+            import cellharness_adapters.mediar.prediction  # noqa: F401 - for `get_ready`
             from cellharness_adapters.mediar.network import load_network
-            from cellharness_adapters.mediar.prediction import Predictor
         except ImportError as error:
             raise missing_package(what="MEDIAR", error=error, extra="mediar") from error
         wanted = self.parameters
         networks = [load_network(weights.files["network"]) for weights in self.weights()]
-        device = choose_device(wanted.device)
-        precision = choose_precision(wanted.precision, device)
-        self.timer.wait_for(device)
-        self._networks = len(networks)
-        self._predict = Predictor(networks, device, precision, wanted.window, wanted.batch_size)
-        self._how = {
-            "preset": wanted.preset,
-            "networks": len(networks),
-            "device": device,
-            "precision": precision,
-        }
+        given = wanted.model_dump(
+            include={field.name for field in fields(Preset)}, exclude_none=True
+        )
+        self.get_ready(networks, wanted.window, replace(PRESETS[wanted.preset], **given))
+        self._how = {"preset": wanted.preset, "networks": len(networks), **self._how}
 
-    def resolved(self) -> dict[str, Any]:
-        """What ``auto`` comes to on this machine; torch is imported only to answer that."""
-        return settled(self.parameters.device, self.parameters.precision)
-
-    def warmup(self) -> None:
-        """Run one window."""
-        import numpy as np
-
-        side = self.parameters.window
-        plain = passes_of("none", side, side, 1)
-        self._predict(np.zeros((3, side, side), np.float32), plain, 0.0)
-        self.timer.reset()
-
-    def segment(self, image: np.ndarray) -> np.ndarray:
-        """Segment one image.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) or (H, W, C)
-            Any finite range; grey becomes three equal channels.
-
-        Returns
-        -------
-        ndarray of uint32, (H, W)
-        """
-        import numpy as np
-
-        from cellharness_adapters.mediar.cells import find_cells
-        from cellharness_adapters.mediar.preparing import prepare
-
+    def settle_overlap(self, height: int, width: int) -> float:
+        """That of the preset for this size unless another is asked for; the ledger keeps it."""
         wanted = self.parameters
-        preset = PRESETS[wanted.preset]
-        self._details = dict(self._how)
-        ready = prepare(image, wanted.normalisation or preset.normalisation)
-        height, width = image.shape[:2]
-        if ready is None:
-            self._details["remark"] = FLAT_IMAGE
-            return np.zeros((height, width), np.uint32)
-        passes = passes_of(wanted.flips or preset.flips, height, width, self._networks)
         overlap = wanted.overlap
         if overlap is None:
             overlap = overlap_of(wanted.preset, height, width)
-        self._details |= {"passes": len(passes), "overlap": overlap}
-        with self.timer.phase("network"):
-            output = self._predict(ready, passes, overlap)
-        with self.timer.phase("postprocess"):
-            return find_cells(
-                output,
-                cellprob_threshold=_chosen(wanted.cellprob_threshold, preset.cellprob_threshold),
-                flow_threshold=_chosen(wanted.flow_threshold, preset.flow_threshold),
-                clean=preset.clean if wanted.clean is None else wanted.clean,
-                faults=wanted.faults,
-            )
+        self._details["overlap"] = overlap
+        return overlap
 
-
-def _chosen(given: float | None, default: float) -> float:
-    return default if given is None else given
+    def faults(self) -> tuple[Fault, ...]:
+        """Faults of the original to have back."""
+        return self.parameters.faults

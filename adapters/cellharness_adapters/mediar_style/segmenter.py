@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from cellharness.installation import missing_package
-from cellharness.methods.base import FLAT_IMAGE, BaseSegmenter, MethodInfo, Parameters
-from cellharness.methods.device import choose_device, choose_precision, settled
+from cellharness.methods.base import MethodInfo, Parameters
 from cellharness.weights import Weights, find_weights, local_weights
-from cellharness_adapters.mediar.presets import PRESETS, Flips, Normalisation, passes_of
+from cellharness_adapters.mediar.presets import PRESETS, Flips, Normalisation, Preset
 from cellharness_adapters.mediar.segmenter import Mediar
-
-if TYPE_CHECKING:
-    import numpy as np
+from cellharness_adapters.mediar.windowed import WindowedSegmenter
 
 _PRESET = PRESETS["repo"]
 
@@ -63,7 +60,7 @@ class MediarStyleParameters(Parameters):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if any.")
 
 
-class MediarStyle(BaseSegmenter):
+class MediarStyle(WindowedSegmenter):
     """A network of 7.7 million parameters, trained with the recipe of Lee et al. 2022."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -90,71 +87,20 @@ class MediarStyle(BaseSegmenter):
     def load(self) -> None:
         """Build the network and fill it."""
         try:
-            from cellharness_adapters.mediar.prediction import Predictor
+            import cellharness_adapters.mediar.prediction  # noqa: F401 - for `get_ready`
             from cellharness_adapters.mediar_style.network import load_small_network
         except ImportError as error:
             raise missing_package(what="MEDIAR-style", error=error, extra="mediar") from error
         wanted = self.parameters
         path = find_weights(wanted.weights) or self.weights()[0].files["network"]
         network, meta = load_small_network(path)
-        device = choose_device(wanted.device)
-        precision = choose_precision(wanted.precision, device)
-        self.timer.wait_for(device)
-        self._window = int(wanted.window or meta.get("crop", 512))
-        self._normalisation: Normalisation = wanted.normalisation or meta.get(
-            "normalisation", _PRESET.normalisation
+        window = int(wanted.window or meta.get("crop", 512))
+        preset = Preset(
+            wanted.normalisation or meta.get("normalisation", _PRESET.normalisation),
+            wanted.flips,
+            wanted.cellprob_threshold,
+            wanted.flow_threshold,
+            wanted.clean,
         )
-        self._predict = Predictor([network], device, precision, self._window, wanted.batch_size)
-        self._how = {
-            "device": device,
-            "precision": precision,
-            "window": self._window,
-            "normalisation": self._normalisation,
-        }
-
-    def resolved(self) -> dict[str, Any]:
-        """What ``auto`` comes to on this machine; torch is imported only to answer that."""
-        return settled(self.parameters.device, self.parameters.precision)
-
-    def warmup(self) -> None:
-        """Run one window."""
-        import numpy as np
-
-        side = self._window
-        self._predict(np.zeros((3, side, side), np.float32), passes_of("none", side, side, 1), 0.0)
-        self.timer.reset()
-
-    def segment(self, image: np.ndarray) -> np.ndarray:
-        """Segment one image.
-
-        Parameters
-        ----------
-        image : ndarray, (H, W) or (H, W, C)
-            Any finite range; grey becomes three equal channels.
-
-        Returns
-        -------
-        ndarray of unsigned int, (H, W)
-        """
-        import numpy as np
-
-        from cellharness_adapters.mediar.cells import find_cells
-        from cellharness_adapters.mediar.preparing import prepare
-
-        wanted = self.parameters
-        ready = prepare(image, self._normalisation)
-        height, width = image.shape[:2]
-        passes = passes_of(wanted.flips, height, width, 1)
-        self._details = self._how | {"passes": len(passes)}
-        if ready is None:
-            self._details["remark"] = FLAT_IMAGE
-            return np.zeros((height, width), np.uint32)
-        with self.timer.phase("network"):
-            output = self._predict(ready, passes, wanted.overlap)
-        with self.timer.phase("postprocess"):
-            return find_cells(
-                output,
-                cellprob_threshold=wanted.cellprob_threshold,
-                flow_threshold=wanted.flow_threshold,
-                clean=wanted.clean,
-            )
+        self.get_ready([network], window, preset)
+        self._how |= {"window": window, "normalisation": preset.normalisation}
