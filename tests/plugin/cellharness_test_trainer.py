@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from cellharness.data.manifest import Case
+from cellharness.training.samples import LabelledCases, each
 from cellharness.training.trainer import Trainer, TrainingParameters
 
 
@@ -40,5 +41,9 @@ class GreyTrainer(Trainer):
 
         torch.set_num_threads(1)
         loop.STATE_EVERY_S = 0.0
-        build = partial(GreyLearner, [*train, *validation], self.parameters.nap)
+        cases = [*train, *validation]
+        # Nothing is kept of it, but it is told of as in the trainings that do prepare images.
+        told = self._told(0, len(cases))
+        each(LabelledCases(cases, "gray_max"), lambda sample: sample.n_cells, told)
+        build = partial(GreyLearner, cases, self.parameters.nap)
         return loop.run(build, self.parameters, self.seed, out, self.watch)

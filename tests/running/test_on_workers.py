@@ -202,7 +202,10 @@ class WatchingTrainings(SilentTraining):
     """Keeps the order of epochs and ends, and does something once both trainings are at work."""
 
     def __init__(self, once_both=lambda: None):
-        self.heard, self._once_both = [], once_both
+        self.heard, self.prepared, self._once_both = [], {}, once_both
+
+    def images_prepared(self, label, done, total):
+        self.prepared.setdefault(label, []).append((done, total))
 
     def epoch_finished(self, label, record):
         both = len({label for label, _ in self.heard}) == 2
@@ -249,6 +252,11 @@ def test_trainings_run_beside_each_other_and_outlive_a_worker(small_manifest, tm
         logs = [RunDirectory(folder).training(name).epochs for folder in (one, many)]
         columns = [pd.read_csv(log).drop(columns="seconds") for log in logs]
         pd.testing.assert_frame_equal(*columns)
+    images = 5  # of split "test"
+    for name in ("first", "second"):
+        told = watching.prepared[name]
+        # The one whose worker was killed prepares its images a second time.
+        assert told[:images] == told[-images:] == [(n + 1, images) for n in range(images)]
     ends = [place for place, (_, what) in enumerate(watching.heard) if what == "ok"]
     assert len(ends) == 2
     before_any_end = {label for label, _ in watching.heard[: ends[0]]}

@@ -28,7 +28,7 @@ from cellharness.methods.child_process import describe
 from cellharness.provenance import package_versions
 from cellharness.run_directory import TrainingDirectory
 from cellharness.training.log import EpochRecord
-from cellharness.training.process import TrainingEnd, TrainingTask, train_in_process
+from cellharness.training.process import Prepared, TrainingEnd, TrainingTask, train_in_process
 from cellharness.training.trainer import build_trainer
 
 
@@ -45,7 +45,7 @@ class TrainingOrder:
     expected : mapping
         What it must come to there, see :func:`what_it_is`.
     topic : str
-        Under which finished epochs are told.
+        Under which prepared images and finished epochs are told.
     threads : Threads
     """
 
@@ -111,27 +111,30 @@ def train(order: TrainingOrder) -> TrainingMade | Unfit:
         told = "; ".join(f"{n} {found[n]}, the run has {order.expected[n]}" for n in differ)
         return Unfit(address, f"a training would be another one there: {told}")
     begun = time.perf_counter()
-    watch = partial(_tell_epoch, order.topic, order.name)
+    watch = partial(_tell, order.topic, order.name)
     try:
         # What a coordinator that was killed began may not have ended yet.
         with (
             alone(order.task.out / ".training.lock", f"'{order.name}' is being trained"),
             environment_of(order.threads),
         ):
-            end = train_in_process(order.task, watch, wanted=wanted)
+            end = train_in_process(
+                order.task, watch, lambda done, total: watch(Prepared(done, total)), wanted
+            )
     except UsageError as error:
         end = TrainingEnd("error", str(error))
     return TrainingMade(end, time.perf_counter() - begun)
 
 
-def _tell_epoch(topic: str, name: str, record: EpochRecord) -> None:
-    tell(topic, (name, record))
+def _tell(topic: str, name: str, message: EpochRecord | Prepared) -> None:
+    tell(topic, (name, message))
 
 
 def train_beside(
     workers: Workers,
     orders: Iterable[TrainingOrder],
     watch: Callable[[str, EpochRecord], None],
+    preparing: Callable[[str, int, int], None],
 ) -> Generator[tuple[str, TrainingMade], None, None]:
     """Train on workers, each taking one training at a time.
 
@@ -142,6 +145,8 @@ def train_beside(
         Taken as workers become free.
     watch : callable
         Told the name and each finished epoch.
+    preparing : callable
+        Told the name, and how many images of how many are prepared before the first epoch.
 
     Yields
     ------
@@ -153,9 +158,15 @@ def train_beside(
     StoppedError
         The scheduler was lost.
     """
-    answers = workers.each(
-        train, map(_from_anywhere, orders), what="training", told=lambda told: watch(*told)
-    )
+
+    def told(content: tuple[str, EpochRecord | Prepared]) -> None:
+        name, message = content
+        if isinstance(message, Prepared):
+            preparing(name, message.done, message.total)
+        else:
+            watch(name, message)
+
+    answers = workers.each(train, map(_from_anywhere, orders), what="training", told=told)
     with closing(answers):
         for order, answer in answers:
             if isinstance(answer, Lost | Unfit):

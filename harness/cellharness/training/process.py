@@ -52,8 +52,8 @@ class TrainingEnd:
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """How many images of how many are prepared."""
+class Prepared:
+    """How many images of how many are prepared before the first epoch."""
 
     done: int
     total: int
@@ -100,7 +100,7 @@ def train_in_process(
                 return _death(process.exitcode)
             if isinstance(message, TrainingEnd):
                 return message
-            if isinstance(message, _Prepared):
+            if isinstance(message, Prepared):
                 if preparing is not None:
                     preparing(message.done, message.total)
                 continue
@@ -142,7 +142,7 @@ def _send(connection: Connection, record: EpochRecord) -> None:
 
 
 def _send_prepared(connection: Connection, done: int, total: int) -> None:
-    connection.send(_Prepared(done, total))
+    connection.send(Prepared(done, total))
 
 
 def _death(code: int | None) -> TrainingEnd:

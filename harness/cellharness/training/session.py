@@ -363,7 +363,12 @@ def _run_beside(
     ]
     if not orders:
         return records
-    ends = train_beside(workers, orders, lambda name, record: relays[name](record))
+    ends = train_beside(
+        workers,
+        orders,
+        lambda name, record: relays[name](record),
+        lambda name, *count: observer.images_prepared(records[name].label, *count),
+    )
     with closing(ends):
         for name, made in ends:
             records[name] = _finish(
