@@ -122,6 +122,18 @@ class Case:
             msg = f"Case {self.case}: column 'split' is empty; every case needs one."
             raise ManifestError(msg)
 
+    def absolute(self) -> Case:
+        """The case by paths that do not start at the working folder, for other processes.
+
+        Examples
+        --------
+        >>> case = Case("a", Path("a.png"), None, None, "", "", "test", "")
+        >>> case.absolute().image == Path.cwd() / "a.png"
+        True
+        """
+        label = self.label.absolute() if self.label is not None else None
+        return replace(self, image=self.image.absolute(), label=label)
+
 
 @dataclass(frozen=True)
 class Manifest:

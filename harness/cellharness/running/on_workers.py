@@ -10,7 +10,6 @@ from typing import Any
 
 from cellharness.cluster.workers import Lost, Unfit, Workers
 from cellharness.config.run import LimitsConfig
-from cellharness.data.manifest import Case
 from cellharness.files import whole_file
 from cellharness.methods.child_process import describe
 from cellharness.provenance import package_versions
@@ -85,7 +84,7 @@ class MethodsOnWorkers:
                 yield Order(
                     self._keeper,
                     spec,
-                    _from_anywhere(one.case),
+                    one.case.absolute(),
                     one.image_sha256,
                     one.case.label is not None and one.case.label.is_file(),
                     timeout_s,
@@ -101,12 +100,6 @@ class MethodsOnWorkers:
                 yield one, _outcome(one, answer)
         for one in impossible:
             yield one, Outcome("error", one.problem)
-
-
-def _from_anywhere(case: Case) -> Case:
-    """A case whose paths do not start at our working folder."""
-    label = case.label.absolute() if case.label is not None else None
-    return replace(case, image=case.image.absolute(), label=label)
 
 
 def _expected(plan: Plan) -> dict[str, Any]:

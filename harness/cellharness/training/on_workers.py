@@ -21,7 +21,6 @@ from cellharness.cluster.workers import (
     environment_of,
     tell,
 )
-from cellharness.data.manifest import Case
 from cellharness.errors import UsageError
 from cellharness.files import alone, hash_file
 from cellharness.methods.child_process import describe
@@ -183,14 +182,9 @@ def _from_anywhere(order: TrainingOrder) -> TrainingOrder:
         order,
         task=replace(
             task,
-            train=[_absolute(case) for case in task.train],
-            validation=[_absolute(case) for case in task.validation],
-            replay=[_absolute(case) for case in task.replay],
+            train=[case.absolute() for case in task.train],
+            validation=[case.absolute() for case in task.validation],
+            replay=[case.absolute() for case in task.replay],
             out=task.out.absolute(),
         ),
     )
-
-
-def _absolute(case: Case) -> Case:
-    label = case.label.absolute() if case.label is not None else None
-    return replace(case, image=case.image.absolute(), label=label)

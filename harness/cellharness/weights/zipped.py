@@ -92,6 +92,7 @@ class ZippedWeights:
                     content = archive.read(_member(archive, name, path))
                     # Only the base name is used, so a member can not be written elsewhere.
                     files[role] = folder / name
+                    # By all bytes: the checksum that the archive keeps (CRC) is easily forged.
                     if not files[role].is_file() or files[role].read_bytes() != content:
                         folder.mkdir(parents=True, exist_ok=True)
                         write_atomic(files[role], content)
