@@ -1,11 +1,19 @@
-"""A process and all that it has started: the memory that they hold, and their end."""
+"""A process and all that it has started: cores and memory that they have, and their end."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 
 import psutil
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    # Linux tells them, which may be fewer than the machine has.
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable is not None else os.cpu_count() or 1
 
 
 def family(pid: int) -> list[psutil.Process]:

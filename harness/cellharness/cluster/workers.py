@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from cellharness.config.cluster import ClusterConfig, JobConfig
 from cellharness.errors import MissingDependencyError, StoppedError, UsageError
 from cellharness.installation import install_command
+from cellharness.processes import cores
 
 if TYPE_CHECKING:
     from distributed import Client, Future, WorkerPlugin
@@ -76,10 +77,7 @@ class Threads:
 
     def here(self) -> int:
         """On a worker: how many."""
-        # Linux tells those that this process may use, which may be fewer than the machine has.
-        usable = getattr(os, "sched_getaffinity", None)
-        cores = len(usable(0)) if usable is not None else os.cpu_count() or 1
-        return self.exact or max(1, cores // self.beside)
+        return self.exact or max(1, cores() // self.beside)
 
 
 @dataclass

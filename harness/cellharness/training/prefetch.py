@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-from cellharness.training.samples import cores
+from cellharness.processes import cores
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from cellharness.data.images import prepare, read_image, read_label
 from cellharness.data.manifest import Case
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
+from cellharness.processes import cores
 from cellharness.vocabulary import InputMode
 
 T = TypeVar("T")
@@ -139,13 +139,6 @@ def each(
                 told(len(done) + len(faults), len(samples))
     _refuse(faults, len(samples))
     return done
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+from cellharness.processes import cores
 from cellharness.report.declare import Report
 from cellharness.report.explorer.data import axes_of, explorer_data, script_text
 from cellharness.report.explorer.pictures import draw_cases, is_much
@@ -50,7 +50,7 @@ def build_explorer(report: Report, folder: Path) -> None:
     allowed, rule = report.licences
     axes = axes_of(run)
     beside = folder / "explore"
-    workers = min(_MOST_WORKERS, _cores())
+    workers = min(_MOST_WORKERS, cores())
     pictures = draw_cases(run, axes, allowed, beside, workers)
     first = report.first_pair or (run.methods[0], run.methods[min(1, len(run.methods) - 1)])
     data = explorer_data(run, axes, report.styles, pictures, first, report.exposures)
@@ -66,10 +66,3 @@ def build_explorer(report: Report, folder: Path) -> None:
 
 def _read(name: str) -> str:
     return files(_PACKAGE).joinpath(name).read_text(encoding="utf-8")
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
