@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -26,6 +26,10 @@ class Threshold(BaseSegmenter):
     """Connected components above the middle of the intensity range."""
 
     info: ClassVar[MethodInfo] = _info("For tests: threshold at mid-range, connected components.")
+
+    def replica(self) -> Self:
+        """Give another: it keeps nothing between cases."""
+        return self.own_copy()
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Label what is brighter than half way from the darkest to the brightest pixel."""

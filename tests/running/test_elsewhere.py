@@ -23,12 +23,13 @@ from cellharness.config.reading import ConfigError
 from cellharness.config.run import TilesConfig, load_config
 from cellharness.data.manifest import Case
 from cellharness.errors import MissingDependencyError, UsageError
+from cellharness.files import hash_file
 from cellharness.run_directory import RunRecord
 from cellharness.running.ledger import Outcome
 from cellharness.running.messages import JsonLine
 from cellharness.running.process import MethodProcess
 from cellharness.running.run import run_comparison
-from cellharness.running.worker import MethodSpec, Task
+from cellharness.running.worker import Answered, MethodSpec, Ready, Task
 from drawn_case import draw_case
 
 
@@ -232,6 +233,25 @@ def test_limits_hold_there_too(process):
 
 
 @pytest.mark.slow
+def test_cases_are_segmented_at_the_same_time_there_too(other, images, tmp_path):
+    spec = MethodSpec("otsu-watershed", {}, None, 0, python=str(other), at_once=2)
+    process = MethodProcess(spec, 60.0, 60.0, None)
+    tasks = [
+        Task(Case(path.stem, path, None, None, "", "e", "test", ""), tmp_path / f"{path.stem}.tiff")
+        for path in sorted(images.iterdir())
+    ]
+    try:
+        outcomes = {task.case.case: outcome for task, outcome in process.segment_each(tasks)}
+    finally:
+        process.stop()
+    assert set(outcomes) == {"photo_0", "photo_1"}
+    for task in tasks:
+        outcome = outcomes[task.case.case]
+        assert (outcome.status, outcome.details["cases_at_once"]) == ("ok", 2)
+        assert outcome.prediction_sha256 == hash_file(task.prediction)
+        assert math.isnan(outcome.seconds["total"])
+
+
 def test_it_ends_with_who_started_it(other, images, tmp_path):
     code = f"""
 if __name__ == "__main__":
@@ -263,7 +283,14 @@ def test_messages_come_through_as_they_are():
     spec = MethodSpec("m", {"a": [1, 2.5], "b": {"c": None}, "d": "x"}, None, 3, 2, (case,), "p")
     outcome = Outcome("ok", "über", {"total": 1.25}, 3.5, None, "ab", {"n": [1]}, None, 2, 99)
     tiled = replace(spec, tiles=TilesConfig(size=512, overlap=64))
-    for message in (spec, tiled, Task(case, Path("m.tiff")), outcome, "ready"):
+    for message in (
+        spec,
+        tiled,
+        Task(case, Path("m.tiff")),
+        outcome,
+        Ready(3),
+        Answered("c", outcome),
+    ):
         ours.send(message)
         assert theirs.poll(1)
         assert theirs.recv() == message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -212,3 +213,45 @@ class FastNetwork:
         results = [network(tiles) for network in networks]
         output = torch.stack([result[0].float() for result in results]).mean(dim=0)
         return output, results[0][1].float()
+
+
+class SharedNetwork:
+    """A network that several use at once, each with switches of its own.
+
+    It runs in one thread, whoever calls: how torch splits up an operation is a setting of the
+    thread, on which the last bits may hang.
+
+    Parameters
+    ----------
+    network : FastNetwork
+    thread : Executor
+        Of one thread, the same for all that share the network.
+
+    Attributes
+    ----------
+    style_only, exact : bool
+        As of :class:`FastNetwork`.
+    """
+
+    mkldnn = False
+
+    def __init__(self, network: FastNetwork, thread: Executor) -> None:
+        self.device = network.device
+        self.nout = network.nout
+        self.style_only = False
+        self.exact = False
+        self._network = network
+        self._thread = thread
+
+    def eval(self) -> SharedNetwork:
+        """Do nothing: it never trains."""
+        return self
+
+    def __call__(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Wait for the network and run it; as :meth:`FastNetwork.__call__`."""
+        return self._thread.submit(self._run, tiles).result()
+
+    def _run(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self._network.style_only, self._network.exact = self.style_only, self.exact
+        with torch.no_grad():  # a setting of each thread's own
+            return self._network(tiles)

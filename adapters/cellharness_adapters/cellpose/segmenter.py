@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field
 
@@ -21,7 +22,7 @@ from cellharness.methods.base import (
     check_left,
     truth_identity,
 )
-from cellharness.methods.device import Device, choose_device, choose_precision
+from cellharness.methods.device import Device, choose_device, choose_precision, one_thread
 from cellharness.weights import Weights
 from cellharness_adapters.cellpose.channels import (
     Channels,
@@ -33,6 +34,8 @@ from cellharness_adapters.cellpose.precision import Precision, automatic_precisi
 from cellharness_adapters.cellpose.weights import diam_mean_of, resolve
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import numpy as np
     import torch
     from cellpose.resnet_torch import CPnet
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from cellharness.data.manifest import Case
     from cellharness.slides.image import SlideImage
     from cellharness.slides.layout import Tile
-    from cellharness_adapters.cellpose.network import FastNetwork
+    from cellharness_adapters.cellpose.network import FastNetwork, SharedNetwork
     from cellharness_adapters.cellpose.whole_image import WholeImage
     from cellharness_adapters.cellpose.whole_maps import NetworkMaps
 
@@ -131,7 +134,9 @@ class Cellpose(BaseSegmenter):
     def __init__(self, parameters: CellposeParameters | None = None) -> None:
         super().__init__(parameters)
         self._case: Case | None = None
-        self._networks: list[FastNetwork] = []
+        self._networks: list[FastNetwork | SharedNetwork] = []
+        #: In which the network runs for all replicas.
+        self._thread: Executor | None = None
         #: What holds for all tiles of an image; None for an image in one piece.
         self._whole: WholeImage | None = None
         self._tile: Tile | None = None
@@ -223,6 +228,32 @@ class Cellpose(BaseSegmenter):
         tile = np.random.default_rng(0).normal(size=(224, 224)).astype(np.float32)
         self._model.eval(tile, channels=[0, 0], diameter=self._model.diam_mean)
         self.timer.reset()
+
+    def replica(self) -> Self | None:
+        """Another, of which the network runs in one thread for all; None for ``stock``."""
+        if self._how["precision"] == "stock":
+            return None
+        from cellharness_adapters.cellpose.network import SharedNetwork
+
+        if self._thread is None:
+            self._thread = one_thread()
+        thread = self._thread
+        other = self.own_copy()
+        other._networks = []
+
+        def shared(model: Any) -> Any:
+            copied = copy.copy(model)
+            copied.owner = other
+            copied.net = SharedNetwork(model.net, thread)
+            other._networks.append(copied.net)
+            return copied
+
+        other._model = shared(self._model)
+        if self._size is not None:
+            other._size = copy.copy(self._size)
+            own = self._size.cp is self._model
+            other._size.cp = other._model if own else shared(self._size.cp)
+        return other
 
     def case_identity(self, case: Case) -> str:
         """SHA256 of the label image where the oracle diameter is read from it."""
@@ -463,11 +494,12 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
 
     class TimedModel(models.CellposeModel):
         flows: np.ndarray
+        owner: Cellpose
 
         def eval(self, x: Any, *args: Any, compute_masks: bool = True, **kwargs: Any) -> Any:
             if compute_masks:
                 return super().eval(x, *args, **kwargs)
-            with owner._set(style_only=True):
+            with self.owner._set(style_only=True):
                 return super().eval(x, *args, compute_masks=False, **kwargs)
 
         def _run_net(self, x: np.ndarray, *args: Any, **kwargs: Any) -> Any:
@@ -476,8 +508,8 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
             scale = kwargs["rescale"]
             left = min(int(height * scale), int(width * scale))
             check_left((height, width), scale, left, "set a smaller diameter")
-            owner._saw_nothing = not x[..., 0].any()
-            with owner.timer.phase("network"):
+            self.owner._saw_nothing = not x[..., 0].any()
+            with self.owner.timer.phase("network"):
                 self.flows, cellprob, styles = super()._run_net(x, *args, **kwargs)
             check_finite("Cellpose's network", self.flows, cellprob, styles)
             corner = self.flows if stock else self.flows[:, :, :2, :2]
@@ -486,7 +518,7 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
         def _compute_masks(
             self, shape: Any, _corner: Any, cellprob: np.ndarray, **kwargs: Any
         ) -> np.ndarray:
-            with owner.timer.phase("postprocess"):
+            with self.owner.timer.phase("postprocess"):
                 if stock or len(cellprob) != 1:
                     return super()._compute_masks(shape, self.flows, cellprob, **kwargs)
                 return reconstruct(
@@ -497,7 +529,9 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
                 )
 
     # No weight name is given, so the library's silent fall-back to cyto3 cannot happen.
-    return TimedModel(device=device, gpu=device.type == "cuda", pretrained_model=False)
+    model = TimedModel(device=device, gpu=device.type == "cuda", pretrained_model=False)
+    model.owner = owner
+    return model
 
 
 def _refuse_tiny(image: np.ndarray) -> None:

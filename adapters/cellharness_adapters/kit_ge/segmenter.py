@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
-from cellharness.methods.device import choose_device, choose_precision, settled
+from cellharness.methods.device import choose_device, choose_precision, one_thread, settled
 from cellharness.weights import Weights, find_weights, local_weights, read_weights
 from cellharness_adapters.kit_ge.choices import Activation, Normalisation
 from cellharness_adapters.networks import DISTANCE_UNET, NETWORKS
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import numpy as np
+
+    from cellharness_adapters.kit_ge.prediction import Predictor
 
 
 class KitGeParameters(Parameters):
@@ -70,6 +74,10 @@ class KitGe(BaseSegmenter):
     trainer: ClassVar[str] = "cellharness_adapters.kit_ge.training:KitGeTrainer"
     self_check: ClassVar[str] = "cellharness_adapters.kit_ge.self_check:KIT_GE"
 
+    #: In which the network runs for all replicas.
+    _thread: Executor | None = None
+    _predict: Predictor
+
     def weights(self) -> tuple[Weights, ...]:
         """Find the checkpoint."""
         return (local_weights(self.parameters.weights),)
@@ -108,6 +116,14 @@ class KitGe(BaseSegmenter):
         side = self.parameters.tile
         self._predict(np.zeros((1, side, side), np.float32))
         self.timer.reset()
+
+    def replica(self) -> Self:
+        """Another, of which the network runs in one thread for all."""
+        if self._thread is None:
+            self._thread = one_thread()
+        other = self.own_copy()
+        other._predict = self._predict.in_thread(self._thread)
+        return other
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -52,6 +52,10 @@ class OtsuWatershed(BaseSegmenter):
     def load(self) -> None:
         """Import what segments, so that the first case does not wait for it."""
         import cellharness_adapters.otsu_watershed.watershed  # noqa: F401
+
+    def replica(self) -> Self:
+        """Give another: a mask hangs on its image alone."""
+        return self.own_copy()
 
     def begin_tiles(self, image: SlideImage) -> None:
         """Find the whole image's threshold, and which side of it is cell."""

@@ -114,14 +114,21 @@ def on_scheduler(config: _Config, address: str | None) -> _Config:
     return config.model_copy(update={"cluster": cluster})
 
 
-def check_cluster(cluster: ClusterConfig | None, repeats: int) -> None:
-    """Refuse to take running times on workers that share machines.
+def check_cluster(cluster: ClusterConfig | None, repeats: int, cases_at_once: int | str) -> None:
+    """Refuse what goes with one process on this machine alone.
 
     Raises
     ------
     UsageError
-        A case is to be segmented more than once, which has no other use.
+        A case is to be segmented more than once, which has no other use than to take running
+        times; or several cases at the same time, where each worker takes one.
     """
+    if cluster is not None and cases_at_once != 1:
+        msg = (
+            f"cases_at_once {cases_at_once} with a cluster: each worker takes one case at a time. "
+            "Start more workers, or leave out one of the two"
+        )
+        raise UsageError(msg)
     if cluster is not None and repeats > 1:
         msg = (
             f"timing.repeats {repeats} with a cluster: workers beside each other slow each other "

@@ -192,6 +192,17 @@ class LimitsConfig(Strict):
     )
 
 
+#: See `RunConfig` and `StudyConfig`.
+CasesAtOnce = Annotated[
+    Annotated[int, Field(ge=1)] | Literal["auto"],
+    Field(
+        description="Cases of a method to segment at the same time, with one loaded network, by "
+        "methods that can, see docs/performance.md; auto: two more than processor cores. "
+        "Masks are the same; running time and memory are then not measured.",
+    ),
+]
+
+
 class TimingConfig(Strict):
     """How the running time of a case is taken."""
 
@@ -256,6 +267,7 @@ class RunConfig(BasedConfig):
         None, description="Workers to use beside each other; default: one process on this machine."
     )
     timing: TimingConfig = TimingConfig()
+    cases_at_once: CasesAtOnce = 1
     scoring: ScoringConfig = ScoringConfig()
     report: ReportConfig = ReportConfig()
     seed: int = Field(
@@ -271,6 +283,17 @@ class RunConfig(BasedConfig):
             if twice:
                 msg = f"{kind} names must differ; given twice: {', '.join(twice)}"
                 raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _timed_alone(self) -> RunConfig:
+        if self.cases_at_once != 1 and self.timing.repeats > 1:
+            msg = (
+                f"timing.repeats {self.timing.repeats} with cases_at_once {self.cases_at_once}: "
+                "cases beside each other slow each other down, and their seconds tell nothing. "
+                "Leave out one of the two"
+            )
+            raise ValueError(msg)
         return self
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from cellharness.config.cluster import ClusterConfig
 from cellharness.config.reading import BasedConfig, Name, Strict, read_config
 from cellharness.config.run import (
+    CasesAtOnce,
     DatasetConfig,
     LimitsConfig,
     MethodConfig,
@@ -150,6 +151,7 @@ class StudyConfig(BasedConfig):
     cluster: ClusterConfig | None = Field(
         None, description="Workers to use beside each other; default: one process on this machine."
     )
+    cases_at_once: CasesAtOnce = 1
     scoring: ScoringConfig = ScoringConfig()
     report: ReportConfig = ReportConfig()
     seed: int = Field(0, ge=0, lt=2**32, description="Of trainings and predictions.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -287,6 +288,30 @@ class BaseSegmenter(ABC):
 
     def end_tiles(self) -> None:  # noqa: B027
         """Forget what :meth:`begin_tiles` found; the next image may come in one piece."""
+
+    def replica(self) -> Self | None:
+        """Give another of this loaded method, to segment a case while others segment theirs.
+
+        All share the weights, and the network takes their calls in turn. What is of one case
+        (timer, maps, details, and what :meth:`begin_case` keeps) is each one's own, so that masks
+        are the same as of one case after another. A method that draws random numbers can have
+        none, since the seed is the process's. A replica is not asked for replicas.
+
+        Returns
+        -------
+        BaseSegmenter or None
+            None where cases can only be segmented one after another, which is the default.
+        """
+        return None
+
+    def own_copy(self) -> Self:
+        """Copy this for :meth:`replica` to begin with; timer, maps and details are the copy's."""
+        other = copy.copy(self)
+        # It does not wait for the device, where others have work too.
+        other.timer = PhaseTimer()
+        other.maps = None
+        other._details = dict(self._details)
+        return other
 
     def details(self) -> dict[str, Any]:
         """Facts about the last case worth keeping in the ledger, such as its diameter.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,20 @@ from cellharness.errors import UsageError
 Device = Literal["cpu", "cuda"]
 
 _PROCESSOR = Path("/proc/cpuinfo")
+
+
+def one_thread() -> ThreadPoolExecutor:
+    """Start the thread in which a network runs for all replicas of a method, one call at a time.
+
+    How torch splits up an operation is a setting of each thread, on which the last bits may hang.
+    It is that of the thread that calls this.
+    """
+    import torch
+
+    pool = ThreadPoolExecutor(1, "network", torch.set_num_threads, (torch.get_num_threads(),))
+    # Now, while nobody else changes torch's settings.
+    pool.submit(torch.get_num_threads).result()
+    return pool
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:

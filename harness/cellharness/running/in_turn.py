@@ -1,8 +1,8 @@
-"""A method's cases one after another, in one process of its own on this machine."""
+"""A method's cases in one process of its own on this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +40,13 @@ class Wanted:
 def in_turn(
     spec: MethodSpec, wanted: Iterable[Wanted], timeout_s: float, limits: LimitsConfig
 ) -> Generator[tuple[Wanted, Outcome], None, None]:
-    """Segment cases one after another.
+    """Segment cases one after another, or as many at the same time as the specification says.
 
     Parameters
     ----------
     spec : MethodSpec
     wanted : iterable of Wanted
-        The next is taken when the one before it is done.
+        The next is taken when there is room for it.
     timeout_s : float
         Seconds for a case.
     limits : LimitsConfig
@@ -55,14 +55,30 @@ def in_turn(
     Yields
     ------
     Wanted, Outcome
-        In their order; the mask is written.
+        In the order in which they finish; the mask is written.
     """
     process = MethodProcess(spec, timeout_s, limits.load_timeout_s, limits.memory_gb)
-    try:
+    handed: dict[str, Wanted] = {}
+    impossible: list[Wanted] = []
+
+    def tasks() -> Iterator[Task]:
         for each in wanted:
             if each.problem:
-                yield each, Outcome("error", each.problem)
-            else:
-                yield each, process.segment(Task(each.case, each.prediction))
+                impossible.append(each)
+                continue
+            handed[each.case.case] = each
+            yield Task(each.case, each.prediction)
+
+    try:
+        for task, outcome in process.segment_each(tasks()):
+            yield from _failed(impossible)
+            yield handed.pop(task.case.case), outcome
+        yield from _failed(impossible)
     finally:
         process.stop()
+
+
+def _failed(impossible: list[Wanted]) -> Iterator[tuple[Wanted, Outcome]]:
+    while impossible:
+        each = impossible.pop(0)
+        yield each, Outcome("error", each.problem)

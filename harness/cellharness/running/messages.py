@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter
 
 from cellharness.running.ledger import Outcome
-from cellharness.running.worker import MethodSpec, Task
+from cellharness.running.worker import Answered, MethodSpec, Ready, Task
 
 
 class Line(Protocol):
@@ -74,7 +74,7 @@ class Answer:
 
 
 _KINDS: dict[str, type] = {
-    kind.__name__: kind for kind in (MethodSpec, Task, Outcome, Question, Answer, str)
+    kind.__name__: kind for kind in (MethodSpec, Task, Ready, Answered, Outcome, Question, Answer)
 }
 
 

@@ -15,6 +15,7 @@ from cellharness.errors import MissingDependencyError, StoppedError, UsageError
 from cellharness.methods.base import BaseSegmenter, MethodInfo
 from cellharness.methods.child_process import describe
 from cellharness.methods.registry import build, method_class
+from cellharness.processes import cores
 from cellharness.run_directory import (
     MethodFacts,
     MethodRecord,
@@ -219,7 +220,15 @@ def _spec(
         config.seed,
         config.timing.repeats,
         tiles=method.tiles or config.tiles,
+        at_once=_at_once(config),
     )
+
+
+def _at_once(config: RunConfig) -> int:
+    """How many cases a method may segment at the same time."""
+    wanted = config.cases_at_once
+    # Of those beyond the cores one is in the network, and one waits for it.
+    return cores() + 2 if wanted == "auto" else wanted
 
 
 def _of_training(method: MethodConfig, trainings: Mapping[str, TrainingRecord]) -> str:

@@ -7,6 +7,7 @@ import multiprocessing
 import re
 import signal
 import time
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -17,7 +18,7 @@ import psutil
 from cellharness.errors import UsageError
 from cellharness.processes import family, kill, over_limit, resident_gb
 from cellharness.running.ledger import Outcome
-from cellharness.running.worker import MethodSpec, Task, serve
+from cellharness.running.worker import Answered, MethodSpec, Ready, Task, serve
 
 if TYPE_CHECKING:
     from cellharness.running.elsewhere import ElsewhereProcess
@@ -74,6 +75,7 @@ class MethodProcess:
         self._has_loaded = False
         self._failed_loads = 0
         self._given_up: Outcome | None = None
+        self._at_once = 1
 
     def start(self) -> None:
         """Load the method.
@@ -90,7 +92,8 @@ class MethodProcess:
         self._start_process()
         begun = time.perf_counter()
         answer = self._wait(self.load_timeout_s)
-        if answer == "ready":
+        if isinstance(answer, Ready):
+            self._at_once = answer.at_once
             self._has_loaded, self._failed_loads = True, 0
             return
         assert isinstance(answer, Outcome)
@@ -144,10 +147,67 @@ class MethodProcess:
         except OSError:
             return self._death(time.perf_counter() - begun)
         answer = self._wait(self.timeout_s)
-        assert isinstance(answer, Outcome)
-        if self._process is not None and _may_be_unsound(answer):
+        outcome: Outcome = answer.outcome if isinstance(answer, Answered) else answer
+        if self._process is not None and _may_be_unsound(outcome):
             self._kill()
-        return answer
+        return outcome
+
+    def segment_each(self, tasks: Iterable[Task]) -> Generator[tuple[Task, Outcome], None, None]:
+        """Segment cases, as many at the same time as the specification says and the method can.
+
+        Where the process dies, hangs or may be unsound, every case that it had is segmented again,
+        one after the other, so that each gets the outcome that it has by itself. A case that hangs
+        therefore costs its time twice. After memory ran out there are half as many at once.
+
+        Parameters
+        ----------
+        tasks : iterable of Task
+            The next is taken when there is room for it; their cases' names differ.
+
+        Yields
+        ------
+        Task, Outcome
+            In the order in which they finish.
+        """
+        left = iter(tasks)
+        task = next(left, None)
+        busy: dict[str, tuple[Task, float]] = {}
+        while task is not None or busy:
+            if task is not None and len(busy) < self._at_once:
+                try:
+                    self.start()
+                except WorkerStartError as error:
+                    yield task, error.outcome
+                else:
+                    if self._at_once == 1:
+                        yield task, self.segment(task)
+                    else:
+                        busy[task.case.case] = task, time.perf_counter()
+                        self._hand_over(task)
+                task = next(left, None)
+                continue
+            longest = time.perf_counter() - min(begun for _, begun in busy.values())
+            answer = self._wait(max(0.0, self.timeout_s - longest))
+            outcome = answer.outcome if isinstance(answer, Answered) else answer
+            if self._process is not None:
+                if not _may_be_unsound(outcome):
+                    yield busy.pop(answer.case)[0], outcome
+                    continue
+                self._kill()
+            if outcome.status == "oom":
+                self.spec = replace(self.spec, at_once=max(1, self._at_once // 2))
+            for again, _ in busy.values():
+                # What was written of it must not outlive a failure.
+                again.prediction.unlink(missing_ok=True)
+                if again.maps is not None:
+                    again.maps.unlink(missing_ok=True)
+                yield again, self.segment(again)
+            busy.clear()
+
+    def _hand_over(self, task: Task) -> None:
+        assert self._connection is not None
+        with contextlib.suppress(OSError):  # it died, which is seen where its answer is waited for
+            self._connection.send(task)
 
     def stop(self) -> None:
         """End the process; harmless when there is none."""

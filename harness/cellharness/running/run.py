@@ -88,7 +88,7 @@ def run_comparison(
         ``resume`` is off, or another run is busy in it.
     """
     observer = observer or Silent()
-    check_cluster(config.cluster, config.timing.repeats)
+    check_cluster(config.cluster, config.timing.repeats, config.cases_at_once)
     check_methods(config, folder)
     run = RunDirectory(folder)
     with locked(folder), ExitStack() as stack:
@@ -276,7 +276,8 @@ def _run_method(
             now = time.perf_counter()
             own = outcome.seconds.get("phases", outcome.seconds.get("total", 0.0))
             # Of cases beside each other it is nobody's.
-            overhead = now - begun - own if workers is None else None
+            alone = workers is None and spec.at_once == 1
+            overhead = now - begun - own if alone else None
             ledger.record(name, each.case.case, each.identity, outcome, overhead)
             begun = now
             observer.case_finished(label, each.case.case, outcome)

@@ -74,6 +74,7 @@ def expand(study: StudyConfig) -> tuple[RunConfig, list[StudyMethod]]:
         methods=[*methods, *study.teams],
         limits=study.limits,
         cluster=study.cluster,
+        cases_at_once=study.cases_at_once,
         scoring=study.scoring,
         report=study.report,
         seed=study.seed,

@@ -6,12 +6,19 @@ takes nothing else with it.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import os
 import signal
+import threading
 import time
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +45,7 @@ from cellharness.provenance import package_versions
 from cellharness.running.labels import check_labels
 from cellharness.running.ledger import Outcome
 from cellharness.running.memory import DriverPeak, peak_gpu_mb, peak_host_mb, reset_peaks
+from cellharness.vocabulary import PHASES
 
 if TYPE_CHECKING:
     from cellharness.running.messages import Line
@@ -49,7 +57,8 @@ class MethodSpec:
 
     ``python`` is the interpreter that it runs in; "" for our own. ``tiles`` are those that it gets
     the image in; None for the image in one piece. ``expected`` is what it must come to where it
-    runs, see :func:`what_it_is`; None where that is where the run was planned.
+    runs, see :func:`what_it_is`; None where that is where the run was planned. ``at_once`` is how
+    many cases it may segment at the same time, where it can.
     """
 
     method: str
@@ -61,6 +70,7 @@ class MethodSpec:
     python: str = ""
     tiles: TilesConfig | None = None
     expected: Mapping[str, Any] | None = None
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -72,14 +82,30 @@ class Task:
     maps: Path | None = None
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A method is loaded, and takes so many cases at the same time."""
+
+    at_once: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of one of several cases, by its name."""
+
+    case: str
+    outcome: Outcome
+
+
 def serve(connection: Line, spec: MethodSpec) -> None:
     """Load a method, then answer tasks until the other end closes.
 
     Parameters
     ----------
     connection : Connection or JsonLine
-        First ``"ready"`` is sent, or the :class:`Outcome` of a failed load; then for each
-        :class:`Task` received, one :class:`Outcome`.
+        First :class:`Ready` is sent, or the :class:`Outcome` of a failed load; then for each
+        :class:`Task` received, one :class:`Outcome`, or, where the method takes several cases at
+        the same time, one :class:`Answered`.
     spec : MethodSpec
         The method.
     """
@@ -88,11 +114,15 @@ def serve(connection: Line, spec: MethodSpec) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         segmenter, first = start(spec)
+        replicas = replicas_of(segmenter, spec)
     except BaseException as error:
         status = "oom" if status_of(error) == "oom" else "error"
         connection.send(Outcome(status, describe(error), peak_host_mb=peak_host_mb()))
         return
-    connection.send("ready")
+    connection.send(Ready(max(1, len(replicas))))
+    if replicas:
+        serve_at_once(connection, replicas, spec, first)
+        return
     while True:
         try:
             task = connection.recv()
@@ -102,6 +132,56 @@ def serve(connection: Line, spec: MethodSpec) -> None:
         outcome = segment_case(segmenter, spec, task, first)
         first = {}
         connection.send(outcome)
+
+
+def replicas_of(segmenter: BaseSegmenter, spec: MethodSpec) -> list[BaseSegmenter]:
+    """Replicas of a loaded method, as many as wanted; none where one case comes after another."""
+    # Tiles are asked for where memory is short.
+    if spec.at_once == 1 or spec.tiles is not None:
+        return []
+    found = (segmenter.replica() for _ in range(spec.at_once))
+    return [each for each in found if each is not None]
+
+
+def serve_at_once(
+    connection: Line,
+    replicas: Sequence[BaseSegmenter],
+    spec: MethodSpec,
+    start_up: Mapping[str, float],
+) -> None:
+    """Answer tasks at the same time, one in each replica, until the other end closes.
+
+    What one case does on the processor (reading, reconstruction, writing) goes on while the network
+    is busy with others. The other end has no more tasks out than there are replicas, so that each
+    begins when it comes.
+    """
+    free: SimpleQueue[BaseSegmenter] = SimpleQueue()
+    for replica in replicas:
+        free.put(replica)
+    sending = threading.Lock()
+
+    def answer(task: Task, start_up: Mapping[str, float]) -> None:
+        replica = free.get()
+        try:
+            outcome = segment_case(replica, spec, task, start_up, len(replicas))
+            free.put(replica)
+            with sending, contextlib.suppress(OSError):  # the other end may be gone
+                connection.send(Answered(task.case.case, outcome))
+        except BaseException:
+            # As where one case comes after another, it ends the process.
+            traceback.print_exc()
+            os._exit(1)
+
+    with ThreadPoolExecutor(len(replicas)) as pool:
+        while True:
+            try:
+                task = connection.recv()
+            except EOFError:
+                # What is still busy is for nobody.
+                leave()
+                return
+            pool.submit(answer, task, start_up)
+            start_up = {}
 
 
 def start(spec: MethodSpec) -> tuple[BaseSegmenter, dict[str, float]]:
@@ -170,7 +250,11 @@ def _compare(expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
 
 
 def segment_case(
-    segmenter: BaseSegmenter, spec: MethodSpec, task: Task, start_up: Mapping[str, float]
+    segmenter: BaseSegmenter,
+    spec: MethodSpec,
+    task: Task,
+    start_up: Mapping[str, float],
+    at_once: int = 1,
 ) -> Outcome:
     """Segment one case, as often as asked for, and write its mask; failures become a status.
 
@@ -184,6 +268,10 @@ def segment_case(
         Case and the path of its mask.
     start_up : mapping of str to float
         Seconds for loading and warm-up, to be counted on this case.
+    at_once : int
+        How many cases may be segmented at the same time in this process. Where it is more than
+        one, seconds and memory are no measure of the method: memory is not taken, and the seconds
+        of phases stand under ``details`` as ``seconds``, beside ``cases_at_once``.
 
     Returns
     -------
@@ -191,12 +279,15 @@ def segment_case(
         Status ``ok`` or ``empty`` with a mask written whole, or why there is none.
     """
     timer = segmenter.timer
-    reset_peaks()
+    alone = at_once == 1
+    if alone:
+        reset_peaks()
     status, message = "ok", ""
     details: dict[str, Any] = {}
     passes: list[dict[str, float]] = []
     masks: list[_Mask] = []
-    with DriverPeak() as driver:
+    driver = DriverPeak()
+    with driver if alone else contextlib.nullcontext():
         for _ in range(spec.repeats):
             timer.reset()
             begun = time.perf_counter()
@@ -227,12 +318,19 @@ def segment_case(
         details["repeats_differ"] = True
     if driver.of:
         details["gpu_driver_memory_of"] = driver.of
+    seconds = _seconds(passes, start_up)
+    if not alone:
+        details["cases_at_once"] = at_once
+        details["seconds"] = {name: round(spent, 4) for name, spent in passes[0].items()}
+        # Loading and warming up came before all cases.
+        shared = {*PHASES, "total"} - {"load", "warmup"}
+        seconds = {**dict.fromkeys(shared, math.nan), **start_up}
     return Outcome(
         status,
         message,
-        _seconds(passes, start_up),
-        peak_host_mb(),
-        peak_gpu_mb(),
+        seconds,
+        peak_host_mb() if alone else None,
+        peak_gpu_mb() if alone else None,
         "" if failed else masks[-1].sha256,
         details,
         driver.mb,

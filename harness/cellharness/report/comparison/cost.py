@@ -157,7 +157,7 @@ def _cost(run: RunData, method: str, cases: pd.DataFrame) -> Record:
     return {
         "method": method,
         "label": run.labels[method],
-        "n": len(cases),
+        "n": int(per_case.notna().sum()),
         **{name: float(cases[name].max()) for name in _START_UP},
         **{name: float(cases[name].median()) for name in _PHASES if name not in _START_UP},
         "seconds_per_case": float(per_case.median()),
@@ -171,7 +171,8 @@ def _cost(run: RunData, method: str, cases: pd.DataFrame) -> Record:
 def _measured_on(d: Comparison) -> str:
     facts = machine_of(d.run.record)
     measured = f"Measured on: {'; '.join(f'{key} {value}' for key, value in facts)}."
-    return " ".join(filter(None, [measured if facts else "", _beside_each_other(d.run)]))
+    parts = [measured if facts else "", _beside_each_other(d.run), _at_once(d.run)]
+    return " ".join(filter(None, parts))
 
 
 def _beside_each_other(run: RunData) -> str:
@@ -183,4 +184,16 @@ def _beside_each_other(run: RunData) -> str:
         f"Of the {len(run.ledger):,} pairs of method and case, {count:,} were made by workers "
         "beside each other, on machines that they may have shared and that need not be the one "
         "named: their seconds are not comparable with those of a run of one case at a time."
+    )
+
+
+def _at_once(run: RunData) -> str:
+    """Say of which cases there are no seconds, since they shared a process with others."""
+    count = sum("cases_at_once" in details_of(text) for text in run.ledger["details"])
+    if not count:
+        return ""
+    return (
+        f"Of the {len(run.ledger):,} pairs of method and case, {count:,} were segmented at the "
+        "same time as others in one process (cases_at_once). Neither running time nor memory is "
+        "then the method's own, and neither is shown; n counts the other images."
     )
