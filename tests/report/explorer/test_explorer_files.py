@@ -138,7 +138,7 @@ def test_processes_draw_the_same(run, monkeypatch):
 
     alone = contents(explore(run).page.parent)
     monkeypatch.setattr(pictures, "_MANY_MASKS", 0)
-    monkeypatch.setattr("cellharness.report.explorer.build._cores", lambda: 2)
+    monkeypatch.setattr("cellharness.report.explorer.build.cores", lambda: 2)
     assert contents(explore(run).page.parent) == alone
 
 
