@@ -246,3 +246,27 @@ def test_which_real_images_are_copies_of_the_challenges(realdata):
 def test_how_many_golden_cases_the_metric_has(shared):
     cases = pd.read_csv(shared / "golden/metric/reference-0.5.csv")
     assert f"{len(cases)} cases equal the official" in document("reproducing-the-paper.md")
+
+
+def test_what_a_gpu_was_measured_to_do():
+    text = " ".join((ROOT / "docs/performance.md").read_text(encoding="utf-8").split())
+    rows = pd.read_csv(ROOT / "docs/gpu-reconstruction.csv")
+    ours, library = rows["ours_s"], rows["library_s"]
+    assert f"beside the GPU took {ours.mean():.3f} s" in text
+    assert f"on the GPU {library.mean():.3f} s" in text
+    ratios = library / ours
+    assert f"{ratios.min():.1f} to {ratios.max():.1f} times as long" in text
+    agreement = sorted(rows["f1_at_iou_0.9"])
+    assert agreement[2:] == [1.0] * 8
+    assert f"eight of the ten images, F1 {agreement[0]:.2f} and {agreement[1]:.2f}" in text
+    kept = json.loads((ROOT / "docs/gpu-selftest.json").read_text(encoding="utf-8"))
+    parts = {part["part"]: part["measured"] for part in kept["parts"]}
+    assert parts["GPU tests"]["passed"] == 10
+    cellpose = parts["method cellpose"]
+    assert f"took {cellpose['s_per_image']:.3f} s an image" in text
+    assert f"of which {cellpose['postprocess_s_per_image']:.3f} were that" in text
+    small, large = (parts[f"training cellpose2 {n}"]["crops_per_s"] for n in (1, 2))
+    assert f"{8e3 / small:.0f} ms a step of 8 crops and {32e3 / large:.0f} ms of 32" in text
+    assert f"are {5e5 / small / 60:.0f} or {5e5 / large / 60:.0f} minutes" in text
+    epochs = pd.read_csv(ROOT / "reports/mediar-style/epochs.csv")
+    assert f"learned from {192 / epochs['seconds'].median():.0f} crops a second" in text

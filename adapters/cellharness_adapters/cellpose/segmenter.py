@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 from pydantic import Field
 
 from cellharness.errors import MissingDependencyError, UsageError
-from cellharness.installation import install_command
+from cellharness.installation import install_command, missing_package
 from cellharness.methods.base import (
     BaseSegmenter,
     MethodInfo,
@@ -188,10 +188,11 @@ class Cellpose(BaseSegmenter):
 
             from cellharness_adapters.cellpose.library import models
         except ImportError as error:
-            raise _missing(error) from error
+            raise missing_package(what="Cellpose", error=error, extra="cellpose") from error
         if not version("cellpose").startswith("3."):
             found = f"cellpose {version('cellpose')}"
-            msg = f"{found} cannot run cyto weights; 3.1.1.3 can. {_install_hint()}"
+            hint = f"Install it with: {install_command('cellpose')}"
+            msg = f"{found} cannot run cyto weights; 3.1.1.3 can. {hint}"
             raise MissingDependencyError(msg)
         from cellharness_adapters.cellpose.network import load_network
 
@@ -460,7 +461,7 @@ class Cellpose(BaseSegmenter):
         try:
             device, precision = self._choices()
         except ImportError as error:
-            raise _missing(error) from error
+            raise missing_package(what="Cellpose", error=error, extra="cellpose") from error
         return {"precision": precision, "device": device}
 
     def _choices(self) -> tuple[Device, Precision]:
@@ -543,12 +544,3 @@ def _refuse_tiny(image: np.ndarray) -> None:
             f"takes fewer than {_FEWEST_ROWS} rows for channels and needs {_FEWEST_COLUMNS} columns"
         )
         raise UnsupportedCaseError(msg)
-
-
-def _missing(error: ImportError) -> MissingDependencyError:
-    msg = f"method 'cellpose' needs a package that is not installed: {error}. {_install_hint()}"
-    return MissingDependencyError(msg)
-
-
-def _install_hint() -> str:
-    return f"Install it with: {install_command('cellpose')}"

@@ -11,11 +11,6 @@ from cellharness.errors import MissingDependencyError
 from cellharness.installation import install_command
 
 
-def install_hint() -> str:
-    """Say what to do about a missing package."""
-    return f"Install it with: {install_command('omnipose')}"
-
-
 def library(module: str) -> ModuleType:
     """Import a module of the library.
 
@@ -46,7 +41,8 @@ def library(module: str) -> ModuleType:
             return importlib.import_module(module)
     except ImportError as error:
         msg = (
-            f"Omnipose needs a package that is not installed or too new: {error}. {install_hint()}"
+            f"Omnipose needs a package that is not installed or too new: {error}. "
+            f"Install it with: {install_command('omnipose')}"
         )
         raise MissingDependencyError(msg) from error
     finally:

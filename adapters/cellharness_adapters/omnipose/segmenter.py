@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cellharness.errors import MissingDependencyError, UsageError
+from cellharness.errors import UsageError
+from cellharness.installation import missing_package
 from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters, UnsupportedCaseError
 from cellharness.methods.device import choose_device
 from cellharness.weights import Weights
 from cellharness_adapters.cellpose.weights import diam_mean_of, resolve
-from cellharness_adapters.omnipose.library import install_hint, library
+from cellharness_adapters.omnipose.library import library
 from cellharness_adapters.omnipose.weights import FOR_AFFINITY
 
 if TYPE_CHECKING:
@@ -299,6 +300,5 @@ def _torch() -> Any:
         import torch
         from cellpose.resnet_torch import CPnet  # noqa: F401 - the networks are built with it
     except ImportError as error:
-        msg = f"Omnipose needs a package that is not installed: {error}. {install_hint()}"
-        raise MissingDependencyError(msg) from error
+        raise missing_package(what="Omnipose", error=error, extra="omnipose") from error
     return torch

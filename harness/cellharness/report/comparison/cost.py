@@ -167,33 +167,30 @@ def _cost(run: RunData, method: str, cases: pd.DataFrame) -> Record:
     }
 
 
+#: What is told of cases whose seconds are no measure of a method, by what their details hold.
+_NOT_ALONE = {
+    "worker": (
+        "were made by workers beside each other, on machines that they may have shared and that "
+        "need not be the one named: their seconds are not comparable with those of a run of one "
+        "case at a time."
+    ),
+    "cases_at_once": (
+        "were segmented at the same time as others in one process (cases_at_once). Neither "
+        "running time nor memory is then the method's own, and neither is shown; n counts the "
+        "other images."
+    ),
+}
+
+
 @cost.words("note")
 def _measured_on(d: Comparison) -> str:
     facts = machine_of(d.run.record)
-    measured = f"Measured on: {'; '.join(f'{key} {value}' for key, value in facts)}."
-    parts = [measured if facts else "", _beside_each_other(d.run), _at_once(d.run)]
-    return " ".join(filter(None, parts))
-
-
-def _beside_each_other(run: RunData) -> str:
-    """Say which seconds are no measure of a method, since workers shared machines meanwhile."""
-    count = sum("worker" in details_of(text) for text in run.ledger["details"])
-    if not count:
-        return ""
-    return (
-        f"Of the {len(run.ledger):,} pairs of method and case, {count:,} were made by workers "
-        "beside each other, on machines that they may have shared and that need not be the one "
-        "named: their seconds are not comparable with those of a run of one case at a time."
+    parts = (
+        [f"Measured on: {'; '.join(f'{key} {value}' for key, value in facts)}."] if facts else []
     )
-
-
-def _at_once(run: RunData) -> str:
-    """Say of which cases there are no seconds, since they shared a process with others."""
-    count = sum("cases_at_once" in details_of(text) for text in run.ledger["details"])
-    if not count:
-        return ""
-    return (
-        f"Of the {len(run.ledger):,} pairs of method and case, {count:,} were segmented at the "
-        "same time as others in one process (cases_at_once). Neither running time nor memory is "
-        "then the method's own, and neither is shown; n counts the other images."
-    )
+    details = [details_of(text) for text in d.run.ledger["details"]]
+    for name, told in _NOT_ALONE.items():
+        count = sum(name in found for found in details)
+        if count:
+            parts.append(f"Of the {len(details):,} pairs of method and case, {count:,} {told}")
+    return " ".join(parts)
