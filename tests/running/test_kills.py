@@ -83,7 +83,7 @@ def test_random_kills_lose_no_finished_case_and_repeat_none(tmp_path):
     calls = base / "calls.txt"
 
     rng = random.Random(int(os.environ.get("CELLHARNESS_KILLS_SEED", "0")))
-    command = [sys.executable, "-m", "cellharness.cli", "run", str(base / "data" / "config.yaml")]
+    command = [sys.executable, "-m", "cellharness", "run", str(base / "data" / "config.yaml")]
     kills = rounds = 0
     moments = Counter()
     while kills < KILLS:

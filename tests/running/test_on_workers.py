@@ -175,7 +175,7 @@ def test_a_lost_scheduler_stops_the_run_and_resume_makes_the_rest(
     slow = {"name": "slow", "method": "dummy-slow", "parameters": {"seconds": 2, "log": str(log)}}
     path = configure(small_manifest, [slow])
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "cellharness.cli", "run", str(path), "--out", str(folder)]
+    command = [sys.executable, "-m", "cellharness", "run", str(path), "--out", str(folder)]
     running = subprocess.Popen(
         [*command, "--scheduler", address], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )

@@ -154,6 +154,27 @@ def test_weights_that_are_not_here_are_not_fetched(small_manifest, tmp_path, mon
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_training_whose_weights_are_not_here(small_manifest, tmp_path, monkeypatch, offline):
+    monkeypatch.setenv("CELLPOSE_LOCAL_MODELS_PATH", str(tmp_path / "models"))
+    monkeypatch.setenv("CELLHARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CELLHARNESS_OFFLINE", "1" if offline else "")
+    training = {"name": "fine", "method": "cellpose2", "parameters": {"weights": "cyto2"}}
+    methods = [("net", "cellpose", {"weights": "cyto2"})]
+    config = configure(small_manifest.parent, methods, training=[training])
+    outlook = foresee(config, tmp_path / "run")
+    (trained,), (method,) = outlook.trainings, outlook.methods
+    if offline:
+        assert trained.state == "cannot run"
+        assert "CELLHARNESS_OFFLINE is set" in trained.record.message
+        assert "CELLHARNESS_OFFLINE is set" in method.note
+    else:
+        assert (trained.state, trained.epochs, trained.record.message) == (
+            "fetches weights first", 500, "",
+        )  # fmt: skip
+        assert method.note == "its weights are fetched first"
+
+
 def test_a_folder_of_others_and_a_damaged_ledger(small_manifest, tmp_path):
     config = configure(small_manifest.parent, [("t", "dummy-threshold", {})])
     out = tmp_path / "run"

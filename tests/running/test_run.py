@@ -346,7 +346,7 @@ def test_failed_cases_are_tried_again_only_when_asked(small_manifest, run_dir):
 @pytest.mark.slow
 def test_a_kill_in_mid_run_loses_nothing_and_repeats_nothing(small_manifest, run_dir):
     config = configure(small_manifest, [("slow", "dummy-slow", {"seconds": 0.7})])
-    command = [sys.executable, "-m", "cellharness.cli", "run", str(config.base / "config.yaml")]
+    command = [sys.executable, "-m", "cellharness", "run", str(config.base / "config.yaml")]
     process = subprocess.Popen(
         [*command, "--out", str(run_dir)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from cellharness.config.references import references_in
 from cellharness.config.run import MethodConfig, RunConfig
 from cellharness.data.manifest import Manifest
-from cellharness.downloading import without_network
+from cellharness.downloading import is_offline, without_network
 from cellharness.run_directory import RunDirectory, TrainingRecord, referenced
 from cellharness.running.claim import refuse_foreign
 from cellharness.running.identity import is_done, prediction_identity
@@ -107,14 +107,17 @@ def foresee(
     check_methods(config, folder)
     refuse_foreign(folder)
     run = RunDirectory(folder)
+    may_fetch = not is_offline()
     with tempfile.TemporaryDirectory() as scratch, without_network():
         ledger, notes = _open(run, Path(scratch))
         renamed = ledger.of_others({method.name for method in config.methods})
         everything = read_cases(config, Path(scratch))
         manifest = select_cases(config, everything, limit)
-        trainings = look_ahead(config, everything, folder)
+        trainings = look_ahead(config, everything, folder, may_fetch=may_fetch)
         methods = [
-            _method(config, method, run, manifest, trainings, ledger, renamed, retry_failed)
+            _method(
+                config, method, run, manifest, trainings, ledger, renamed, retry_failed, may_fetch
+            )
             for method in config.methods
         ]
     return RunOutlook(
@@ -153,6 +156,7 @@ def _method(
     ledger: Ledger,
     renamed: Mapping[str, tuple[str, str, str]],
     retry_failed: bool,
+    may_fetch: bool,
 ) -> MethodOutlook:
     waits = sorted(
         name
@@ -163,7 +167,7 @@ def _method(
     todo = [case.case for case in manifest.cases]
     if not waits:
         records = {name: outlook.record for name, outlook in trainings.items()}
-        plan, note = _plan(config, method, run.path, records)
+        plan, note = _plan(config, method, run.path, records, may_fetch)
         known = ledger.known(method.name)
         todo = []
         for case in manifest.cases:
@@ -187,7 +191,11 @@ def _method(
 
 
 def _plan(
-    config: RunConfig, method: MethodConfig, folder: Path, records: Mapping[str, TrainingRecord]
+    config: RunConfig,
+    method: MethodConfig,
+    folder: Path,
+    records: Mapping[str, TrainingRecord],
+    may_fetch: bool,
 ) -> tuple[Plan, str]:
     """Plan a method without fetching anything; tell of weights that would be fetched."""
     plan = make_plan(config, method, folder, records)
@@ -196,6 +204,8 @@ def _plan(
     try:
         plan.segmenter.weights()
     except WeightsOfflineError:
+        if not may_fetch:
+            return plan, ""
         return replace(plan, problem=""), "its weights are fetched first"
     except Exception:
         return plan, ""

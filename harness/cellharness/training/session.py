@@ -30,7 +30,7 @@ from cellharness.training.observer import SilentTraining, TrainingObserver
 from cellharness.training.process import TrainingEnd, TrainingTask, train_in_process
 from cellharness.training.sets import hold_back
 from cellharness.training.trainer import build_trainer, trainer_class
-from cellharness.weights import WeightsError
+from cellharness.weights import WeightsError, WeightsOfflineError
 
 if TYPE_CHECKING:
     from cellharness.cluster.workers import Workers
@@ -43,6 +43,8 @@ class _Job:
     config: TrainingConfig
     task: TrainingTask
     record: TrainingRecord
+    #: Only the network is missing to get the weights that it starts from.
+    offline: bool = False
 
 
 def run_trainings(
@@ -102,7 +104,7 @@ class TrainingOutlook:
     ----------
     record : TrainingRecord
         What it would be known by; of one that is kept, the record of its end.
-    state : {"kept", "goes on", "new", "again", "cannot run"}
+    state : {"kept", "goes on", "new", "again", "fetches weights first", "cannot run"}
         ``again`` where weights of other cases, parameters or versions are set aside.
     epochs : int or None
         How many are left; None where its parameters do not say.
@@ -116,10 +118,13 @@ class TrainingOutlook:
     seconds: float | None = 0.0
 
 
-def look_ahead(config: RunConfig, manifest: Manifest, folder: Path) -> dict[str, TrainingOutlook]:
+def look_ahead(
+    config: RunConfig, manifest: Manifest, folder: Path, *, may_fetch: bool = False
+) -> dict[str, TrainingOutlook]:
     """Say what :func:`run_trainings` would do; nothing is written, moved or trained.
 
-    Parameters and errors are those of :func:`run_trainings`.
+    Parameters and errors are those of :func:`run_trainings`; with `may_fetch` weights that are
+    missing only while the network is forbidden are no error.
 
     Returns
     -------
@@ -127,13 +132,20 @@ def look_ahead(config: RunConfig, manifest: Manifest, folder: Path) -> dict[str,
         By name.
     """
     return {
-        training.name: _outlook(_prepare(config, training, manifest, folder))
+        training.name: _outlook(_prepare(config, training, manifest, folder), may_fetch)
         for training in config.training
     }
 
 
-def _outlook(job: _Job) -> TrainingOutlook:
+def _outlook(job: _Job, may_fetch: bool) -> TrainingOutlook:
     record, folder = job.record, job.task.out
+    if job.offline and may_fetch:
+        # Without its weights its identity is not known, nor so whether it has begun.
+        epochs = record.parameters.get("epochs")
+        left = epochs if isinstance(epochs, int) else None
+        return TrainingOutlook(
+            record.model_copy(update={"message": ""}), "fetches weights first", left, None
+        )
     if record.message:
         return TrainingOutlook(record, "cannot run")
     old = TrainingRecord.find(TrainingDirectory(folder).record)
@@ -174,7 +186,7 @@ def _prepare(
     trainer = build_trainer(
         training.method, parameters, input=training.input, seed=seed, watch=None
     )
-    message, weights, resolved = "", [], {}
+    message, weights, resolved, offline = "", [], {}, False
     versions = package_versions(("cellharness", *trainer.packages))
     out = RunDirectory(folder).training(training.name).path
     task = TrainingTask(
@@ -185,6 +197,7 @@ def _prepare(
         resolved = trainer.resolved() if workers is None else _resolved_there(workers, task)
     except (WeightsError, MissingDependencyError) as error:
         message = str(error)
+        offline = isinstance(error, WeightsOfflineError)
     facts = {
         "method": training.method,
         "parameters": trainer.parameters.model_dump(mode="json"),
@@ -214,7 +227,7 @@ def _prepare(
         replay=[case.case for case in replay],
         versions=versions,
     )
-    return _Job(training, task, record)
+    return _Job(training, task, record, offline)
 
 
 def _resolved_there(workers: Workers, task: TrainingTask) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``python -m cellharness.cli`` is the ``cellharness`` command."""
+"""``python -m cellharness`` is the ``cellharness`` command."""
 
 from __future__ import annotations
 
