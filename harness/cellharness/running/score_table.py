@@ -53,32 +53,32 @@ def score_run(
     rows: list[dict[str, Any]] = []
     unscored: dict[tuple[str, str], str] = {}
     remarks: dict[str, None] = {}
-    for method in methods:
-        jobs = list(_jobs(run, method, manifest, statuses))
-        scored = score_files(
-            jobs,
-            scoring.profiles,
-            scoring.thresholds,
-            scoring.workers,
-            progress=lambda _done, _total: observer.pair_scored(),
-        )
-        for result in scored:
-            case = manifest[result.case]
-            about = {
-                "method": method,
-                "modality": case.modality or "",
-                "modality_source": case.modality_source,
-                "experiment": case.experiment,
-                "split": case.split,
-                "seen": manifest.seen(case),
-            }
-            rows += [{**about, **row} for row in result.rows]
-            if result.message and statuses.get((method, case.case)) in SEGMENTED:
-                unscored[method, case.case] = result.message
-            for remark in result.remarks:
-                # A truth is the same for every method.
-                whose = "" if remark.startswith("truth") else f"{method}, "
-                remarks[f"{whose}{case.case}: {remark}"] = None
+    # All methods at once: to start processes for each would take longer than to score.
+    jobs = [(method, job) for method in methods for job in _jobs(run, method, manifest, statuses)]
+    scored = score_files(
+        [job for _, job in jobs],
+        scoring.profiles,
+        scoring.thresholds,
+        scoring.workers,
+        progress=lambda _done, _total: observer.pair_scored(),
+    )
+    for (method, _), result in zip(jobs, scored, strict=True):
+        case = manifest[result.case]
+        about = {
+            "method": method,
+            "modality": case.modality or "",
+            "modality_source": case.modality_source,
+            "experiment": case.experiment,
+            "split": case.split,
+            "seen": manifest.seen(case),
+        }
+        rows += [{**about, **row} for row in result.rows]
+        if result.message and statuses.get((method, case.case)) in SEGMENTED:
+            unscored[method, case.case] = result.message
+        for remark in result.remarks:
+            # A truth is the same for every method.
+            whose = "" if remark.startswith("truth") else f"{method}, "
+            remarks[f"{whose}{case.case}: {remark}"] = None
     with whole_file(run.scores) as partial:
         pd.DataFrame(rows, columns=list(SCORE_COLUMNS)).to_csv(partial, index=False)
     return unscored, list(remarks)

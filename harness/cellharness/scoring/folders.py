@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from cellharness.data.folders import LABEL_SUFFIXES, PassedOver, labels_of, tell
 from cellharness.errors import UsageError
 from cellharness.scoring.files import Job, Progress, Row, score_files
 from cellharness.scoring.validation import ScoringError, check_profile
 from cellharness.vocabulary import COUNTS, RATIOS, STRICT_RATIOS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NAMED_AT_MOST = 10
 
@@ -77,6 +79,9 @@ def score_folders(
     """
     check_profile(profile)
     jobs, passed_over = _paired(Path(gt_dir), Path(pred_dir), ignore_extra)
+    # Processes that score import this module and make no table.
+    import pandas as pd
+
     metrics = COUNTS + RATIOS + (STRICT_RATIOS if profile == "strict" else ())
     rows: list[Row] = []
     messages: dict[str, str] = {}

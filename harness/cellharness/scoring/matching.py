@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 from cellharness.scoring.overlaps import Overlaps
 
@@ -58,6 +55,10 @@ def _settle(overlaps: Overlaps, pairs: np.ndarray) -> np.ndarray:
     A pair stays contested with its whole group: a cell with one candidate may lose it to another
     cell, so groups are found over contested pairs and every pair of a group is one of them.
     """
+    # Seldom needed, and each process that scores would import it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     _, true = np.unique(overlaps.true_index[pairs], return_inverse=True)
     _, pred = np.unique(overlaps.pred_index[pairs], return_inverse=True)
     n_true, n_pred = int(true.max()) + 1, int(pred.max()) + 1
@@ -90,6 +91,10 @@ def _settle(overlaps: Overlaps, pairs: np.ndarray) -> np.ndarray:
 
 def _assign(true: np.ndarray, pred: np.ndarray, iou: np.ndarray) -> np.ndarray:
     """Solve one group exactly; return the positions of the chosen pairs."""
+    from scipy.optimize import linear_sum_assignment
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
     _, rows = np.unique(true, return_inverse=True)
     _, columns = np.unique(pred, return_inverse=True)
     n_rows, n_columns = int(rows.max()) + 1, int(columns.max()) + 1
