@@ -336,7 +336,7 @@ def test_settings_are_the_presets_unless_given(checkpoint):
         keys = ("score_threshold", "nms_threshold", "tile", "stride", "border")
         assert tuple(found[key] for key in keys) == pytest.approx(expected)
         assert "flat" in found["remark"]
-        assert method._network.uncertainty_nms is ("preset" not in given)
+        assert method._predict.keywords["network"].uncertainty_nms is ("preset" not in given)
 
 
 def test_tiles_must_meet():

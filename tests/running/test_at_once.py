@@ -13,11 +13,12 @@ from cellharness.config.reading import ConfigError
 from cellharness.config.run import load_config
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
-from cellharness.methods.registry import build
+from cellharness.methods.registry import build, weight_source
 from cellharness.report import build_report
 from cellharness.run_directory import details_of
 from cellharness.running.plan import make_plan
 from cellharness.running.run import run_comparison
+from cellharness.weights import WeightsUnavailableError
 
 METHODS = [
     {"name": "threshold", "method": "dummy-threshold"},
@@ -190,6 +191,45 @@ def test_kit_ge_gives_the_same_masks_bit_by_bit(realdata, tmp_path):
     methods = [{"name": "kit-ge", "method": "kit-ge", "parameters": parameters}]
     made = run_both_ways(realdata, tmp_path, methods)
     assert (made["status"] == "ok").sum() > 3
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+def test_misic_gives_the_same_masks_bit_by_bit(realdata, tmp_path):
+    pytest.importorskip("h5py", reason="needs the extra 'misic' (h5py)")
+    source = weight_source("misic")
+    try:
+        source.locate() or source.fetch()
+    except WeightsUnavailableError as error:
+        pytest.skip(f"needs the misic weights: {error}")
+    parameters = {"precision": "float32", "device": "cpu"}
+    methods = [{"name": "misic", "method": "misic", "parameters": parameters}]
+    made = run_both_ways(realdata, tmp_path, methods)
+    assert len({details_of(text)["width"] for text in made["details"]}) > 3
+
+
+@pytest.mark.slow
+def test_mediar_style_gives_the_same_masks_bit_by_bit(realdata, tmp_path):
+    torch = pytest.importorskip("torch", reason="needs torch")
+    pytest.importorskip("segmentation_models_pytorch", reason="needs the extra 'mediar'")
+    from cellharness.training.checkpoints import save
+    from cellharness_adapters.mediar.network import MediarFormer
+    from cellharness_adapters.mediar_style.network import SMALL
+
+    torch.manual_seed(0)
+    save(tmp_path / "small.pt", {"model": MediarFormer(SMALL).state_dict(), "meta": {}})
+    # Untrained, its probabilities are about a half: it finds cells of some kind.
+    parameters = {
+        "weights": str(tmp_path / "small.pt"),
+        "device": "cpu",
+        "precision": "float32",
+        "flips": "none",
+        "window": 256,
+        "flow_threshold": 0,
+    }
+    methods = [{"name": "small", "method": "mediar-style", "parameters": parameters}]
+    made = run_both_ways(realdata, tmp_path, methods)
+    assert (made["status"] == "ok").any()
 
 
 @pytest.mark.weights

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from cellharness.installation import missing_package
-from cellharness.methods.base import FLAT_IMAGE, BaseSegmenter, MethodInfo, Parameters
+from cellharness.methods.base import FLAT_IMAGE, MethodInfo, Parameters
 from cellharness.methods.device import choose_device
+from cellharness.methods.replicas import SharedPredictor
 from cellharness.weights import SHA256_START, Weights, local_weights
 from cellharness_adapters.cpn.presets import PRESETS, Normalisation, PresetName
 
@@ -75,7 +77,7 @@ def tiling_of(parameters: CpnParameters) -> tuple[int, int]:
     return parameters.tile or preset.tile, parameters.stride or preset.stride
 
 
-class Cpn(BaseSegmenter):
+class Cpn(SharedPredictor):
     """Contour Proposal Network (Upschulte et al. 2022), third of the challenge."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -106,6 +108,7 @@ class Cpn(BaseSegmenter):
         """Build the network and fill it; thresholds that are set replace the checkpoint's."""
         try:
             from cellharness_adapters.cpn.network import load_network
+            from cellharness_adapters.cpn.prediction import find_contours
         except ImportError as error:
             raise missing_package(what="CPN", error=error, extra="cpn") from error
         (weights,) = self.weights()
@@ -121,20 +124,20 @@ class Cpn(BaseSegmenter):
             chosen = default if given is None else given
             if chosen is not None:
                 setattr(network, name, chosen)
-        self._network = network
         tile, stride = tiling_of(wanted)
-        self._tiles: dict[str, Any] = {
+        tiles: dict[str, Any] = {
             "tile": tile,
             "stride": stride,
             "border": preset.border,
             "device": device,
         }
+        self._predict = partial(find_contours, network=network, **tiles)
         self._how = {
             "preset": wanted.preset,
             "network": type(network).__name__,
             "score_threshold": float(network.score_thresh),
             "nms_threshold": float(network.nms_thresh),
-            **self._tiles,
+            **tiles,
         }
 
     def resolved(self) -> dict[str, Any]:
@@ -156,7 +159,7 @@ class Cpn(BaseSegmenter):
         """
         import numpy as np
 
-        from cellharness_adapters.cpn.prediction import find_contours, labels_of
+        from cellharness_adapters.cpn.prediction import labels_of
         from cellharness_adapters.cpn.preparing import prepare
 
         self._details = dict(self._how)
@@ -167,6 +170,6 @@ class Cpn(BaseSegmenter):
             self._details["remark"] = FLAT_IMAGE
             return np.zeros(size, np.int32)
         with self.timer.phase("network"):
-            contours = find_contours(ready, self._network, **self._tiles)
+            contours = self._predict(ready)
         with self.timer.phase("postprocess"):
             return labels_of(contours, size)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,21 +36,9 @@ class Predictor:
         self.divisor: int = network.divisor
         self._device = device
         self._dtype = getattr(torch, precision)
-        self._thread: Executor | None = None
-
-    def in_thread(self, thread: Executor) -> Predictor:
-        """Give this predictor running in a thread, the same for all that share the network."""
-        other = copy.copy(self)
-        other._thread = thread
-        return other
 
     def __call__(self, tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predict (neighbour, cell), each float32 (N, H, W), of tiles (N, H, W)."""
-        if self._thread is not None:
-            return self._thread.submit(self._run, tiles).result()
-        return self._run(tiles)
-
-    def _run(self, tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         batch = torch.from_numpy(np.ascontiguousarray(tiles[:, None])).to(self._device)
         batch = batch.contiguous(memory_format=torch.channels_last)
         mixed = self._dtype != torch.float32

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
-from cellharness.methods.device import choose_device, choose_precision, one_thread, settled
+from cellharness.methods.base import MethodInfo, Parameters
+from cellharness.methods.device import choose_device, choose_precision, settled
+from cellharness.methods.replicas import SharedPredictor
 from cellharness.weights import Weights, find_weights, local_weights, read_weights
 from cellharness_adapters.kit_ge.choices import Activation, Normalisation
 from cellharness_adapters.networks import DISTANCE_UNET, NETWORKS
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     import numpy as np
 
     from cellharness_adapters.kit_ge.prediction import Predictor
@@ -54,7 +53,7 @@ class KitGeParameters(Parameters):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if any.")
 
 
-class KitGe(BaseSegmenter):
+class KitGe(SharedPredictor):
     """Cell and neighbour distances by a U-Net with two decoders (Scherr et al. 2020)."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -74,8 +73,6 @@ class KitGe(BaseSegmenter):
     trainer: ClassVar[str] = "cellharness_adapters.kit_ge.training:KitGeTrainer"
     self_check: ClassVar[str] = "cellharness_adapters.kit_ge.self_check:KIT_GE"
 
-    #: In which the network runs for all replicas.
-    _thread: Executor | None = None
     _predict: Predictor
 
     def weights(self) -> tuple[Weights, ...]:
@@ -116,14 +113,6 @@ class KitGe(BaseSegmenter):
         side = self.parameters.tile
         self._predict(np.zeros((1, side, side), np.float32))
         self.timer.reset()
-
-    def replica(self) -> Self:
-        """Another, of which the network runs in one thread for all."""
-        if self._thread is None:
-            self._thread = one_thread()
-        other = self.own_copy()
-        other._predict = self._predict.in_thread(self._thread)
-        return other
 
     def segment(self, image: np.ndarray) -> np.ndarray:
         """Segment one image.

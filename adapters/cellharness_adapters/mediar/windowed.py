@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cellharness.methods.base import FLAT_IMAGE, BaseSegmenter
+from cellharness.methods.base import FLAT_IMAGE
 from cellharness.methods.device import choose_device, choose_precision, settled
+from cellharness.methods.replicas import SharedPredictor
 from cellharness_adapters.mediar.presets import Fault, Preset, passes_of
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cellharness_adapters.mediar.network import MediarFormer
 
 
-class WindowedSegmenter(BaseSegmenter):
+class WindowedSegmenter(SharedPredictor):
     """Networks that give flows and probabilities of windows, and the cells made of them.
 
     Their parameters have ``device``, ``precision`` and ``batch_size``. A method fills the networks

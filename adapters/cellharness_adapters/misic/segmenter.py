@@ -8,7 +8,6 @@ from pydantic import Field
 
 from cellharness.installation import missing_package
 from cellharness.methods.base import (
-    BaseSegmenter,
     MethodInfo,
     Parameters,
     UnsupportedCaseError,
@@ -16,6 +15,7 @@ from cellharness.methods.base import (
 )
 from cellharness.methods.device import choose_device, choose_precision, settled
 from cellharness.methods.registry import resolve_weights
+from cellharness.methods.replicas import SharedPredictor
 from cellharness.weights import Weights
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class MisicParameters(Parameters):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if any.")
 
 
-class Misic(BaseSegmenter):
+class Misic(SharedPredictor):
     """A small U-Net that sees shape indices and not grey values (Panigrahi et al. 2021)."""
 
     info: ClassVar[MethodInfo] = MethodInfo(
