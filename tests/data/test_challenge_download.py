@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import threading
 import zipfile
@@ -8,9 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from cellharness.cli import app
 from cellharness.data.challenge import RECORD_URL
-from cellharness.data.challenge_download import ARCHIVES, Archive, DownloadError, download_challenge
+from cellharness.data.challenge_download import (
+    ARCHIVES,
+    Archive,
+    DownloadError,
+    download_challenge,
+    read_archives,
+)
 from cellharness.downloading import ResumingDownloader
 from cellharness.errors import UsageError
 from download_server import Server
@@ -145,3 +154,34 @@ def test_addresses_of_the_record():
     archive = ARCHIVES["Testing"]
     assert archive.url == "https://zenodo.org/records/10719375/files/Testing.zip?download=1"
     assert all(len(a.sha256) == 64 for a in ARCHIVES.values())
+
+
+def test_archives_may_be_elsewhere(tmp_path, server):
+    digest = hashlib.sha256(server.content).hexdigest()
+    mirror = tmp_path / "mirror.json"
+    mirror.write_text(json.dumps({"Tuning": {"url": server.url, "sha256": digest}}))
+    out = tmp_path / "out"
+    result = CliRunner().invoke(
+        app, ["data", "download", "--out", str(out), "--archives", str(mirror)]
+    )
+    assert result.exit_code == 0, result.output
+    assert (out / "Tuning.zip").read_bytes() == server.content
+    assert (out / "Tuning/images/a.tif").stat().st_size == 300_000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no json", r"cannot be read .*write it as"),
+        ("{}", "names no archive; write it as"),
+        ('{"Tunning": {}}', "Tuning"),
+        ('{"Tuning": {"sha256": "' + "0" * 64 + '"}}', "url of Tuning is None; write it as"),
+        ('{"Tuning": {"url": "ftp://a/b", "sha256": "' + "0" * 64 + '"}}', "is 'ftp://a/b'"),
+        ('{"Tuning": {"url": "http://a/b", "sha256": "12"}}', "sha256 of Tuning is '12'"),
+    ],
+)
+def test_a_file_of_archives_that_is_none_is_refused(tmp_path, text, message):
+    path = tmp_path / "mirror.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_archives(path)

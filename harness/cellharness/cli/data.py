@@ -179,6 +179,7 @@ def _draw_outlines(source: Path, labels: Path, images: Path | None) -> None:
     epilog=examples(
         "cellharness data download --out neurips22/",
         "cellharness data download --out neurips22/ --part Tuning",
+        "cellharness data download --out neurips22/ --archives mirror.json",
     ),
 )
 def data_download(
@@ -186,14 +187,27 @@ def data_download(
     part: Annotated[
         list[str] | None, typer.Option(help="Training-labeled, Tuning or Testing; default all.")
     ] = None,
+    elsewhere: Annotated[
+        Path | None,
+        typer.Option(
+            "--archives",
+            metavar="JSON",
+            help="Where else archives are, such as on a mirror: name to url and sha256.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, OVERWRITE] = False,
 ) -> None:
     """Fetch the challenge data (CC BY-NC-ND 4.0), resumable and hash-checked."""
-    from cellharness.data.challenge_download import ARCHIVES, download_challenge
+    from cellharness.data.challenge_download import ARCHIVES, download_challenge, read_archives
 
+    archives = ARCHIVES if elsewhere is None else read_archives(elsewhere)
     with counter("bytes") as progress:
         paths = download_challenge(
-            folder, part or tuple(ARCHIVES), overwrite=overwrite, progress=progress
+            folder,
+            part or tuple(archives),
+            overwrite=overwrite,
+            archives=archives,
+            progress=progress,
         )
     for path in paths:
         out.print(str(path), markup=False)

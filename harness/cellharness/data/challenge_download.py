@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -43,6 +45,45 @@ ARCHIVES: Mapping[str, Archive] = {
         "Testing": "3379730221f43830d30fddf131750e967c9c9bdf04f98811e852a050eb659ccc",
     }.items()
 }
+
+
+def read_archives(path: str | os.PathLike[str]) -> dict[str, Archive]:
+    """Read where else the archives are, such as on a mirror.
+
+    Parameters
+    ----------
+    path
+        JSON: name of an archive, as in `ARCHIVES`, to its ``url`` and ``sha256``.
+
+    Returns
+    -------
+    dict of str to Archive
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, or names another archive, or an address or hash is none.
+    """
+    form = '{"Tuning": {"url": "http://...", "sha256": "<64 digits>"}, ...}'
+    try:
+        told = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"'{path}' cannot be read ({error}); write it as {form}"
+        raise UsageError(msg) from error
+    if not isinstance(told, dict) or not told:
+        msg = f"'{path}' names no archive; write it as {form}"
+        raise UsageError(msg)
+    found = {}
+    for part, place in told.items():
+        if part not in ARCHIVES:
+            raise unknown_name(kind="archive of the challenge", name=part, known=ARCHIVES)
+        place = place if isinstance(place, dict) else {}
+        for key, rule in (("url", r"https?://.+"), ("sha256", r"[0-9a-f]{64}")):
+            if not re.fullmatch(rule, str(place.get(key, ""))):
+                msg = f"'{path}': {key} of {part} is {place.get(key)!r}; write it as {form}"
+                raise UsageError(msg)
+        found[part] = Archive(ARCHIVES[part].name, place["url"], place["sha256"])
+    return found
 
 
 def download_challenge(
