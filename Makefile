@@ -8,7 +8,7 @@ EXTRAS := cellpose,kit-ge,omnipose,misic,mediar,annotations,cluster,test,lint,do
 
 .DEFAULT_GOAL := setup
 .PHONY: setup demo test test-slow lint docs bench mini mini-baselines mini-forgetting wheel \
-	gpu-wheels gpu gpu-table clean help
+	gpu-wheels gpu gpu-table rehearsal rehearsal-table clean help
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,16 @@ gpu:  ## every GPU test, masks against the CPU's, speed and memory; PYTHON= with
 
 gpu-table: $(STAMP)  ## take what `make gpu` measured (OUT=) into docs/performance.md
 	$(BIN)/python tests/gpu_table.py $(OUT)/selftest.json
+
+# Beside the project: the images, what is prepared of them and the runs take 20 GB.
+REHEARSAL ?= ../rehearsal
+REHEARSAL_OPTIONS ?=
+
+rehearsal: $(STAMP)  ## every command on stand-ins for the challenge's data, measured; hours on two cores
+	$(BIN)/python tests/rehearsal.py $(REHEARSAL) $(REHEARSAL_OPTIONS)
+
+rehearsal-table: $(STAMP)  ## take what `make rehearsal` measured (REHEARSAL=) into docs/performance.md
+	$(BIN)/python tests/rehearsal_table.py $(REHEARSAL)/rehearsal.json
 
 clean:  ## delete the environment, runs and whatever was built
 	rm -rf $(VENV) runs build dist $(WHEELS) *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -44,10 +44,10 @@ def block(kept: Path = KEPT) -> str:
     return f"{BEGIN}\n{inside}\n{END}"
 
 
-def with_block(page: str, made: str) -> str:
-    """Give the page with what is between its marks replaced."""
-    before, _, rest = page.partition(BEGIN)
-    return before + made + rest.partition(END)[2]
+def with_block(page: str, made: str, begin: str = BEGIN, end: str = END) -> str:
+    """Give the page with what is between two marks replaced."""
+    before, _, rest = page.partition(begin)
+    return before + made + rest.partition(end)[2]
 
 
 if __name__ == "__main__":
