@@ -58,8 +58,8 @@ def test_the_network_sees_and_gives_what_it_does_in_one_piece(rescale, picture, 
             tile_overlap=0.1,
             batch_size=3,
         )
-        assert maps.size == expected.shape[1:3]
-        found = np.fromfile(maps.path, np.float32).reshape(expected.shape[1:])
+        assert maps.blended.shape == expected.shape[1:3]
+        found = np.fromfile(maps.blended.path, np.float32).reshape(expected.shape[1:])
         np.testing.assert_allclose(found, expected[0], atol=2e-5 if rescale != 1 else 1e-6)
         back = transforms.resize_image(expected, *picture.shape)[0]
         for tile in image.tiles:

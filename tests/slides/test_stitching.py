@@ -57,6 +57,24 @@ def test_cells_smaller_than_the_overlap_come_back_whole(size, tmp_path):
     assert (facts.joined, facts.cut) == (0, 0)
 
 
+def test_some_of_the_cells_are_kept(tmp_path):
+    labels = discs((200, 220), 9, 22)
+    tiles = lay_out(labels.shape, 100, 30)
+    stitcher = Stitcher(tiles, tmp_path)
+    for tile in tiles:
+        stitcher.add(tile, in_tiles(labels, tile))
+    stitcher.stitch()
+    whole = np.concatenate(list(stitcher.rows(50)))
+    areas = stitcher.areas()
+    np.testing.assert_array_equal(areas, np.bincount(whole.ravel())[1:])
+    kept = areas > np.median(areas)
+    facts = stitcher.keep(kept)
+    found = np.concatenate(list(stitcher.rows(50)))
+    assert facts.cells == found.max() == kept.sum() < len(kept)
+    expected = np.where(np.concatenate([[False], kept])[whole], whole, 0)
+    assert same_cells(found, expected)
+
+
 def test_cells_larger_than_the_overlap_are_joined(tmp_path):
     labels = discs((300, 300), 55, 140)
     found, facts = stitched(labels, 100, 20, tmp_path / "tiles")

@@ -334,12 +334,16 @@ class Cellpose(BaseSegmenter):
             normalize: dict[str, Any] = {"lowhigh": list(chosen.lowhigh)}
         else:
             normalize = grey_range(image, chosen.percentile, channels)
+        batch_size = self.parameters.batch_size or self._batch_size
+
+        def see(pixels: np.ndarray) -> np.ndarray:
+            return as_seen(pixels, channels, normalize)
+
         diameter: float | None
         if self.parameters.diameter == "estimate":
             assert self._size is not None
             with self._set(exact=True):
-                common = self._common(corner, normalize)
-                diameter, from_style = estimated_diameter(self._size, image, common)
+                diameter, from_style = estimated_diameter(self._size, image, see, batch_size)
             found = {"diameter_from_style": from_style, "diameter": diameter}
             self._details = {"diameter_policy": "estimate", **self._how, **found}
         else:
@@ -354,10 +358,10 @@ class Cellpose(BaseSegmenter):
             maps = run_network(
                 self._model.net,
                 image,
-                lambda pixels: as_seen(pixels, channels, normalize),
+                see,
                 rescale,
                 tile_overlap=self.parameters.tile_overlap,
-                batch_size=self.parameters.batch_size or self._batch_size,
+                batch_size=batch_size,
             )
         self._whole = WholeImage(normalize, diameter, maps)
         remark = "; ".join(filter(None, [grey, FLAT if maps.saw_nothing else ""]))

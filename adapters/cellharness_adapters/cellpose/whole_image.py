@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cellharness_adapters.cellpose.library import transforms
+from cellharness.slides.stitching import Stitcher
+from cellharness_adapters.cellpose.library import transforms, utils
+from cellharness_adapters.cellpose.whole_maps import run_network, whole_style
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cellharness.slides.image import SlideImage
-    from cellharness.slides.layout import Tile
     from cellharness_adapters.cellpose.whole_maps import NetworkMaps
 
 #: Above so many pixels the library takes its percentiles of a grid of about 224 x 224 of them
@@ -22,6 +24,16 @@ _SAMPLED_FROM = 224**3
 _GRID = 224
 #: Percentiles that differ by no more make an image flat to the library.
 _FLAT = 1e-3
+#: Defaults of the library's ``eval``, with which its size model makes masks. The smallest are
+#: dropped at the image's scale.
+_AS_SIZED = {
+    "flow_threshold": 0.4,
+    "cellprob_threshold": 0.0,
+    "min_size": -1,
+    "max_size_fraction": 0.4,
+}
+_SMALLEST = 15
+_TILE_OVERLAP = 0.1
 
 
 @dataclass(frozen=True)
@@ -87,49 +99,76 @@ def as_seen(
 
 
 def estimated_diameter(
-    size: Any, image: SlideImage, common: Mapping[str, Any]
+    size: Any, image: SlideImage, see: Callable[[np.ndarray], np.ndarray], batch_size: int
 ) -> tuple[float, float]:
     """Estimate the diameter of the cells, as ``cellpose.models.SizeModel.eval`` does.
 
-    The style is the mean of the tiles' styles, by the pixels that each owns; the median is that of
-    all cells of the image.
+    The style is that of the pieces that the network sees of the image in one piece; the median is
+    that of the cells of the whole image, of masks made by tiles.
 
     Parameters
     ----------
     size : cellpose.models.SizeModel
     image : SlideImage
-    common : mapping
-        What the library's ``eval`` takes besides the image.
+    see : callable
+        Makes the two channels that the network sees, (h, w, 2) float32, of a part of the image.
+    batch_size : int
+        Pieces at once.
 
     Returns
     -------
     (float, float)
         In px, and in px from the style alone.
     """
-    style = np.zeros(256)
-    for tile in image.tiles:
-        found = size.cp.eval(image.read_tile(tile), resample=False, compute_masks=False, **common)
-        style += _owned_pixels(tile) * np.asarray(found[-1], float)
-    style /= (style**2).sum() ** 0.5
+    model = size.cp
+    style_rescale = model.diam_mean / model.diam_labels
+    with model.owner._set(style_only=True):
+        style = whole_style(
+            model.net,
+            image,
+            see,
+            style_rescale,
+            tile_overlap=_TILE_OVERLAP,
+            batch_size=batch_size,
+        )
     from_style = float(size._size_estimation(style))
     if from_style == 0 or np.isnan(from_style):
         from_style = float(size.diam_mean)
-    rescale = size.diam_mean / from_style if size.diam_mean > 0 else 1
-    areas = [np.empty(0, np.int64)]
-    for tile in image.tiles:
-        masks = size.cp.eval(
-            image.read_tile(tile),
-            resample=False,
-            rescale=rescale,
-            diameter=None,
-            interp=False,
-            **common,
-        )[0]
-        areas.append(_owned_areas(tile, np.atleast_2d(masks)))
-    counts = np.concatenate(areas)
+    rescale = float(size.diam_mean / from_style) if size.diam_mean > 0 else 1.0
+    maps = run_network(
+        model.net, image, see, rescale, tile_overlap=_TILE_OVERLAP, batch_size=batch_size
+    )
+    areas = _areas(model, maps, image)
     # As in `cellpose.utils.diameters`.
-    diameter = float(np.median(counts**0.5) / (np.pi**0.5 / 2)) if counts.size else 0.0
+    diameter = float(np.median(areas**0.5) / (np.pi**0.5 / 2)) if areas.size else 0.0
     return diameter or float(size.diam_mean), from_style
+
+
+def _areas(model: Any, maps: NetworkMaps, image: SlideImage) -> np.ndarray:
+    """Px of each cell of an image, of masks as the size model makes them."""
+    folder = image.folder / "sizes"
+    folder.mkdir()
+    stitcher = Stitcher(image.tiles, folder)
+    for tile in image.tiles:
+        # Made at the network's scale, and each pixel of the image takes the one before it there.
+        rows, columns = (
+            np.minimum(np.arange(part.start, part.stop) * (source / target), source - 1).astype(int)
+            for part, source, target in zip(
+                (tile.rows, tile.columns), maps.blended.shape, image.shape, strict=True
+            )
+        )
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        found = np.ascontiguousarray(np.moveaxis(maps.blended.read(*window), -1, 0))
+        model.flows = found[:2, None]
+        masks = model._compute_masks(
+            (1, *found.shape[1:], 2), None, found[2:], niter=200, interp=False, **_AS_SIZED
+        )
+        masks = np.ascontiguousarray(masks[rows - rows[0]][:, columns - columns[0]])
+        stitcher.add(tile, utils.fill_holes_and_remove_small_masks(masks, min_size=_SMALLEST))
+    stitcher.stitch()
+    areas = stitcher.areas()
+    shutil.rmtree(folder)
+    return areas
 
 
 def _converted(pixels: np.ndarray, channels: tuple[int, int]) -> np.ndarray:
@@ -144,22 +183,3 @@ def _is_constant(image: SlideImage, channels: tuple[int, int], channel: int) -> 
         seen = _converted(band, channels)[..., channel]
         lowest, highest = min(lowest, seen.min()), max(highest, seen.max())
     return bool(lowest == highest)
-
-
-def _owned_pixels(tile: Tile) -> int:
-    rows, columns = tile.own_rows, tile.own_columns
-    return (rows.stop - rows.start) * (columns.stop - columns.start)
-
-
-def _owned_areas(tile: Tile, masks: np.ndarray) -> np.ndarray:
-    """Pixels of each cell whose middle row and column lie in what the tile owns."""
-    rows, columns = np.nonzero(masks)
-    ids = masks[rows, columns]
-    areas = np.bincount(ids)
-    present = areas > 0
-    own_rows, own_columns = tile.within(tile.own_rows, tile.own_columns)
-    y = np.bincount(ids, weights=rows)[present] / areas[present]
-    x = np.bincount(ids, weights=columns)[present] / areas[present]
-    owned = (y >= own_rows.start - 0.5) & (y < own_rows.stop - 0.5)
-    owned &= (x >= own_columns.start - 0.5) & (x < own_columns.stop - 0.5)
-    return areas[present][owned]

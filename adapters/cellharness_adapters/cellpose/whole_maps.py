@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cellharness.methods.base import check_finite
+from cellharness.slides.blending import Pieces, WholeMap, blend
 from cellharness_adapters.cellpose.library import core, transforms
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PIECE = 224
 _OUTPUTS = 3
+_STYLE = 256
 
 #: Gives rows and columns of an array, (h, w, C), that is not in memory.
 Read = Callable[[slice, slice], np.ndarray]
@@ -33,11 +34,8 @@ class NetworkMaps:
 
     Attributes
     ----------
-    path : Path
-        float32, (rows, columns, 3): flow in y, flow in x, logit of being cell, at the scale at
-        which the network saw the image.
-    size : (int, int)
-        Rows and columns of them.
+    blended : WholeMap
+        Flow in y, flow in x, logit of being cell, at the scale at which the network saw the image.
     shape : (int, int)
         (H, W) of the image.
     rescale : float
@@ -46,21 +44,72 @@ class NetworkMaps:
         Whether what the network saw was all zero.
     """
 
-    path: Path
-    size: tuple[int, int]
+    blended: WholeMap
     shape: tuple[int, int]
     rescale: float
     saw_nothing: bool
 
     def of(self, tile: Tile) -> np.ndarray:
         """Scale the part of a tile to the image, (3, h, w)."""
-        found = scaled(self._read, self.size, self.shape, tile.rows, tile.columns)
+        source = self.blended.shape
+        found = scaled(self.blended.read, source, self.shape, tile.rows, tile.columns)
         return np.ascontiguousarray(np.moveaxis(found, -1, 0))
 
-    def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        # Mapped anew for each part, so that none stays in memory.
-        shape = (*self.size, _OUTPUTS)
-        return np.array(np.memmap(self.path, np.float32, "r", shape=shape)[rows, columns])
+
+class Scaled:
+    """An image as the network sees it: scaled, with zeros around it, cut into the library's pieces.
+
+    Parameters
+    ----------
+    image : SlideImage
+    see : callable
+        Makes the two channels that the network sees, (h, w, 2) float32, of a part of the image.
+    rescale : float
+        By which the image is scaled.
+    tile_overlap : float
+        Of the pieces, as in the library.
+
+    Attributes
+    ----------
+    size : (int, int)
+        Rows and columns of the scaled image.
+    pieces : Pieces
+    saw_nothing : bool
+        Whether all bands so far were zero in the first channel.
+    """
+
+    def __init__(
+        self,
+        image: SlideImage,
+        see: Callable[[np.ndarray], np.ndarray],
+        rescale: float,
+        tile_overlap: float,
+    ) -> None:
+        self._image, self._see = image, see
+        self.size = int(image.shape[0] * rescale), int(image.shape[1] * rescale)
+        top, bottom, left, right = transforms.get_pad_yx(*self.size)
+        padded = self.size[0] + top + bottom, self.size[1] + left + right
+        rows, columns = (_places(length, tile_overlap) for length in padded)
+        piece = min(_PIECE, padded[0]), min(_PIECE, padded[1])
+        self.pieces = Pieces(rows, columns, piece, (top, left))
+        self.saw_nothing = True
+
+    def band_at(self, start: int) -> np.ndarray:
+        """All that a row of pieces sees, (2, h, W)."""
+        (top, left), high = self.pieces.added, self.pieces.size[0]
+        inside = slice(max(0, start - top), min(self.size[0], start - top + high))
+        seen = scaled(
+            lambda rows, columns: self._see(self._image.read(rows, columns)),
+            self._image.shape,
+            self.size,
+            inside,
+            slice(0, self.size[1]),
+        )
+        self.saw_nothing &= not seen[..., 0].any()
+        band = np.zeros((2, high, self.pieces.shape[1]), np.float32)
+        first = inside.start + top - start
+        band[:, first : first + len(seen), left : left + self.size[1]] = np.moveaxis(seen, -1, 0)
+        return band
 
 
 def run_network(
@@ -93,45 +142,48 @@ def run_network(
     NotFiniteError
         The network gave NaN or infinity.
     """
-    size = int(image.shape[0] * rescale), int(image.shape[1] * rescale)
-    top, bottom, left, right = transforms.get_pad_yx(*size)
-    padded = size[0] + top + bottom, size[1] + left + right
-    rows, columns = (_places(length, tile_overlap) for length in padded)
-    high, wide = min(_PIECE, padded[0]), min(_PIECE, padded[1])
+    seen = Scaled(image, see, rescale, tile_overlap)
+    high, wide = seen.pieces.size
     taper = transforms._taper_mask(ly=high, lx=wide)
-    sums = np.zeros((_OUTPUTS, high, padded[1]), np.float32)
-    weights = np.zeros((high, padded[1]))
-    saw_nothing, path = True, image.folder / "network.raw"
-    with path.open("wb") as file:
-        for number, start in enumerate(rows):
-            band = np.zeros((2, high, padded[1]), np.float32)
-            inside = slice(max(0, start - top), min(size[0], start - top + high))
-            seen = scaled(
-                lambda some, all_columns: see(image.read(some, all_columns)),
-                image.shape,
-                size,
-                inside,
-                slice(0, size[1]),
-            )
-            saw_nothing &= not seen[..., 0].any()
-            first = inside.start + top - start
-            band[:, first : first + len(seen), left : left + size[1]] = np.moveaxis(seen, -1, 0)
-            pieces = np.stack([band[:, :, x : x + wide] for x in columns])
-            for begin in range(0, len(pieces), batch_size):
-                found, styles = core._forward(net, pieces[begin : begin + batch_size])
-                check_finite("Cellpose's network", found, styles)
-                for x, output in zip(columns[begin:], found, strict=False):
-                    sums[:, :, x : x + wide] += output * taper
-                    weights[:, x : x + wide] += taper
-            following = rows[number + 1] if number + 1 < len(rows) else padded[0]
-            done = following - start
-            inner = np.s_[:done, left : left + size[1]]
-            ready = (sums[:, *inner] / weights[inner]).astype(np.float32)
-            # Without the rows that were added above and below.
-            keep = slice(max(0, top - start), max(0, min(done, size[0] + top - start)))
-            file.write(np.ascontiguousarray(np.moveaxis(ready[:, keep], 0, -1)).tobytes())
-            sums, weights = _moved_up(sums, done), _moved_up(weights, done)
-    return NetworkMaps(path, size, image.shape, rescale, saw_nothing)
+    blended = blend(
+        image.folder / "network.raw",
+        seen.size,
+        _OUTPUTS,
+        seen.pieces,
+        seen.band_at,
+        lambda batch: _outputs(net, batch)[0],
+        lambda _row, _piece: taper,
+        batch_size=batch_size,
+    )
+    return NetworkMaps(blended, image.shape, rescale, seen.saw_nothing)
+
+
+def whole_style(
+    net: Any,
+    image: SlideImage,
+    see: Callable[[np.ndarray], np.ndarray],
+    rescale: float,
+    *,
+    tile_overlap: float,
+    batch_size: int,
+) -> np.ndarray:
+    """Find the style of a whole image, the mean of its pieces' styles made one long, (256,).
+
+    Parameters and errors are those of :func:`run_network`.
+    """
+    seen = Scaled(image, see, rescale, tile_overlap)
+    total = np.zeros(_STYLE)
+    for start in seen.pieces.rows:
+        for _, batch in seen.pieces.of_band(seen.band_at(start), batch_size):
+            total += _outputs(net, batch)[1].sum(axis=0)
+    return total / (total**2).sum() ** 0.5
+
+
+def _outputs(net: Any, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the network gives for pieces, and their styles."""
+    found, styles = core._forward(net, batch)
+    check_finite("Cellpose's network", found, styles)
+    return found, styles
 
 
 def scaled(
@@ -185,9 +237,3 @@ def _places(length: int, overlap: float) -> list[int]:
     piece = min(_PIECE, length)
     count = 1 if length <= _PIECE else int(np.ceil((1.0 + 2 * overlap) * length / _PIECE))
     return np.linspace(0, length - piece, count).astype(int).tolist()
-
-
-def _moved_up(array: np.ndarray, rows: int) -> np.ndarray:
-    moved = np.zeros_like(array)
-    moved[..., : array.shape[-2] - rows, :] = array[..., rows:, :]
-    return moved

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from cellharness.slides.label_file import LABEL_TILE
 from cellharness.slides.layout import Tile
 
 #: Share of the smaller of two cells, of two tiles, that both have where they are one cell.
@@ -59,6 +60,7 @@ class Stitcher:
         self._cells: dict[int, _Cells] = {}
         self._ranks: list[np.ndarray] = []
         self._ids = np.zeros(1, np.uint32)
+        self._joined = self._cut = np.zeros(0, bool)
 
     def add(self, tile: Tile, labels: np.ndarray) -> None:
         """Keep the labels of one tile.
@@ -105,7 +107,31 @@ class Stitcher:
             for start, stop in pairwise(offsets)
         ]
         sizes = np.bincount(np.searchsorted(names, group[kept]), minlength=len(names))
-        return Stitched(len(names), int((sizes > 1).sum()), int(cut[names[sizes == 1]].sum()))
+        self._joined = (sizes > 1)[order]
+        self._cut = cut[names[order]] & ~self._joined
+        return self._counts()
+
+    def areas(self) -> np.ndarray:
+        """Px of each cell of the image, int64, (n,); after `stitch`."""
+        cells = len(self._cut)
+        found = np.zeros(cells + 1, np.int64)
+        for band in self.rows(LABEL_TILE):
+            found += np.bincount(band.ravel(), minlength=cells + 1)
+        return found[1:]
+
+    def keep(self, kept: np.ndarray) -> Stitched:
+        """Keep some of the cells, numbered anew in their order.
+
+        Parameters
+        ----------
+        kept : ndarray of bool, (n,)
+        """
+        self._ids = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.uint32)[self._ids]
+        self._joined, self._cut = self._joined[kept], self._cut[kept]
+        return self._counts()
+
+    def _counts(self) -> Stitched:
+        return Stitched(len(self._cut), int(self._joined.sum()), int(self._cut.sum()))
 
     def rows(self, step: int) -> Iterator[np.ndarray]:
         """Give the label image from top to bottom, after `stitch`.
