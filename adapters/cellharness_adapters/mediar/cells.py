@@ -38,6 +38,7 @@ def find_cells(
     clean: bool,
     faults: Collection[Fault] = (),
     threads: int | None = None,
+    whole: bool = True,
 ) -> np.ndarray:
     """Turn the network's output for one image into labels.
 
@@ -55,6 +56,8 @@ def find_cells(
         Of the original, to be had back.
     threads : int, optional
         Default: as many as torch uses.
+    whole : bool
+        Whether this is all of an image; of a part, cells are not compared with the mean area.
 
     Returns
     -------
@@ -92,7 +95,11 @@ def find_cells(
                     (pool, threads),
                 )
                 labels[part] = _filled(found) if clean else found
-    return _without_outliers(labels) if clean else labels
+    if not (clean and whole):
+        return labels
+    areas = np.bincount(labels.ravel())
+    kept = are_kept(areas[1:])
+    return np.where(np.concatenate([[True], kept])[labels], labels, 0)
 
 
 def _foreground(inside: np.ndarray) -> np.ndarray:
@@ -133,12 +140,19 @@ def _filled(labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _without_outliers(labels: np.ndarray) -> np.ndarray:
-    """Drop cells whose area is far below the mean."""
-    areas = np.bincount(labels.ravel())
-    areas[0] = 0
+def are_kept(areas: np.ndarray) -> np.ndarray:
+    """Choose the cells of an image whose area is not far below the mean.
+
+    Parameters
+    ----------
+    areas : ndarray of int, (n,)
+        Px of each; 0 for one that is not there.
+
+    Returns
+    -------
+    ndarray of bool, (n,)
+    """
     there = areas[areas > 0]
     if not there.size:
-        return labels
-    small = (areas > 0) & (areas < there.mean() - _DEVIATIONS * there.std())
-    return np.where(small[labels], 0, labels)
+        return np.ones(areas.shape, bool)
+    return areas >= there.mean() - _DEVIATIONS * there.std()

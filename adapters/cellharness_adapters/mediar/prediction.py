@@ -14,6 +14,8 @@ from cellharness_adapters.mediar.presets import Pass
 
 #: Above so many px windows are put together in the memory of the machine, not of the GPU.
 _TOO_LARGE = 5000**2
+#: Of the Gaussian with which a window counts, in sides of a window.
+SIGMA_SCALE = 0.125
 
 
 class Predictor:
@@ -78,6 +80,15 @@ class Predictor:
         check_finite("MEDIAR's network", total)
         return total
 
+    def of_windows(self, windows: np.ndarray, network: int) -> np.ndarray:
+        """Output of one network for windows, (N, 3, h, w) float32 in and out."""
+        mixed = self._dtype != torch.float32
+        with torch.inference_mode(), torch.autocast(self._device, self._dtype, enabled=mixed):
+            output = self._networks[network](torch.from_numpy(windows).to(self._device))
+        found = output.float().cpu().numpy()
+        check_finite("MEDIAR's network", found)
+        return found
+
     def _one(self, network: MediarFormer, image: np.ndarray, overlap: float) -> np.ndarray:
         together = "cpu" if image[0].size >= _TOO_LARGE else self._device
         mixed = self._dtype != torch.float32
@@ -89,6 +100,7 @@ class Predictor:
                 predictor=network,
                 overlap=overlap,
                 mode="gaussian",
+                sigma_scale=SIGMA_SCALE,
                 padding_mode="constant",
                 sw_device=self._device,
                 device=together,

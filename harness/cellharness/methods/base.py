@@ -286,6 +286,23 @@ class BaseSegmenter(ABC):
     def begin_tile(self, tile: Tile) -> None:  # noqa: B027
         """Hear which tile comes next; only for methods that kept something of the whole image."""
 
+    def keep_cells(self, areas: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
+        """Choose among the cells of an image that was segmented by tiles, before it is written.
+
+        Only for methods that judge a cell by all cells of an image, which no tile has.
+
+        Parameters
+        ----------
+        areas : ndarray of int64, (n,)
+            Px of each cell of the image.
+
+        Returns
+        -------
+        ndarray of bool, (n,), or None
+            Which stay. None, the default: all.
+        """
+        return None
+
     def end_tiles(self) -> None:  # noqa: B027
         """Forget what :meth:`begin_tiles` found; the next image may come in one piece."""
 

@@ -91,6 +91,9 @@ def segment_by_tiles(
         said = _segment_all(segmenter, image, seed, stitcher)
         with timer.phase("write"):
             stitched = stitcher.stitch()
+            if _chooses(segmenter):
+                kept = segmenter.keep_cells(stitcher.areas())
+                stitched = stitched if kept is None else stitcher.keep(kept)
             rows = stitcher.rows(LABEL_TILE)
             write_label_rows(mask, rows, image.shape, stitched.cells)
     details = _summed_up(said, settled=_settles(segmenter))
@@ -147,6 +150,10 @@ def _folder_beside(mask: Path) -> Iterator[Path]:
 
 def _settles(segmenter: BaseSegmenter) -> bool:
     return type(segmenter).begin_tiles is not BaseSegmenter.begin_tiles
+
+
+def _chooses(segmenter: BaseSegmenter) -> bool:
+    return type(segmenter).keep_cells is not BaseSegmenter.keep_cells
 
 
 def _summed_up(said: Sequence[Mapping[str, Any]], *, settled: bool) -> dict[str, Any]:
