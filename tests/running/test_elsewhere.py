@@ -29,7 +29,7 @@ from cellharness.running.ledger import Outcome
 from cellharness.running.messages import JsonLine
 from cellharness.running.process import MethodProcess
 from cellharness.running.run import run_comparison
-from cellharness.running.worker import Answered, MethodSpec, Ready, Task
+from cellharness.running.worker import Answered, MethodSpec, Next, Ready, Task
 from drawn_case import draw_case
 
 
@@ -288,7 +288,8 @@ def test_messages_come_through_as_they_are():
         tiled,
         Task(case, Path("m.tiff")),
         outcome,
-        Ready(3),
+        Ready(3, forked=True),
+        Next(),
         Answered("c", outcome),
     ):
         ours.send(message)

@@ -72,6 +72,23 @@ def test_overhead_is_what_is_outside_of_all_phases_of_all_repeats():
     assert overhead(table) == pytest.approx(2.0 / (own + 2.0))
 
 
+def test_overhead_counts_what_an_earlier_method_spent_once():
+    table = pd.DataFrame(
+        {
+            "method": ["a", "b", "c"],
+            "case": "x",
+            "status": "ok",
+            "seconds_load": [4.0, 4.0, 4.0],
+            "seconds_network": 1.0,
+            "seconds_total": 5.0,
+            "seconds_overhead": [1.0, 1.0, np.nan],
+            "repeats": 1,
+            "details": ["{}", '{"reused_seconds": 3.0}', '{"reused_seconds": 3.0}'],
+        }
+    )
+    assert overhead(table) == pytest.approx(2 / (5 + 2 + 2))
+
+
 def test_overhead_leaves_out_rows_that_did_not_measure_it():
     table = pd.DataFrame(
         {

@@ -130,6 +130,12 @@ class Cellpose(BaseSegmenter):
     Parameters: ClassVar[type[Parameters]] = CellposeParameters
     parameters: CellposeParameters
     self_check: ClassVar[str] = "cellharness_adapters.cellpose.self_check:CELLPOSE"
+    imports: ClassVar[tuple[str, ...]] = (
+        "torch",
+        "cellharness_adapters.cellpose.library",
+        "cellharness_adapters.cellpose.network",
+        "cellharness_adapters.cellpose.cpu.reconstruction",
+    )
 
     def __init__(self, parameters: CellposeParameters | None = None) -> None:
         super().__init__(parameters)

@@ -215,6 +215,10 @@ class BaseSegmenter(ABC):
     #: "module:attribute" of the :class:`cellharness.methods.self_check.SelfCheck` with which
     #: ``cellharness selftest`` tries the method, or "".
     self_check: ClassVar[str] = ""
+    #: Modules that :meth:`load` imports, in this order, and that take long. A run imports them once
+    #: for all methods that name the same, and forks a process for each: importing them must start
+    #: no parallel region, use no GPU and read no parameters. Empty for a process from the start.
+    imports: ClassVar[tuple[str, ...]] = ()
     #: Whether it can segment a part of an image; not where masks of whole images are only read.
     takes_tiles: ClassVar[bool] = True
 

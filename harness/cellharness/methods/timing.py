@@ -19,6 +19,8 @@ class PhaseTimer:
     ----------
     seconds : dict of str to float
         Seconds spent in each phase so far.
+    reused : float
+        How many of these seconds were spent before, for another method; see :meth:`count`.
     synchronise : callable or None
         Called at both ends of a phase; on a GPU it must wait for the device, since
         kernels are queued and a clock read without it measures the queueing only.
@@ -34,6 +36,7 @@ class PhaseTimer:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.reused = 0.0
         self.synchronise: Callable[[], None] | None = None
         self._inner: list[float] = []
 
@@ -55,12 +58,27 @@ class PhaseTimer:
             self.synchronise()
         return time.perf_counter()
 
+    def count(self, name: str, seconds: float, *, reused: bool) -> None:
+        """Add seconds to a phase that no block of this timer spent.
+
+        Parameters
+        ----------
+        name : str
+            One of :data:`cellharness.vocabulary.PHASES`.
+        seconds : float
+        reused : bool
+            Whether they were spent once, for another method, whose work this one uses again: it
+            would take so long by itself, but does not here.
+        """
+        _check(name)
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        if reused:
+            self.reused += seconds
+
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time the block under ``name``, one of :data:`cellharness.vocabulary.PHASES`."""
-        if name not in PHASES:
-            msg = f"unknown phase '{name}'; valid: {', '.join(PHASES)}"
-            raise ValueError(msg)
+        _check(name)
         self._inner.append(0.0)
         start = self._now()
         try:
@@ -75,3 +93,10 @@ class PhaseTimer:
     def reset(self) -> None:
         """Forget all phases; call it between cases."""
         self.seconds = {}
+        self.reused = 0.0
+
+
+def _check(name: str) -> None:
+    if name not in PHASES:
+        msg = f"unknown phase '{name}'; valid: {', '.join(PHASES)}"
+        raise ValueError(msg)

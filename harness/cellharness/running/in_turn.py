@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cellharness.config.run import LimitsConfig
 from cellharness.data.manifest import Case
+from cellharness.running.kept_process import KeptProcess
 from cellharness.running.ledger import Outcome
 from cellharness.running.process import MethodProcess
 from cellharness.running.worker import MethodSpec, Task
@@ -38,7 +39,11 @@ class Wanted:
 
 
 def in_turn(
-    spec: MethodSpec, wanted: Iterable[Wanted], timeout_s: float, limits: LimitsConfig
+    spec: MethodSpec,
+    wanted: Iterable[Wanted],
+    timeout_s: float,
+    limits: LimitsConfig,
+    kept: KeptProcess | None = None,
 ) -> Generator[tuple[Wanted, Outcome], None, None]:
     """Segment cases one after another, or as many at the same time as the specification says.
 
@@ -51,13 +56,15 @@ def in_turn(
         Seconds for a case.
     limits : LimitsConfig
         For loading, and for memory.
+    kept : KeptProcess or None
+        As of :class:`cellharness.running.process.MethodProcess`.
 
     Yields
     ------
     Wanted, Outcome
         In the order in which they finish; the mask is written.
     """
-    process = MethodProcess(spec, timeout_s, limits.load_timeout_s, limits.memory_gb)
+    process = MethodProcess(spec, timeout_s, limits.load_timeout_s, limits.memory_gb, kept)
     handed: dict[str, Wanted] = {}
     impossible: list[Wanted] = []
 
@@ -74,6 +81,7 @@ def in_turn(
             yield from _failed(impossible)
             yield handed.pop(task.case.case), outcome
         yield from _failed(impossible)
+        process.hand_on()
     finally:
         process.stop()
 

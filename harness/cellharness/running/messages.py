@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter
 
 from cellharness.running.ledger import Outcome
-from cellharness.running.worker import Answered, MethodSpec, Ready, Task
+from cellharness.running.worker import Answered, MethodSpec, Next, Ready, Task
 
 
 class Line(Protocol):
@@ -74,7 +74,8 @@ class Answer:
 
 
 _KINDS: dict[str, type] = {
-    kind.__name__: kind for kind in (MethodSpec, Task, Ready, Answered, Outcome, Question, Answer)
+    kind.__name__: kind
+    for kind in (MethodSpec, Task, Ready, Answered, Next, Outcome, Question, Answer)
 }
 
 

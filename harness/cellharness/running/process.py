@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import replace
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,12 @@ import psutil
 
 from cellharness.errors import UsageError
 from cellharness.processes import family, kill, over_limit, resident_gb
+from cellharness.running.kept_process import KeptProcess, end_process
 from cellharness.running.ledger import Outcome
-from cellharness.running.worker import Answered, MethodSpec, Ready, Task, serve
+from cellharness.running.worker import Answered, MethodSpec, Next, Ready, Task, serve
 
 if TYPE_CHECKING:
-    from cellharness.running.elsewhere import ElsewhereProcess
+    from cellharness.running.kept_process import Process
     from cellharness.running.messages import Line
 
 _TICK_S = 0.1
@@ -61,16 +61,26 @@ class MethodProcess:
         Seconds after which a case, or loading, is given up.
     memory_gb : float or None
         Resident memory in GiB at which the process is ended.
+    kept : KeptProcess or None
+        Gives and gets processes that several methods use, one after the other; None where the
+        process is for this method alone.
     """
 
     def __init__(
-        self, spec: MethodSpec, timeout_s: float, load_timeout_s: float, memory_gb: float | None
+        self,
+        spec: MethodSpec,
+        timeout_s: float,
+        load_timeout_s: float,
+        memory_gb: float | None,
+        kept: KeptProcess | None = None,
     ) -> None:
-        self.spec = spec
+        self.spec = spec if kept is None else replace(spec, forks=True)
+        self._kept = kept
+        self._forked = False
         self.timeout_s = timeout_s
         self.load_timeout_s = load_timeout_s
         self.memory_gb = memory_gb
-        self._process: SpawnProcess | ElsewhereProcess | None = None
+        self._process: Process | None = None
         self._connection: Line | None = None
         self._has_loaded = False
         self._failed_loads = 0
@@ -93,7 +103,7 @@ class MethodProcess:
         begun = time.perf_counter()
         answer = self._wait(self.load_timeout_s)
         if isinstance(answer, Ready):
-            self._at_once = answer.at_once
+            self._at_once, self._forked = answer.at_once, answer.forked
             self._has_loaded, self._failed_loads = True, 0
             return
         assert isinstance(answer, Outcome)
@@ -109,6 +119,12 @@ class MethodProcess:
         raise WorkerStartError(outcome)
 
     def _start_process(self) -> None:
+        self._forked = False
+        if self._kept is not None and (found := self._kept.take(self.spec)):
+            self._process, self._connection = found
+            with contextlib.suppress(OSError):  # it died meanwhile, which is seen below
+                self._connection.send(self.spec)
+            return
         if self.spec.python:
             # What speaks JSON is imported only for who needs it.
             from cellharness.running.elsewhere import ElsewhereProcess
@@ -211,13 +227,18 @@ class MethodProcess:
 
     def stop(self) -> None:
         """End the process; harmless when there is none."""
-        if self._connection is not None:
-            self._connection.close()
-        if self._process is not None:
-            self._process.join(0 if self._process.exitcode is not None else 2)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
+        if self._process is not None and self._connection is not None:
+            end_process(self._process, self._connection)
+        self._process = self._connection = None
+
+    def hand_on(self) -> None:
+        """Let the next method have the process, where it can; only once no case is left."""
+        if self._kept is None or self._process is None or not self._forked:
+            return
+        assert self._connection is not None
+        with contextlib.suppress(OSError):  # it died, which is seen where it is taken
+            self._connection.send(Next())
+        self._kept.keep(self.spec, self._process, self._connection)
         self._process = self._connection = None
 
     def end_now(self) -> None:
@@ -243,7 +264,7 @@ class MethodProcess:
                 return Outcome("timeout", message, {"total": spent})
             if self.memory_gb is None:
                 continue
-            used = resident_gb(self._family())
+            used = resident_gb(self._measured())
             if message := over_limit(used, self.memory_gb):
                 self._kill()
                 return Outcome("oom", message, {"total": spent}, peak_host_mb=used * 1024)
@@ -266,6 +287,12 @@ class MethodProcess:
         """End the process and all that it has started."""
         kill(self._family())
         self.stop()
+
+    def _measured(self) -> list[psutil.Process]:
+        """The processes whose memory is the method's."""
+        processes = self._family()
+        # What a process that forked has in memory, the forked one has too.
+        return processes[1:] if self.spec.forks and len(processes) > 1 else processes
 
     def _family(self) -> list[psutil.Process]:
         assert self._process is not None

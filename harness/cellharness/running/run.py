@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from cellharness.run_directory import (
 from cellharness.running.claim import locked
 from cellharness.running.identity import is_done, prediction_identity
 from cellharness.running.in_turn import Wanted, in_turn
+from cellharness.running.kept_process import KeptProcess, needs_of
 from cellharness.running.ledger import NOT_SCORED, Known, Ledger, open_ledger
 from cellharness.running.observer import Observer, Silent
 from cellharness.running.plan import Plan, check_methods, make_plan
@@ -110,18 +111,21 @@ def run_comparison(
         created = ledger.first_finished()
         _write_head(config, run, manifest, plans, trainings, limit, "running", created)
         renamed = ledger.of_others({method.name for method in config.methods})
-        for plan in plans:
-            _run_method(
-                config,
-                plan,
-                manifest,
-                run,
-                ledger,
-                renamed,
-                retry_failed,
-                observer,
-                methods_on_workers,
-            )
+        with closing(KeptProcess()) as kept:
+            shared = _sharing(plans) if config.timing.repeats == 1 else set()
+            for plan in plans:
+                _run_method(
+                    config,
+                    plan,
+                    manifest,
+                    run,
+                    ledger,
+                    renamed,
+                    retry_failed,
+                    observer,
+                    methods_on_workers,
+                    kept if plan.config.name in shared else None,
+                )
         _flush(ledger)
         names = [plan.config.name for plan in plans]
         rows = _in_order(ledger.frame(), names, manifest)
@@ -130,6 +134,17 @@ def run_comparison(
         status = "partial" if limit else "complete"
         _write_head(config, run, manifest, plans, trainings, limit, status, created)
     return _result(folder, rows, unscored, doubts)
+
+
+def _sharing(plans: Sequence[Plan]) -> set[str]:
+    """Names of the methods that need what another one needs too, and can have its process."""
+    able = [plan for plan in plans if plan.segmenter is not None and not plan.problem]
+    needs = [needs_of(plan.spec) for plan in able]
+    return {
+        plan.config.name
+        for plan, each in zip(able, needs, strict=True)
+        if each and needs.count(each) > 1
+    }
 
 
 def workers_of(config: RunConfig, noted: Callable[[str], None], stack: ExitStack) -> Workers | None:
@@ -225,6 +240,7 @@ def _run_method(
     retry_failed: bool,
     observer: Observer,
     workers: MethodsOnWorkers | None,
+    kept: KeptProcess | None,
 ) -> None:
     """Segment what is not there yet; every case ends with a row."""
     name, label = plan.config.name, plan.config.display
@@ -267,7 +283,7 @@ def _run_method(
     spec = replace(plan.spec, cases=tuple(each.case for each in todo if not each.problem))
     timeout_s = plan.config.timeout_s or config.limits.timeout_s
     if workers is None:
-        outcomes = in_turn(spec, with_room(), timeout_s, config.limits)
+        outcomes = in_turn(spec, with_room(), timeout_s, config.limits, kept)
     else:
         outcomes = workers.segment(replace(plan, spec=spec), with_room(), timeout_s, config.limits)
     with closing(outcomes):

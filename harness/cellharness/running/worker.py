@@ -42,6 +42,7 @@ from cellharness.methods.child_process import (
 from cellharness.methods.registry import build
 from cellharness.methods.timing import PhaseTimer
 from cellharness.provenance import package_versions
+from cellharness.running.forking import Imported, fork_for_each, hand_on
 from cellharness.running.labels import check_labels
 from cellharness.running.ledger import Outcome
 from cellharness.running.memory import DriverPeak, peak_gpu_mb, peak_host_mb, reset_peaks
@@ -58,7 +59,8 @@ class MethodSpec:
     ``python`` is the interpreter that it runs in; "" for our own. ``tiles`` are those that it gets
     the image in; None for the image in one piece. ``expected`` is what it must come to where it
     runs, see :func:`what_it_is`; None where that is where the run was planned. ``at_once`` is how
-    many cases it may segment at the same time, where it can.
+    many cases it may segment at the same time, where it can. ``forks`` is whether its process
+    forks once it has imported what the method needs, so that another method can begin there.
     """
 
     method: str
@@ -71,6 +73,7 @@ class MethodSpec:
     tiles: TilesConfig | None = None
     expected: Mapping[str, Any] | None = None
     at_once: int = 1
+    forks: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,18 @@ class Task:
 
 @dataclass(frozen=True)
 class Ready:
-    """A method is loaded, and takes so many cases at the same time."""
+    """A method is loaded, and takes so many cases at the same time.
+
+    ``forked`` is whether its process can be told of a :class:`Next`.
+    """
 
     at_once: int
+    forked: bool = False
+
+
+@dataclass(frozen=True)
+class Next:
+    """A method is done; the :class:`MethodSpec` of another may follow."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +124,17 @@ def serve(connection: Line, spec: MethodSpec) -> None:
     die_with_parent()
     die_first()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    imported = Imported()
+    if spec.forks:
+        spec, imported = fork_for_each(connection, spec)
     try:
-        segmenter, first = start(spec)
+        segmenter, first = start(spec, imported)
         replicas = replicas_of(segmenter, spec)
     except BaseException as error:
         status = "oom" if status_of(error) == "oom" else "error"
         connection.send(Outcome(status, describe(error), peak_host_mb=peak_host_mb()))
         return
-    connection.send(Ready(max(1, len(replicas))))
+    connection.send(Ready(max(1, len(replicas)), imported.forked))
     if replicas:
         serve_at_once(connection, replicas, spec, first)
         return
@@ -129,6 +144,8 @@ def serve(connection: Line, spec: MethodSpec) -> None:
         except EOFError:
             leave()
             return
+        if isinstance(task, Next):
+            hand_on()
         outcome = segment_case(segmenter, spec, task, first)
         first = {}
         connection.send(outcome)
@@ -180,13 +197,32 @@ def serve_at_once(
                 # What is still busy is for nobody.
                 leave()
                 return
+            if isinstance(task, Next):
+                hand_on()
             pool.submit(answer, task, start_up)
             start_up = {}
 
 
-def start(spec: MethodSpec) -> tuple[BaseSegmenter, dict[str, float]]:
-    """Load and warm up a method; return it with the seconds of both."""
+def start(
+    spec: MethodSpec,
+    imported: Imported = Imported(),  # noqa: B008 - frozen
+) -> tuple[BaseSegmenter, dict[str, float]]:
+    """Load and warm up a method.
+
+    Parameters
+    ----------
+    spec : MethodSpec
+    imported : Imported
+        What was imported for it before; its seconds are counted as loading, whoever spent them.
+
+    Returns
+    -------
+    segmenter : BaseSegmenter
+    seconds : dict of str to float
+        Of the two phases, and as ``reused`` how many of them were spent for an earlier method.
+    """
     timer = PhaseTimer()
+    timer.count("load", imported.seconds, reused=imported.reused)
     with timer.phase("load"):
         # Imported at the first colour image otherwise, whose time it would be charged to.
         from skimage.color import rgb2gray  # noqa: F401
@@ -202,7 +238,7 @@ def start(spec: MethodSpec) -> tuple[BaseSegmenter, dict[str, float]]:
         timer.synchronise = segmenter.timer.synchronise
     with timer.phase("warmup"):
         segmenter.warmup()
-    return segmenter, dict(timer.seconds)
+    return segmenter, {**timer.seconds, "reused": timer.reused}
 
 
 class UnfitError(UsageError):
@@ -267,7 +303,7 @@ def segment_case(
     task : Task
         Case and the path of its mask.
     start_up : mapping of str to float
-        Seconds for loading and warm-up, to be counted on this case.
+        Seconds for loading and warm-up, to be counted on this case, as :func:`start` gives them.
     at_once : int
         How many cases may be segmented at the same time in this process. Where it is more than
         one, seconds and memory are no measure of the method: memory is not taken, and the seconds
@@ -304,7 +340,8 @@ def segment_case(
                 status, message = status_of(error), describe(error)
                 if isinstance(error, CaseError):
                     details = json.loads(json.dumps(error.details, default=str))
-            passes.append({**timer.seconds, "total": time.perf_counter() - begun})
+            total = time.perf_counter() - begun + timer.reused
+            passes.append({**timer.seconds, "reused": timer.reused, "total": total})
             if status != "ok":
                 # What an earlier repeat wrote is not the mask of a case that failed.
                 task.prediction.unlink(missing_ok=True)
@@ -319,12 +356,14 @@ def segment_case(
     if driver.of:
         details["gpu_driver_memory_of"] = driver.of
     seconds = _seconds(passes, start_up)
+    if seconds["reused"]:
+        details["reused_seconds"] = round(seconds["reused"], 4)
     if not alone:
         details["cases_at_once"] = at_once
         details["seconds"] = {name: round(spent, 4) for name, spent in passes[0].items()}
         # Loading and warming up came before all cases.
         shared = {*PHASES, "total"} - {"load", "warmup"}
-        seconds = {**dict.fromkeys(shared, math.nan), **start_up}
+        seconds = {**dict.fromkeys(shared, math.nan), **start_up, "reused": seconds["reused"]}
     return Outcome(
         status,
         message,
@@ -395,18 +434,21 @@ def _seconds(
 ) -> dict[str, float]:
     """Medians of the passes by phase, with the start-up that is counted on this case.
 
-    ``phases`` is the sum of all phases of all passes: what the method itself took.
+    ``reused`` are those of all passes that were spent before, for another method; ``phases`` is the
+    sum of all phases of all passes without them: what the method itself took.
     """
     phases = {name for each in passes for name in each}
     seconds = {name: median(each.get(name, 0.0) for each in passes) for name in phases}
-    started = sum(start_up.values())
-    own = sum(value for each in passes for name, value in each.items() if name != "total")
+    started = sum(start_up.get(name, 0.0) for name in PHASES)
+    own = sum(each.get(name, 0.0) for each in passes for name in PHASES)
+    reused = sum(each["reused"] for each in (*passes, {"reused": 0.0, **start_up}))
     return {
         **seconds,
         **start_up,
         "total": seconds["total"] + started,
         "first": passes[0]["total"],
-        "phases": own + started,
+        "reused": reused,
+        "phases": own + started - reused,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cellharness.run_directory import details_of
 from cellharness.statistics.challenge_rank import adjusted_seconds
 from cellharness.vocabulary import PHASES, SEGMENTED
 
@@ -77,7 +78,8 @@ def overhead(ledger: pd.DataFrame) -> float:
     ledger : DataFrame
         Columns ``seconds_<phase>`` of all :data:`cellharness.methods.timing.PHASES`,
         ``seconds_total``, ``seconds_overhead`` and ``repeats``. Rows that did not measure it are
-        left out.
+        left out. With column ``details``, seconds that it names as ``reused_seconds`` passed for
+        another method and are not counted.
 
     Returns
     -------
@@ -87,9 +89,13 @@ def overhead(ledger: pd.DataFrame) -> float:
     each = [f"seconds_{phase}" for phase in PHASES if f"seconds_{phase}" not in _START_UP]
     names = ["seconds_total", *_START_UP, *each, "seconds_overhead", "repeats"]
     numbers = ledger.reindex(columns=names).apply(pd.to_numeric, errors="coerce")
+    numbers["reused"] = 0.0
+    if "details" in ledger:
+        found = [details_of(text).get("reused_seconds", 0.0) for text in ledger["details"]]
+        numbers["reused"] = pd.to_numeric(pd.Series(found, ledger.index), errors="coerce")
     numbers = numbers[numbers["seconds_overhead"].notna()].fillna(0.0)
     phases = numbers[each].sum(axis=1) * numbers["repeats"] + numbers[list(_START_UP)].sum(axis=1)
     # Of a process that had to be ended no phase is known, only what it took in all.
-    own = phases.where(phases > 0, numbers["seconds_total"]).sum()
+    own = (phases.where(phases > 0, numbers["seconds_total"]) - numbers["reused"]).sum()
     outside = numbers["seconds_overhead"].sum()
     return float(outside / (own + outside)) if own + outside > 0 else float("nan")
