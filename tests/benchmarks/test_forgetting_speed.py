@@ -29,6 +29,7 @@ from cellharness.statistics.forgetting import accuracy_frame, forgetting_measure
 from cellharness.statistics.learning_curves import curves
 from cellharness.statistics.plasticity import compare_with_plain
 from cellharness.statistics.staged_scores import read_scores
+from recording import grows, measured
 
 CASES, TRAININGS, CHECKPOINTS = 422, 7, 25
 SIZES = {"Brightfield": 120, "Fluorescent": 122, "Phase-contrast": 120, "DIC": 60}
@@ -95,7 +96,9 @@ def test_all_statistics_of_a_full_study(benchmark, scores):
     assert (tables["curves"]["unit"] == "experiment").all()
     assert "lost F1" in tables["words"]
     seconds = benchmark.stats.stats.max
-    benchmark.extra_info["slowest_s"] = round(seconds, 2)
+    size = f"{TRAININGS} trainings, {CASES} cases, {CHECKPOINTS} checkpoints"
+    what = f"all of a forgetting study: {size}"
+    measured(benchmark, "statistics", what, seconds, "s", most=REQUIRED_SECONDS)
     assert seconds < REQUIRED_SECONDS, benchmark.extra_info
 
 
@@ -154,10 +157,9 @@ def test_measuring_cells_is_linear_in_pixels(benchmark):
             best = min(best, time.process_time() - start)
         seconds[side] = best
     benchmark.pedantic(measure_cells, (image, labels), rounds=1)
-    slope = np.polyfit(2 * np.log(list(seconds)), np.log(list(seconds.values())), 1)[0]
-    benchmark.extra_info["nanoseconds_per_pixel"] = {
-        side: round(1e9 * value / side**2, 1) for side, value in seconds.items()
-    }
-    benchmark.extra_info["exponent"] = round(float(slope), 3)
+    slope = grows(
+        benchmark, "growth", "measuring cells, as many a pixel", "pixels",
+        {side**2: value for side, value in seconds.items()},
+    )  # fmt: skip
     # 1 is linear and 2 quadratic; leaving the processor's cache makes it a little more than 1.
     assert slope < 1.3, benchmark.extra_info

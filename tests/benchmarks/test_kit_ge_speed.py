@@ -22,6 +22,7 @@ from skimage.measure import regionprops
 from skimage.morphology import disk
 
 from cellharness_adapters.kit_ge.distances import distance_maps
+from recording import compared, grows
 
 REQUIRED_RATIO = 100
 SQUARE = np.ones((3, 3), bool)
@@ -183,23 +184,24 @@ def test_label_generation_against_the_plain_way(benchmark):
     ours = seconds(lambda: distance_maps(labels, 30, 50), rounds=20)
     plain = seconds(lambda: plain_distance_maps(labels, 30, 50), rounds=1)
     assert_as_plain(draw_cells(256, 5, seed=1), 30, 50)
-    benchmark.extra_info.update(ours_ms=round(1e3 * ours, 1), plain_s=round(plain, 1))
-    benchmark.extra_info["ratio"] = round(plain / ours)
+    compared(
+        benchmark, "kit-ge labels", "distances of 1024 x 1024 px with 400 cells",
+        reference="every cell on the whole image", reference_s=plain, ours_s=ours,
+        least=REQUIRED_RATIO,
+    )  # fmt: skip
     benchmark.pedantic(distance_maps, (labels, 30, 50), rounds=5, warmup_rounds=1)
-    print(benchmark.extra_info)  # noqa: T201 - the figures to read
     assert plain / ours >= REQUIRED_RATIO
 
 
 def test_cost_per_pixel_does_not_grow_with_the_image(benchmark):
-    per_pixel = {}
+    per_pixel, times = {}, {}
     for side in (1024, 2048, 4096):
         labels = draw_cells(side, side * 20 // 1024, seed=0)
         distance_maps(labels, 30, 50)
         spent = seconds(lambda labels=labels: distance_maps(labels, 30, 50), rounds=5)
-        per_pixel[side] = 1e9 * spent / side**2
-    benchmark.extra_info.update({f"ns_per_px_{side}": round(ns) for side, ns in per_pixel.items()})
+        per_pixel[side], times[side**2] = 1e9 * spent / side**2, spent
+    grows(benchmark, "growth", "KIT-GE's distance maps, as many cells a pixel", "pixels", times)
     benchmark.pedantic(distance_maps, (labels, 30, 50), rounds=1)
-    print(benchmark.extra_info)  # noqa: T201 - the figures to read
     assert per_pixel[4096] < 1.5 * per_pixel[1024]
 
 

@@ -36,6 +36,8 @@ from scipy.optimize import linear_sum_assignment
 from skimage.segmentation import relabel_sequential
 
 from cellharness.scoring import score_pair
+from machine import copied_bytes_per_s
+from recording import compared, grows, measured
 
 REQUIRED_RATIO = 25
 THRESHOLD = 0.5
@@ -153,14 +155,23 @@ def test_speed_against_dense_matching(benchmark, side, cells_a_side, yardstick_r
     )
 
     ours = benchmark.stats.stats.min
-    benchmark.extra_info["ours_ms"] = round(1e3 * ours, 3)
+    floor = (gt.nbytes + pred.nbytes) / copied_bytes_per_s()
+    names = {
+        "reference": "the official script's steps",
+        "dense": "leanest dense version, compiled loop",
+        "numpy": "the same with `numpy.add.at`",
+    }
     ratios = {}
     for name, yardstick in yardsticks.items():
         assert yardstick(gt, pred) == score.tp
         seconds = best_seconds(lambda yardstick=yardstick: yardstick(gt, pred), yardstick_rounds)
         ratios[name] = seconds / ours
-        benchmark.extra_info[f"{name}_ms"] = round(1e3 * seconds, 3)
-        benchmark.extra_info[f"ratio_to_{name}"] = round(ratios[name], 1)
+        compared(
+            benchmark, "scoring", f"{side} x {side} px, {cells_a_side**2} cells",
+            reference=names[name], reference_s=seconds, ours_s=ours,
+            least=REQUIRED_RATIO if name == "reference" else None,
+            of_limit=(floor / ours, "reading both images once from memory"),
+        )  # fmt: skip
     assert ratios["reference"] >= REQUIRED_RATIO, benchmark.extra_info
 
 
@@ -177,15 +188,28 @@ def test_cost_grows_linearly_with_pixels(benchmark):
             lambda gt=gt, pred=pred: score_pair(gt, pred, "strict"), rounds
         )
     benchmark.pedantic(score_pair, (gt, pred, "strict"), rounds=3)
-    sides = np.array(list(seconds))
-    slope = np.polyfit(2 * np.log(sides), np.log(list(seconds.values())), 1)[0]
-    benchmark.extra_info["nanoseconds_per_pixel"] = {
-        side: round(1e9 * value / side**2, 3) for side, value in seconds.items()
-    }
-    benchmark.extra_info["exponent"] = round(float(slope), 3)
+    slope = grows(
+        benchmark, "growth", "scoring one pair, as many cells a pixel", "pixels",
+        {side**2: value for side, value in seconds.items()},
+    )  # fmt: skip
     # 1 is linear and 2 quadratic. The smallest pair fits into the processor's cache, the largest
     # table of overlaps does not: both make the measured exponent a little larger than 1.
     assert slope < 1.2, benchmark.extra_info
+
+
+@pytest.mark.benchmark(timer=time.process_time)
+def test_cost_hardly_grows_with_cells(benchmark):
+    """From 100 to 25,600 cells in 2048 x 2048 pixels."""
+    seconds = {}
+    for cells_a_side in (10, 40, 160):
+        gt, pred = (draw_cells(2048, cells_a_side, seed) for seed in (0, 1))
+        score_pair(gt, pred, "strict")
+        seconds[cells_a_side**2] = best_seconds(
+            lambda gt=gt, pred=pred: score_pair(gt, pred, "strict"), 15
+        )
+    benchmark.pedantic(score_pair, (gt, pred, "strict"), rounds=3)
+    slope = grows(benchmark, "growth", "scoring one pair of 2048 x 2048 px", "cells", seconds)
+    assert slope < 1, benchmark.extra_info
 
 
 MEMORY_SCRIPT = """
@@ -227,7 +251,10 @@ def test_memory_of_a_pair_of_20_000_by_20_000_pixels(benchmark):
         return json.loads(done.stdout)
 
     result = benchmark.pedantic(score_in_a_process, rounds=1)
-    benchmark.extra_info.update(result)
+    what = "a pair of 20,000 x 20,000 px with 160,000 cells"
+    measured(benchmark, "scoring", what, result["challenge_s"], "s")
+    measured(benchmark, "scoring", f"{what}, peak of memory", result["peak_gb"], "GB", most=8)
+    measured(benchmark, "scoring", f"{what}, its label images", result["arrays_gb"], "GB")
     assert result["cells"] == 160_000
     # Cells of 39 x 39 moved by 6: IoU 33 / 45, so correct at 0.5 and 0.7 and not at 0.9.
     assert result["strict_tp"][0] == result["strict_tp"][1] > 150_000
