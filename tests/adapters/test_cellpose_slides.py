@@ -9,7 +9,7 @@ import pytest
 from cellharness.slides.image import open_slide
 from cellharness_adapters.cellpose.library import core, transforms
 from cellharness_adapters.cellpose.whole_image import as_seen, grey_range
-from cellharness_adapters.cellpose.whole_maps import run_network, scaled
+from cellharness_adapters.cellpose.whole_maps import Scaled, run_network, scaled
 
 
 class ColourOfPiece:
@@ -50,14 +50,8 @@ def test_the_network_sees_and_gives_what_it_does_in_one_piece(rescale, picture, 
     )
     with open_slide(tmp_path / "a.npy", "gray_max", (128, 32), tmp_path) as image:
         normalize = grey_range(image, (1, 99), (0, 0))
-        maps = run_network(
-            ColourOfPiece(),
-            image,
-            lambda pixels: as_seen(pixels, (0, 0), normalize),
-            rescale,
-            tile_overlap=0.1,
-            batch_size=3,
-        )
+        seen = Scaled(image, lambda pixels: as_seen(pixels, (0, 0), normalize), rescale, 0.1)
+        maps = run_network(ColourOfPiece(), seen, batch_size=3)
         assert maps.blended.shape == expected.shape[1:3]
         found = np.fromfile(maps.blended.path, np.float32).reshape(expected.shape[1:])
         np.testing.assert_allclose(found, expected[0], atol=2e-5 if rescale != 1 else 1e-6)

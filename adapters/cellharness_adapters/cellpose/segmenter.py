@@ -330,7 +330,7 @@ class Cellpose(BaseSegmenter):
             estimated_diameter,
             grey_range,
         )
-        from cellharness_adapters.cellpose.whole_maps import run_network
+        from cellharness_adapters.cellpose.whole_maps import Scaled, run_network
 
         corner = image.read_tile(image.tiles[0])
         _refuse_tiny(corner)
@@ -361,14 +361,8 @@ class Cellpose(BaseSegmenter):
         left = min(int(image.shape[0] * rescale), int(image.shape[1] * rescale))
         check_left(image.shape, rescale, left, "set a smaller diameter")
         with self.timer.phase("network"):
-            maps = run_network(
-                self._model.net,
-                image,
-                see,
-                rescale,
-                tile_overlap=self.parameters.tile_overlap,
-                batch_size=batch_size,
-            )
+            seen = Scaled(image, see, rescale, self.parameters.tile_overlap)
+            maps = run_network(self._model.net, seen, batch_size=batch_size)
         self._whole = WholeImage(normalize, diameter, maps)
         remark = "; ".join(filter(None, [grey, FLAT if maps.saw_nothing else ""]))
         if remark:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cellharness.slides.stitching import Stitcher
 from cellharness_adapters.cellpose.library import transforms, utils
-from cellharness_adapters.cellpose.whole_maps import run_network, whole_style
+from cellharness_adapters.cellpose.whole_maps import Scaled, run_network, whole_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -123,21 +123,14 @@ def estimated_diameter(
     model = size.cp
     style_rescale = model.diam_mean / model.diam_labels
     with model.owner._set(style_only=True):
-        style = whole_style(
-            model.net,
-            image,
-            see,
-            style_rescale,
-            tile_overlap=_TILE_OVERLAP,
-            batch_size=batch_size,
-        )
+        seen = Scaled(image, see, style_rescale, _TILE_OVERLAP)
+        style = whole_style(model.net, seen, batch_size=batch_size)
     from_style = float(size._size_estimation(style))
     if from_style == 0 or np.isnan(from_style):
         from_style = float(size.diam_mean)
     rescale = float(size.diam_mean / from_style) if size.diam_mean > 0 else 1.0
-    maps = run_network(
-        model.net, image, see, rescale, tile_overlap=_TILE_OVERLAP, batch_size=batch_size
-    )
+    seen = Scaled(image, see, rescale, _TILE_OVERLAP)
+    maps = run_network(model.net, seen, batch_size=batch_size)
     areas = _areas(model, maps, image)
     # As in `cellpose.utils.diameters`.
     diameter = float(np.median(areas**0.5) / (np.pi**0.5 / 2)) if areas.size else 0.0

@@ -71,6 +71,8 @@ class Scaled:
 
     Attributes
     ----------
+    image, rescale
+        As given.
     size : (int, int)
         Rows and columns of the scaled image.
     pieces : Pieces
@@ -85,7 +87,7 @@ class Scaled:
         rescale: float,
         tile_overlap: float,
     ) -> None:
-        self._image, self._see = image, see
+        self.image, self.rescale, self._see = image, rescale, see
         self.size = int(image.shape[0] * rescale), int(image.shape[1] * rescale)
         top, bottom, left, right = transforms.get_pad_yx(*self.size)
         padded = self.size[0] + top + bottom, self.size[1] + left + right
@@ -99,8 +101,8 @@ class Scaled:
         (top, left), high = self.pieces.added, self.pieces.size[0]
         inside = slice(max(0, start - top), min(self.size[0], start - top + high))
         seen = scaled(
-            lambda rows, columns: self._see(self._image.read(rows, columns)),
-            self._image.shape,
+            lambda rows, columns: self._see(self.image.read(rows, columns)),
+            self.image.shape,
             self.size,
             inside,
             slice(0, self.size[1]),
@@ -112,28 +114,14 @@ class Scaled:
         return band
 
 
-def run_network(
-    net: Any,
-    image: SlideImage,
-    see: Callable[[np.ndarray], np.ndarray],
-    rescale: float,
-    *,
-    tile_overlap: float,
-    batch_size: int,
-) -> NetworkMaps:
+def run_network(net: Any, seen: Scaled, *, batch_size: int) -> NetworkMaps:
     """Run the network on a whole image, a row of pieces after the other.
 
     Parameters
     ----------
     net : network
         As the library's model has it.
-    image : SlideImage
-    see : callable
-        Makes the two channels that the network sees, (h, w, 2) float32, of a part of the image.
-    rescale : float
-        By which the image is scaled.
-    tile_overlap : float
-        Of the pieces, as in the library.
+    seen : Scaled
     batch_size : int
         Pieces at once.
 
@@ -142,11 +130,10 @@ def run_network(
     NotFiniteError
         The network gave NaN or infinity.
     """
-    seen = Scaled(image, see, rescale, tile_overlap)
     high, wide = seen.pieces.size
     taper = transforms._taper_mask(ly=high, lx=wide)
     blended = blend(
-        image.folder / "network.raw",
+        seen.image.folder / "network.raw",
         seen.size,
         _OUTPUTS,
         seen.pieces,
@@ -155,23 +142,14 @@ def run_network(
         lambda _row, _piece: taper,
         batch_size=batch_size,
     )
-    return NetworkMaps(blended, image.shape, rescale, seen.saw_nothing)
+    return NetworkMaps(blended, seen.image.shape, seen.rescale, seen.saw_nothing)
 
 
-def whole_style(
-    net: Any,
-    image: SlideImage,
-    see: Callable[[np.ndarray], np.ndarray],
-    rescale: float,
-    *,
-    tile_overlap: float,
-    batch_size: int,
-) -> np.ndarray:
+def whole_style(net: Any, seen: Scaled, *, batch_size: int) -> np.ndarray:
     """Find the style of a whole image, the mean of its pieces' styles made one long, (256,).
 
     Parameters and errors are those of :func:`run_network`.
     """
-    seen = Scaled(image, see, rescale, tile_overlap)
     total = np.zeros(_STYLE)
     for start in seen.pieces.rows:
         for _, batch in seen.pieces.of_band(seen.band_at(start), batch_size):
