@@ -1,12 +1,17 @@
-"""A process and all that it has started: cores and memory that they have, and their end."""
+"""A process and all that it has started: cores and memory that they have, and their end.
+
+`psutil` is imported where a process is looked at: each command's start would pay for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 
 def cores() -> int:
@@ -18,6 +23,8 @@ def cores() -> int:
 
 def family(pid: int) -> list[psutil.Process]:
     """A process and all below it; empty where it is no more."""
+    import psutil
+
     try:
         first = psutil.Process(pid)
         return [first, *first.children(recursive=True)]
@@ -27,6 +34,8 @@ def family(pid: int) -> list[psutil.Process]:
 
 def resident_gb(processes: Sequence[psutil.Process]) -> float:
     """Resident memory of some processes together, GiB."""
+    import psutil
+
     used = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):
@@ -49,6 +58,8 @@ def over_limit(used_gb: float, limit_gb: float | None) -> str:
 
 def kill(processes: Sequence[psutil.Process]) -> None:
     """End processes at once; those that are no more are passed over."""
+    import psutil
+
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()

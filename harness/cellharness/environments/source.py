@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-from packaging.requirements import InvalidRequirement, Requirement
+from typing import TYPE_CHECKING
 
 from cellharness.caching import cache_dir
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ class EnvironmentSource:
         UsageError
             One of them does not name one exact version.
         """
+        # Not for who only asks which environments there are.
+        from packaging.requirements import InvalidRequirement, Requirement
+
         pins = []
         for number, line in enumerate(self.requirements.read_text("utf-8").splitlines(), 1):
             text = line.partition("#")[0].strip()

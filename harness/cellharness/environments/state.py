@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from packaging.markers import default_environment
-from packaging.utils import canonicalize_name
-
 from cellharness.environments.source import EnvironmentSource
 from cellharness.errors import MissingDependencyError, UsageError
 
@@ -96,6 +93,9 @@ def differences(source: EnvironmentSource) -> list[str]:
     UsageError
         Its Python does not run.
     """
+    from packaging.markers import default_environment
+    from packaging.utils import canonicalize_name
+
     there = _installed(source)
     found = {canonicalize_name(name): number for name, number in there["packages"].items()}
     markers: dict[str, Any] = {
