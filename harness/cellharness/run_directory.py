@@ -169,6 +169,11 @@ class RunDirectory:
         return self.path / "ledger.sqlite"
 
     @property
+    def shared_results(self) -> Path:
+        """What a method found of an image and others use again, one result a line."""
+        return self.path / "shared_results.jsonl"
+
+    @property
     def ledger(self) -> Path:
         """The ledger of the finished run: `LEDGER_COLUMNS`."""
         return self.path / "ledger.csv"
@@ -203,7 +208,8 @@ class RunDirectory:
         """Everything that a run writes at the top of its directory, `mark` and `lock` aside."""
         tables = (self.manifest, self.ledger, self.scores)
         folders = (self.data, self.report, self.path / "predictions", self.path / "training")
-        return (self.record, self.study, self.config, self.database, *tables, *folders)
+        results = (self.database, self.shared_results)
+        return (self.record, self.study, self.config, *results, *tables, *folders)
 
     def predictions(self, method: str) -> Path:
         """Folder of the label images of a method."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -85,6 +86,13 @@ class Cellpose2(Cellpose):
         start = load_network(base.files["network"], diam_mean_of(base), mkldnn=mkldnn)
         interpolate(start, network, self.parameters.interpolation)
         return [network]
+
+    def once(
+        self, what: str, key: Mapping[str, Any], compute: Callable[[], dict[str, float]]
+    ) -> dict[str, float]:
+        """Share nothing where the size model sees the style of a network that is mixed here."""
+        mixed = self._base() is not None and self.parameters.size_weights is None
+        return compute() if mixed else super().once(what, key, compute)
 
     def _base(self) -> Weights | None:
         name = self.parameters.base_weights

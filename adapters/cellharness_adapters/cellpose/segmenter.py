@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,10 +183,16 @@ class Cellpose(BaseSegmenter):
         """Build the networks that segment, from weights as :meth:`weights` gives them first."""
         from cellharness_adapters.cellpose.network import load_network
 
-        roles = [role for role in weights.files if role.startswith("network")]
-        roles = roles if self.parameters.net_avg else ["network"]
         diam_mean = diam_mean_of(weights)
-        return [load_network(weights.files[role], diam_mean, mkldnn=mkldnn) for role in roles]
+        return [
+            load_network(weights.files[role], diam_mean, mkldnn=mkldnn)
+            for role in self._roles(weights)
+        ]
+
+    def _roles(self, weights: Weights) -> list[str]:
+        """Which files of the weights segment."""
+        roles = [role for role in weights.files if role.startswith("network")]
+        return roles if self.parameters.net_avg else ["network"]
 
     def load(self) -> None:
         """Load network and size model; refuse a cellpose that cannot run these weights."""
@@ -220,6 +227,17 @@ class Cellpose(BaseSegmenter):
             if "size" in sizes.files
             else None
         )
+        if self._size is not None:
+            roles = self._roles(sizes) if sizes is weights else ["network"]
+            # Two methods with the same find the same diameters, whatever else they differ in.
+            self._sizer_identity = {
+                "networks": [sizes.sha256[role] for role in roles],
+                "size": sizes.sha256["size"],
+                "diam_mean": sizer.diam_mean,
+                "precision": precision,
+                "device": device.type,
+                "threads": torch.get_num_threads(),
+            }
         self.timer.wait_for(device.type)
         self._batch_size = 8 if stock or device.type != "cpu" else 64
         self._how = {"precision": precision, "device": device.type}
@@ -420,9 +438,13 @@ class Cellpose(BaseSegmenter):
         used: float | None
         if policy == "estimate":
             assert self._size is not None
-            with self._set(exact=True):
-                used, from_style = self._size.eval(image, **common)
-            self._details["diameter_from_style"] = float(from_style)
+            found = self.once(
+                "diameter",
+                {**self._sizer_identity, "image": _digest(image), **common},
+                lambda: self._estimated(image, common),
+            )
+            used = found["diameter"]
+            self._details["diameter_from_style"] = found["from_style"]
         elif policy == "training_mean":
             self._details["diameter"] = float(self._model.diam_labels)
             return None
@@ -432,6 +454,13 @@ class Cellpose(BaseSegmenter):
             used = policy
         self._details["diameter"] = float(used)
         return float(used)
+
+    def _estimated(self, image: np.ndarray, common: dict[str, Any]) -> dict[str, float]:
+        """Diameter by the size model, and what it makes of the style alone, in px."""
+        assert self._size is not None
+        with self._set(exact=True):
+            used, from_style = self._size.eval(image, **common)
+        return {"diameter": float(used), "from_style": float(from_style)}
 
     def _truth_median(self) -> float:
         from cellharness.data.images import read_label
@@ -537,6 +566,14 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
     model = TimedModel(device=device, gpu=device.type == "cuda", pretrained_model=False)
     model.owner = owner
     return model
+
+
+def _digest(image: np.ndarray) -> str:
+    """SHA256 of what a method was given of an image."""
+    import numpy as np
+
+    facts = f"{image.dtype} {image.shape} ".encode()
+    return hashlib.sha256(facts + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
 def _refuse_tiny(image: np.ndarray) -> None:

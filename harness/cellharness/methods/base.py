@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cellharness.data.manifest import Case
+    from cellharness.methods.shared_results import SharedResults
     from cellharness.slides.image import SlideImage
     from cellharness.slides.layout import Tile
     from cellharness.weights import Weights
@@ -206,6 +207,10 @@ class BaseSegmenter(ABC):
     maps : dict of str to ndarray, or None
         None where nobody asked. Else empty before each case, for ``segment`` to put in what its
         network gave, by the names of ``info.maps``: each float, (H, W) as the image.
+    case_name : str
+        Of the case at hand; "" before the first.
+    shared : SharedResults or None
+        What other methods of the run found, for :meth:`once`; None where nothing is shared.
     """
 
     info: ClassVar[MethodInfo]
@@ -226,6 +231,8 @@ class BaseSegmenter(ABC):
         self.parameters = self.Parameters() if parameters is None else parameters
         self.timer = PhaseTimer()
         self.maps: dict[str, np.ndarray] | None = None
+        self.shared: SharedResults | None = None
+        self.case_name = ""
         self._details: dict[str, Any] = {}
 
     def weights(self) -> tuple[Weights, ...]:
@@ -333,6 +340,33 @@ class BaseSegmenter(ABC):
         other.maps = None
         other._details = dict(self._details)
         return other
+
+    def once(
+        self, what: str, key: Mapping[str, Any], compute: Callable[[], dict[str, float]]
+    ) -> dict[str, float]:
+        """Find something of the image at hand that other methods of the run may have found.
+
+        Its seconds count in full for each method, and :meth:`details` names the method it is from.
+
+        Parameters
+        ----------
+        what : str
+            Its name, such as ``diameter``.
+        key : mapping
+            All that it hangs on, the pixels too, but for package versions; as JSON has it.
+        compute : callable
+            Finds it, where no method has.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        if self.shared is None:
+            return compute()
+        result, method = self.shared.find(what, self.case_name, key, self.timer, compute)
+        if method:
+            self._details[f"{what}_from"] = method
+        return result
 
     def details(self) -> dict[str, Any]:
         """Facts about the last case worth keeping in the ledger, such as its diameter.

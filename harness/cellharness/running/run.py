@@ -22,6 +22,7 @@ from cellharness.data.manifest import Case, Manifest
 from cellharness.data.modality_guess import with_guessed_modalities
 from cellharness.errors import UsageError, first_of
 from cellharness.files import hash_file, remove_leftovers, set_aside, whole_file, write_atomic
+from cellharness.methods.shared_results import SharedBy
 from cellharness.provenance import environment
 from cellharness.run_directory import (
     DatasetRecord,
@@ -280,7 +281,12 @@ def _run_method(
             _make_room(each.prediction, known.get(each.case.case))
             yield each
 
-    spec = replace(plan.spec, cases=tuple(each.case for each in todo if not each.problem))
+    alone = workers is None and config.timing.repeats == 1
+    spec = replace(
+        plan.spec,
+        cases=tuple(each.case for each in todo if not each.problem),
+        shared=SharedBy(str(run.shared_results), name) if alone else None,
+    )
     timeout_s = plan.config.timeout_s or config.limits.timeout_s
     if workers is None:
         outcomes = in_turn(spec, with_room(), timeout_s, config.limits, kept)
@@ -292,8 +298,8 @@ def _run_method(
             now = time.perf_counter()
             own = outcome.seconds.get("phases", outcome.seconds.get("total", 0.0))
             # Of cases beside each other it is nobody's.
-            alone = workers is None and spec.at_once == 1
-            overhead = now - begun - own if alone else None
+            measured = workers is None and spec.at_once == 1
+            overhead = now - begun - own if measured else None
             ledger.record(name, each.case.case, each.identity, outcome, overhead)
             begun = now
             observer.case_finished(label, each.case.case, outcome)

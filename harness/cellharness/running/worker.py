@@ -40,12 +40,14 @@ from cellharness.methods.child_process import (
     status_of,
 )
 from cellharness.methods.registry import build
+from cellharness.methods.shared_results import SharedBy, SharedResults
 from cellharness.methods.timing import PhaseTimer
 from cellharness.provenance import package_versions
 from cellharness.running.forking import Imported, fork_for_each, hand_on
 from cellharness.running.labels import check_labels
 from cellharness.running.ledger import Outcome
 from cellharness.running.memory import DriverPeak, peak_gpu_mb, peak_host_mb, reset_peaks
+from cellharness.running.place import packages_of
 from cellharness.vocabulary import PHASES
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class MethodSpec:
     runs, see :func:`what_it_is`; None where that is where the run was planned. ``at_once`` is how
     many cases it may segment at the same time, where it can. ``forks`` is whether its process
     forks once it has imported what the method needs, so that another method can begin there.
+    ``shared`` is where it finds what other methods of the run found of the same images.
     """
 
     method: str
@@ -74,6 +77,7 @@ class MethodSpec:
     expected: Mapping[str, Any] | None = None
     at_once: int = 1
     forks: bool = False
+    shared: SharedBy | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,10 @@ def serve(connection: Line, spec: MethodSpec) -> None:
         spec, imported = fork_for_each(connection, spec)
     try:
         segmenter, first = start(spec, imported)
+        if spec.shared is not None:
+            versions = package_versions(packages_of(segmenter.info))
+            alone = spec.at_once == 1
+            segmenter.shared = SharedResults(spec.shared, versions, timed=alone)
         replicas = replicas_of(segmenter, spec)
     except BaseException as error:
         status = "oom" if status_of(error) == "oom" else "error"
@@ -361,6 +369,7 @@ def segment_case(
     if not alone:
         details["cases_at_once"] = at_once
         details["seconds"] = {name: round(spent, 4) for name, spent in passes[0].items()}
+        details["seconds"].pop("reused")
         # Loading and warming up came before all cases.
         shared = {*PHASES, "total"} - {"load", "warmup"}
         seconds = {**dict.fromkeys(shared, math.nan), **start_up, "reused": seconds["reused"]}
@@ -398,6 +407,7 @@ def _one_pass(segmenter: BaseSegmenter, spec: MethodSpec, task: Task, timer: Pha
     with timer.phase("preprocess"):
         image = model_input(picture.pixels, spec.input or segmenter.info.input)
     seed_everything(spec.seed)
+    segmenter.case_name = task.case.case
     segmenter.begin_case(task.case)
     segmenter.maps = None if task.maps is None else {}
     with timer.phase("network"):
