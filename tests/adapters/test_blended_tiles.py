@@ -6,12 +6,86 @@ import numpy as np
 import pytest
 
 from cellharness.config.run import TilesConfig
+from cellharness.methods.base import TILES_ALONE
+from cellharness.methods.registry import build
 from cellharness.slides.image import open_slide
-from tiled_both_ways import mosaic, same_both_ways
+from tiled_both_ways import both_ways, mosaic, same_both_ways
 
 torch = pytest.importorskip("torch", reason="needs torch")
 
 TILES = TilesConfig(size=384, overlap=160)
+
+
+@pytest.fixture(scope="module")
+def distances(realdata, tmp_path_factory):
+    """A small network of KIT-GE, trained on real images until it finds cells."""
+    pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
+    from cellharness_adapters.kit_ge.training import KitGeTrainer, KitGeTrainingParameters
+
+    parameters = KitGeTrainingParameters.model_validate(
+        {
+            "recipe": "short",
+            "filters": (8, 32),
+            "crop": 64,
+            "scale": 1.0,
+            "learning_rate": 3e-3,
+            "epochs": 12,
+            "crops_per_epoch": 64,
+            "precision": "float32",
+            "device": "cpu",
+        }
+    )
+    cases = [case for case in realdata.cases if case.modality == "Fluorescent"]
+    chosen = [case for case in cases if case.split != "test"] or cases
+    return KitGeTrainer(parameters).fit(chosen[:4], chosen[4:6], tmp_path_factory.mktemp("kit-ge"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scale", "merge", "th_seed"), [(1.0, False, 0.45), (0.6, True, 0.2)])
+def test_kit_ge_finds_the_same_cells(scale, merge, th_seed, distances, realdata, tmp_path):
+    segmenter = build(
+        "kit-ge",
+        {
+            "weights": str(distances),
+            "scale": scale,
+            "merge": merge,
+            "th_seed": th_seed,
+            "tile": 256,
+            "tile_overlap": 64,
+            "precision": "float32",
+        },
+    )
+    segmenter.load()
+    same_both_ways(segmenter, mosaic(realdata, "Fluorescent", 2, 400), TILES, tmp_path)
+
+
+def test_a_part_without_cells_gets_no_seeds_of_its_own():
+    """Only where the whole image has no seed is the threshold lowered."""
+    from cellharness_adapters.kit_ge.instances import (
+        SeedRule,
+        instances_from_distances,
+        seed_areas,
+        seed_rule,
+    )
+
+    y, x = np.mgrid[:60, :120]
+    faint, clear = (np.hypot(y - 30, x - centre) for centre in (30, 90))
+    cell = (0.3 * np.clip(1 - faint / 12, 0, 1) + np.clip(1 - clear / 12, 0, 1)).astype(np.float32)
+    near = np.zeros_like(cell)
+    halves = [np.s_[:, :60], np.s_[:, 60:]]
+    own = slice(0, 60), slice(0, 60)
+
+    def areas_at(threshold):
+        return np.concatenate([seed_areas(cell[h], near[h], threshold, own) for h in halves])
+
+    rule = seed_rule(areas_at, 0.45)
+    assert isinstance(rule, SeedRule)
+    whole = instances_from_distances(cell, near)
+    assert whole.max() == 1
+    parts = [instances_from_distances(cell[h], near[h], rule=rule) for h in halves]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    # Without the rule of the whole the faint one becomes a cell of its half.
+    assert instances_from_distances(cell[halves[0]], near[halves[0]]).max() == 1
 
 
 class Brightness(torch.nn.Module):
@@ -89,3 +163,69 @@ def test_the_output_of_windows_is_that_of_one_piece(shape, windowed, tmp_path):
             np.testing.assert_allclose(
                 found.of(tile), expected[:, tile.rows, tile.columns], atol=2e-4
             )
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("modality", "parameters"),
+    [
+        ("Phase-contrast", {"background": "auto"}),
+        ("Brightfield", {"background": "auto"}),
+        ("Brightfield", {"width": 14.0, "background": "light", "gaussian_laplace": True}),
+    ],
+)
+def test_misic_finds_the_same_cells(modality, parameters, realdata, tmp_path):
+    pytest.importorskip("h5py", reason="needs the extra 'misic'")
+    segmenter = build("misic", {"precision": "float32", "device": "cpu", **parameters})
+    segmenter.load()
+    pixels = mosaic(realdata, modality, 2, 300)
+    made = same_both_ways(segmenter, pixels, TILES, tmp_path, least=50)
+    expected = segmenter.details()
+    for name in ("width", "background"):
+        assert made.details[name] == expected[name]
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("modality", "method", "parameters"),
+    [
+        ("Fluorescent", "omnipose-paper", {}),
+        ("Phase-contrast", "omnipose-paper", {"flow_threshold": 0}),
+        ("Fluorescent", "omnipose", {"diameter": 24.0, "flow_threshold": 0, "cluster": True}),
+    ],
+)
+def test_omnipose_finds_the_same_cells(modality, method, parameters, cyto, realdata, tmp_path):
+    pytest.importorskip("omnipose", reason="needs the extra 'omnipose'")
+    given = {"weights": "cyto", "network": "tiles", "device": "cpu", **parameters}
+    segmenter = build(method, given)
+    segmenter.load()
+    pixels = mosaic(realdata, modality, 2, 300)
+    made = same_both_ways(segmenter, pixels, TILES, tmp_path, least=50)
+    assert made.details["network"] == "tiles"
+    assert segmenter._core.div_rescale.__module__ == "omnipose.core"
+
+
+@pytest.mark.weights
+def test_omnipose_says_that_whole_tiles_are_images_by_themselves(cyto, tmp_path):
+    pytest.importorskip("omnipose", reason="needs the extra 'omnipose'")
+    segmenter = build("omnipose-paper", {"weights": "cyto", "network": "whole", "device": "cpu"})
+    segmenter.load()
+    pixels = np.random.default_rng(4).integers(0, 255, (60, 100)).astype(np.uint8)
+    _, _, made = both_ways(segmenter, pixels, TilesConfig(size=64, overlap=16), tmp_path)
+    assert TILES_ALONE in made.details["remark"]
+
+
+@pytest.mark.parametrize("count", [40, 30_011])
+def test_quantiles_of_parts_are_those_of_all_values(count):
+    pytest.importorskip("omnipose", reason="needs the extra 'omnipose'")
+    from cellharness_adapters.omnipose.whole_image import Tails
+
+    values = np.random.default_rng(3).gamma(1.5, 30, count).astype(np.float32)
+    tails = Tails((0.01, 0.99), count)
+    for part in np.array_split(values, 7):
+        tails.add(part)
+    for shares in ((0.01, 0.99), (0.0001, 0.9999)):
+        expected = np.quantile(values, shares)
+        np.testing.assert_allclose(tails.quantiles(shares), expected, rtol=1e-6)

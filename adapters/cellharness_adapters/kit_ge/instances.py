@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -18,6 +20,66 @@ _SPECK = 4
 _MERGE_BELOW = 0.075
 
 
+@dataclass(frozen=True)
+class SeedRule:
+    """Which seeds an image has.
+
+    Attributes
+    ----------
+    threshold : float
+        Cell distance, less borders, above which a pixel belongs to a seed.
+    least : float
+        Px; a seed has more.
+    """
+
+    threshold: float
+    least: float
+
+
+def seed_rule(areas_at: Callable[[float], np.ndarray], threshold: float) -> SeedRule:
+    """Settle the seeds of a whole image as :func:`instances_from_distances` describes.
+
+    Parameters
+    ----------
+    areas_at : callable
+        Gives the px of each seed of the image at a threshold.
+    threshold : float
+        To begin with.
+    """
+    areas = areas_at(threshold)
+    least: float = max(0.1 * float(areas.mean()), _SPECK) if len(areas) else _SPECK
+    while not (areas > least).any() and threshold > 0.05:
+        threshold -= 0.1
+        areas, least = areas_at(threshold), _SPECK
+    return SeedRule(threshold, least)
+
+
+def seed_areas(
+    cell: np.ndarray, neighbor: np.ndarray, threshold: float, own: tuple[slice, slice]
+) -> np.ndarray:
+    """Px of each seed with its centre in a part of predicted maps, (n,).
+
+    Parameters
+    ----------
+    cell, neighbor : ndarray of float32, (H, W)
+        As for :func:`instances_from_distances`.
+    threshold : float
+        Cell distance, less borders, of a seed.
+    own : (slice, slice)
+        Rows and columns of the part.
+    """
+    smooth = ndimage.gaussian_filter(cell, sigma=0.5)
+    cleaned = _without_borders(smooth, np.clip(neighbor, 0, 1))
+    seeds, areas = _components(cleaned > threshold)
+    rows, columns = np.nonzero(seeds)
+    ids = seeds[rows, columns]
+    inside = np.ones(len(areas), bool)
+    for places, part in zip((rows, columns), own, strict=True):
+        centre = np.bincount(ids, places, minlength=len(areas) + 1)[1:] / np.maximum(areas, 1)
+        inside &= (centre >= part.start - 0.5) & (centre < part.stop - 0.5)
+    return areas[inside]
+
+
 def instances_from_distances(
     cell: np.ndarray,
     neighbor: np.ndarray,
@@ -25,6 +87,7 @@ def instances_from_distances(
     th_seed: float = 0.45,
     *,
     merge: bool = False,
+    rule: SeedRule | None = None,
 ) -> np.ndarray:
     """Find the cells in predicted distance maps.
 
@@ -48,6 +111,8 @@ def instances_from_distances(
         Canny filter on a label image cut to 8 bits, one after the other, and does nothing with
         255 cells or more. Here a border is the pixels on both sides, there is no limit, and the
         order does not matter; borders where three cells meet are left as published.
+    rule : SeedRule, optional
+        Of the whole image, where the maps are a part of its maps; in the place of ``th_seed``.
 
     Returns
     -------
@@ -76,11 +141,12 @@ def instances_from_distances(
             msg = f"{name} must be a finite number, got {value}"
             raise ValueError(msg)
     smooth = ndimage.gaussian_filter(cell, sigma=0.5)
-    # Clipped first: a negative prediction must not become a border by the square.
     neighbor = np.clip(neighbor, 0, 1)
-    borders = np.tan(neighbor**2)
-    borders[borders < 0.05] = 0
-    seeds = _seeds(smooth - np.minimum(borders, 1), float(th_seed))
+    cleaned = _without_borders(smooth, neighbor)
+    if rule is None:
+        seeds = _seeds_of_whole(cleaned, float(th_seed))
+    else:
+        seeds = _kept(*_components(cleaned > rule.threshold), rule.least)
     labels = flood(-smooth, seeds, smooth > float(th_cell))
     if merge:
         labels = _merged(labels, neighbor)
@@ -98,14 +164,28 @@ def _checked(name: str, distances: np.ndarray) -> np.ndarray:
     return distances.astype(np.float32, copy=False)
 
 
-def _seeds(cleaned: np.ndarray, threshold: float) -> np.ndarray:
+def _without_borders(smooth: np.ndarray, neighbor: np.ndarray) -> np.ndarray:
+    """Cell distance less borders; ``neighbor`` is from 0 to 1."""
+    borders = np.tan(neighbor**2)
+    borders[borders < 0.05] = 0
+    return smooth - np.minimum(borders, 1)
+
+
+def _seeds_of_whole(cleaned: np.ndarray, threshold: float) -> np.ndarray:
     seeds, areas = _components(cleaned > threshold)
-    least = max(0.1 * float(areas.mean()), _SPECK) if len(areas) else _SPECK
+
+    def areas_at(lower: float) -> np.ndarray:
+        nonlocal seeds, areas
+        if lower != threshold:
+            seeds, areas = _components(cleaned > lower)
+        return areas
+
+    rule = seed_rule(areas_at, threshold)
+    return _kept(seeds, areas, rule.least)
+
+
+def _kept(seeds: np.ndarray, areas: np.ndarray, least: float) -> np.ndarray:
     kept = areas > least
-    while not kept.any() and threshold > 0.05:
-        threshold -= 0.1
-        seeds, areas = _components(cleaned > threshold)
-        kept = areas > _SPECK
     table = np.concatenate([[0], np.cumsum(kept) * kept]).astype(np.int32)
     return table[seeds]
 

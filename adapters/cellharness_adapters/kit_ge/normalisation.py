@@ -14,7 +14,10 @@ _UINT16 = 65535.0
 
 
 def normalise(
-    image: np.ndarray, how: Normalisation = "min_max", stage: Stage = "prediction"
+    image: np.ndarray,
+    how: Normalisation = "min_max",
+    stage: Stage = "prediction",
+    limits: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Scale an image to -1 ... 1.
 
@@ -30,6 +33,8 @@ def normalise(
         prediction shrinks the image, which it does after normalising.
     stage : {"training", "prediction"}
         Matters for ``published`` only.
+    limits : (float, float), optional
+        Darkest and brightest value of the whole image, where this is a part of it.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def normalise(
     array([[-1.   , -0.333,  1.   ]], dtype=float32)
     """
     image = image.astype(np.float32)
-    low, high = image.min(), image.max()
+    low, high = (image.min(), image.max()) if limits is None else map(np.float32, limits)
     if high <= low:
         return np.full_like(image, -1)
     unit = (image - low) / (high - low)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from skimage.transform import rescale, resize
 
+#: Of the spline that images are shrunk with.
+SPLINE_ORDER = 2
+
 
 def shrink(image: np.ndarray, scale: float) -> np.ndarray:
     """Shrink a normalised image.
@@ -21,7 +24,7 @@ def shrink(image: np.ndarray, scale: float) -> np.ndarray:
     """
     if scale == 1:
         return image
-    return rescale(image, scale, order=2, preserve_range=True).astype(np.float32)
+    return rescale(image, scale, order=SPLINE_ORDER, preserve_range=True).astype(np.float32)
 
 
 def resize_labels(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -16,7 +16,10 @@ from cellharness_adapters.networks import DISTANCE_UNET, NETWORKS
 if TYPE_CHECKING:
     import numpy as np
 
+    from cellharness.slides.image import SlideImage
+    from cellharness.slides.layout import Tile
     from cellharness_adapters.kit_ge.prediction import Predictor
+    from cellharness_adapters.kit_ge.whole_image import WholeDistances
 
 
 class KitGeParameters(Parameters):
@@ -74,6 +77,9 @@ class KitGe(SharedPredictor):
     self_check: ClassVar[str] = "cellharness_adapters.kit_ge.self_check:KIT_GE"
 
     _predict: Predictor
+    #: Of an image that comes by tiles.
+    _whole: WholeDistances | None = None
+    _tile: Tile | None = None
 
     def weights(self) -> tuple[Weights, ...]:
         """Find the checkpoint."""
@@ -134,8 +140,28 @@ class KitGe(SharedPredictor):
         if image.ndim != 2:
             msg = f"kit-ge takes grey images, this one has shape {image.shape}; use input gray_max"
             raise ValueError(msg)
+        if self._whole is not None:
+            assert self._tile is not None
+            with self.timer.phase("postprocess"):
+                return self._whole.cells_of(self._tile, self.parameters)
         from cellharness_adapters.kit_ge.prediction import predict_cells
 
         return predict_cells(
             image, self._predict, self.parameters, self._scale, self.timer, self.maps
         )
+
+    def begin_tiles(self, image: SlideImage) -> None:
+        """Run the network on the whole image; of its distances cells are made tile by tile."""
+        from cellharness_adapters.kit_ge.whole_image import distances_of_whole
+
+        self._whole = distances_of_whole(
+            image, self._predict, self.parameters, self._scale, self.timer
+        )
+
+    def begin_tile(self, tile: Tile) -> None:
+        """Keep where the tile lies in the distances of the whole image."""
+        self._tile = tile
+
+    def end_tiles(self) -> None:
+        """Forget the distances of one image."""
+        self._whole = self._tile = None

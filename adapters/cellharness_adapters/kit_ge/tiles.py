@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from cellharness.slides.blending import Pieces, WholeMap, blend
 
 #: Takes tiles (N, h, w) and gives their maps (neighbour, cell), each (N, h, w).
 Predict = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -59,13 +62,7 @@ def predict_tiled(
     ValueError
         Tile, overlap and divisor do not go together.
     """
-    if tile % divisor or not 0 <= overlap < tile / 2 or tile - overlap < divisor:
-        msg = (
-            f"tile {tile} with overlap {overlap}: the tile must be a multiple of {divisor} and "
-            f"more than twice the overlap, and at least {divisor} more than it"
-        )
-        raise ValueError(msg)
-    rows, columns = (spans(length, tile, overlap, divisor) for length in image.shape)
+    rows, columns = _spans_of(image.shape, tile, overlap, divisor)
     neighbor, cell = np.zeros(image.shape, np.float32), np.zeros(image.shape, np.float32)
     places = [(row, column) for row in rows for column in columns]
     for first in range(0, len(places), batch_size):
@@ -79,6 +76,70 @@ def predict_tiled(
             neighbor[y, x] += weights * near[number][seen]
             cell[y, x] += weights * inside[number][seen]
     return neighbor, cell
+
+
+def blend_tiled(
+    path: Path,
+    shape: tuple[int, int],
+    read: Callable[[slice], np.ndarray],
+    predict: Predict,
+    *,
+    tile: int,
+    overlap: int,
+    divisor: int,
+    batch_size: int,
+) -> WholeMap:
+    """Predict both maps of an image that is read by rows, as :func:`predict_tiled` does.
+
+    Parameters
+    ----------
+    path : Path
+        Where the maps go.
+    shape : (int, int)
+        (H, W) of the image.
+    read : callable
+        Gives rows of the image, all columns, as :func:`predict_tiled` takes it.
+    predict, tile, overlap, divisor, batch_size
+        As there, and so are the errors.
+
+    Returns
+    -------
+    WholeMap
+        Neighbour distance, cell distance.
+    """
+    rows, columns = _spans_of(shape, tile, overlap, divisor)
+    size = len(rows[0].weights), len(columns[0].weights)
+    pieces = Pieces([row.start for row in rows], [column.start for column in columns], size)
+
+    def band_at(start: int) -> np.ndarray:
+        part = read(slice(start, min(start + size[0], shape[0])))
+        beyond = [(0, size[0] - part.shape[0]), (0, pieces.shape[1] - part.shape[1])]
+        return np.pad(part, beyond, mode="symmetric")[None]
+
+    return blend(
+        path,
+        shape,
+        2,
+        pieces,
+        band_at,
+        lambda batch: np.stack(predict(batch[:, 0]), axis=1),
+        lambda row, column: np.outer(rows[row].weights, columns[column].weights),
+        batch_size=batch_size,
+    )
+
+
+def _spans_of(
+    shape: tuple[int, ...], tile: int, overlap: int, divisor: int
+) -> tuple[list[Span], list[Span]]:
+    """Tiles along both axes."""
+    if tile % divisor or not 0 <= overlap < tile / 2 or tile - overlap < divisor:
+        msg = (
+            f"tile {tile} with overlap {overlap}: the tile must be a multiple of {divisor} and "
+            f"more than twice the overlap, and at least {divisor} more than it"
+        )
+        raise ValueError(msg)
+    height, width = shape
+    return spans(height, tile, overlap, divisor), spans(width, tile, overlap, divisor)
 
 
 def spans(length: int, tile: int, overlap: int, divisor: int) -> list[Span]:

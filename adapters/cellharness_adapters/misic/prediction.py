@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -98,7 +98,7 @@ def predict_cells(
     timer : PhaseTimer
         Told what is post-processing.
     """
-    network = _Seer(predict, parameters)
+    network = Seer(predict, parameters)
     fixed = true_width
     if fixed is None and not isinstance(parameters.width, str):
         fixed = parameters.width
@@ -115,7 +115,7 @@ def predict_cells(
     return Found(labels, width, "light" if light else "dark", probability)
 
 
-class _Probe(NamedTuple):
+class Probe(NamedTuple):
     """What a look at one part of an image came to; the probability if that part was all of it."""
 
     light: bool
@@ -124,23 +124,25 @@ class _Probe(NamedTuple):
     probability: np.ndarray | None
 
 
-class _Seer:
+class Seer:
     """The network with its parameters, on images or parts of them."""
 
     def __init__(
         self, predict: Callable[[np.ndarray], np.ndarray], parameters: MisicParameters
     ) -> None:
-        self._predict = predict
+        self.predict = predict
         self._parameters = parameters
 
     def probability(self, gray: np.ndarray, width: float, light: bool) -> np.ndarray:
+        """Probability of being cell, (H, W), of an image in one piece."""
         ready = prepare(gray, scale_for(width), self._parameters, light=light)
-        found = predict_tiled(ready, self._predict, batch_size=self._parameters.batch_size)
+        found = predict_tiled(ready, self.predict, batch_size=self._parameters.batch_size)
         return resize(found, gray.shape)
 
     def cells(
         self, gray: np.ndarray, probability: np.ndarray, width: float, light: bool
     ) -> np.ndarray:
+        """Cells of an image or a part of one, int32, (H, W)."""
         # In the plug-in seeds and holes are judged by the width that the zoom stands for.
         return find_cells(
             gray if light else -gray,
@@ -149,12 +151,17 @@ class _Seer:
             self._parameters,
         )
 
-    def probe(self, gray: np.ndarray, light: bool, fixed: float | None) -> _Probe:
+    def probe(self, gray: np.ndarray, light: bool, fixed: float | None) -> Probe:
         """Look at one part of the image: the cells' width, and how well the background fits."""
         width = fixed or estimate_width(normalise(-gray if light else gray))
-        part = liveliest(gray, round(_PROBE / scale_for(width)))
+        part = liveliest(gray, probe_side(width))
+        found = self.look(part, light, width, is_fixed=fixed is not None)
+        return found if part.shape == gray.shape else found._replace(probability=None)
+
+    def look(self, part: np.ndarray, light: bool, width: float, *, is_fixed: bool) -> Probe:
+        """Look at a part of the image as :meth:`probe` does."""
         probability = self.probability(part, width, light)
-        if fixed is None:
+        if not is_fixed:
             # At a wrong width the network still finds cells, and these tell a better one.
             labels = self.cells(part, probability, width, light)
             measured = float(np.median(cell_widths(labels))) if labels.any() else width
@@ -162,20 +169,35 @@ class _Seer:
                 width = measured
                 probability = self.probability(part, width, light)
         plausibility = _plausibility(probability, self._parameters)
-        is_whole = part.shape == gray.shape
-        return _Probe(light, width, plausibility, probability if is_whole else None)
+        return Probe(light, width, plausibility, probability)
+
+
+def probe_side(width: float) -> int:
+    """Side of the part of an image that is looked at, px."""
+    return round(_PROBE / scale_for(width))
 
 
 def liveliest(gray: np.ndarray, side: int) -> np.ndarray:
     """Cut out the square of the largest variance; cells lie where an image is uneven."""
+    variance = variances(gray, side)
+    place = np.unravel_index(variance.argmax(), gray.shape)
+    return gray.astype(np.float64)[square_around(place, side, gray.shape)]
+
+
+def variances(gray: np.ndarray, side: int) -> np.ndarray:
+    """Variance of the square around each pixel, float64, (H, W)."""
     gray = gray.astype(np.float64)
     mean, square = (uniform_filter(each, side, mode="reflect") for each in (gray, gray**2))
-    places = np.unravel_index((square - mean**2).argmax(), gray.shape)
-    starts = [
-        int(np.clip(place - side // 2, 0, max(length - side, 0)))
-        for place, length in zip(places, gray.shape, strict=True)
-    ]
-    return gray[starts[0] : starts[0] + side, starts[1] : starts[1] + side]
+    return square - mean**2
+
+
+def square_around(place: Sequence[Any], side: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of the square around a pixel, moved into the image."""
+    top, left = (
+        int(np.clip(at - side // 2, 0, max(length - side, 0)))
+        for at, length in zip(place, shape, strict=True)
+    )
+    return slice(top, min(top + side, shape[0])), slice(left, min(left + side, shape[1]))
 
 
 def _plausibility(probability: np.ndarray, parameters: MisicParameters) -> float:

@@ -22,7 +22,7 @@ _SIGMAS = (1.0, 1.5, 2.0)
 #: Noise goes where the shape index at scale 1 tells a bright spot or ridge from the rest.
 _NOISE_ABOVE = -0.4 + 0.025
 #: Of the plug-in, so that its noise is the same on every image.
-_NOISE_SEED = 42
+NOISE_SEED = 42
 #: Smoothing after the Laplacian, px.
 _LAPLACE_SIGMA = 2.2
 
@@ -59,13 +59,29 @@ def prepare(
     gray = normalise(image)
     gray = 1 - gray if light else gray
     if scale != 1:
-        shape = [max(2, round(side * scale)) for side in gray.shape]
+        shape = scaled_shape(gray.shape, scale)
         gray = resize(gray, shape, order=1, mode="reflect", anti_aliasing=scale < 1)
+    return with_noise(sharpened(gray, parameters), parameters.noise)
+
+
+def scaled_shape(shape: tuple[int, ...], scale: float) -> tuple[int, int]:
+    """Rows and columns of an image that was scaled."""
+    height, width = (max(2, round(side * scale)) for side in shape)
+    return height, width
+
+
+def sharpened(gray: np.ndarray, parameters: MisicParameters) -> np.ndarray:
+    """Take gamma, and the smoothed Laplacian if that is asked for, of an image of 0 to 1."""
     if parameters.gamma != 1:
         gray = adjust_gamma(gray, parameters.gamma)
     if parameters.gaussian_laplace:
         gray = gaussian(laplace(gray), _LAPLACE_SIGMA)
-    return with_noise(gray, parameters.noise)
+    return gray
+
+
+def noisy_places(image: np.ndarray) -> np.ndarray:
+    """Ridges and spots, which get more of the noise, as 1; float64, (H, W)."""
+    return (-shape_index(image, 1) > _NOISE_ABOVE).astype(np.float64)
 
 
 def with_noise(image: np.ndarray, amount: float) -> np.ndarray:
@@ -78,8 +94,8 @@ def with_noise(image: np.ndarray, amount: float) -> np.ndarray:
         Largest noise is about 1.5 times this, on an image of range 0..1.
     """
     # A stream of its own: the global generator is the run's.
-    random = np.random.RandomState(_NOISE_SEED)
-    spots = (-shape_index(image, 1) > _NOISE_ABOVE).astype(np.float64)
+    random = np.random.RandomState(NOISE_SEED)
+    spots = noisy_places(image)
     noise = random.rand(*image.shape)
     noise *= spots + 0.5 * random.rand(*image.shape)
     return normalise(image) + amount * noise

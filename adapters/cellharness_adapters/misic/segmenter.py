@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cellharness.data.manifest import Case
+    from cellharness.slides.image import SlideImage
+    from cellharness.slides.layout import Tile
+    from cellharness_adapters.misic.whole_image import WholeImage
 
 #: Where the plug-in's guide says which it is.
 _BACKGROUNDS: dict[str, Literal["light", "dark"]] = {
@@ -87,6 +90,10 @@ class Misic(SharedPredictor):
     def __init__(self, parameters: MisicParameters | None = None) -> None:
         super().__init__(parameters)
         self._case: Case | None = None
+        #: Whether an image comes by tiles, and what was found of it; None if it is constant.
+        self._by_tiles = False
+        self._whole: WholeImage | None = None
+        self._tile: Tile | None = None
 
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by name or path."""
@@ -155,12 +162,26 @@ class Misic(SharedPredictor):
 
         from cellharness_adapters.misic.prediction import predict_cells
 
-        gray = image if image.ndim == 2 else image.mean(axis=-1)
-        if gray.dtype.kind != "f":
-            # It is made negative further on, and integers without a sign would wrap around.
-            gray = gray.astype(np.float32)
-        if min(gray.shape) < 2:
-            msg = f"an image of {gray.shape[0]} x {gray.shape[1]} px has no shape index"
+        gray = _as_gray(image)
+        if self._by_tiles:
+            if self._whole is None:
+                return np.zeros(gray.shape, np.int32)
+            assert self._tile is not None
+            with self.timer.phase("postprocess"):
+                return self._whole.cells_of(self._tile, gray)
+        chosen, true_width = self._choices(gray.shape)
+        if gray.min() == gray.max():
+            return np.zeros(gray.shape, np.int32)
+        found = predict_cells(gray, self._predict, chosen, true_width, self.timer)
+        self._details |= {"width": found.width, "background": found.background}
+        if self.maps is not None:
+            self.maps["probability"] = found.probability
+        return found.labels
+
+    def _choices(self, shape: tuple[int, ...]) -> tuple[MisicParameters, float | None]:
+        """Parameters with the background of the present case, and its true width if asked for."""
+        if min(shape) < 2:
+            msg = f"an image of {shape[0]} x {shape[1]} px has no shape index"
             raise UnsupportedCaseError(msg)
         policy = self.parameters.width
         self._details = {
@@ -169,14 +190,33 @@ class Misic(SharedPredictor):
             **self._how,
         }
         true_width = self._true_width() if policy == "truth_median" else None
-        if gray.min() == gray.max():
-            return np.zeros(gray.shape, np.int32)
-        chosen = self.parameters.model_copy(update={"background": self._background(self._case)})
-        found = predict_cells(gray, self._predict, chosen, true_width, self.timer)
-        self._details |= {"width": found.width, "background": found.background}
-        if self.maps is not None:
-            self.maps["probability"] = found.probability
-        return found.labels
+        background = self._background(self._case)
+        return self.parameters.model_copy(update={"background": background}), true_width
+
+    def begin_tiles(self, image: SlideImage) -> None:
+        """Find width and background of the whole image, and run the network on all of it."""
+        from cellharness_adapters.misic.prediction import Seer
+        from cellharness_adapters.misic.whole_image import Gray, look_at_whole
+
+        chosen, fixed = self._choices(image.shape)
+        self._by_tiles, self._whole = True, None
+        gray = Gray(image, _as_gray)
+        if gray.low == gray.high:
+            return
+        if not isinstance(chosen.width, str):
+            fixed = chosen.width
+        with self.timer.phase("network"):
+            self._whole = look_at_whole(gray, Seer(self._predict, chosen), chosen, fixed)
+        background = "light" if self._whole.light else "dark"
+        self._details |= {"width": self._whole.width, "background": background}
+
+    def begin_tile(self, tile: Tile) -> None:
+        """Keep where the tile lies in what the network gave."""
+        self._tile = tile
+
+    def end_tiles(self) -> None:
+        """Forget what was found of one image."""
+        self._by_tiles, self._whole, self._tile = False, None, None
 
     def _true_width(self) -> float:
         """Median width of the true cells; the network's own where there are none."""
@@ -190,3 +230,12 @@ class Misic(SharedPredictor):
             raise UnsupportedCaseError(msg)
         widths = cell_widths(read_label(self._case.label))
         return float(np.median(widths)) if widths.size else STANDARD_WIDTH
+
+
+def _as_gray(image: np.ndarray) -> np.ndarray:
+    """Mean of the colours, in float."""
+    import numpy as np
+
+    gray = image if image.ndim == 2 else image.mean(axis=-1)
+    # It is made negative further on, and integers without a sign would wrap around.
+    return gray if gray.dtype.kind == "f" else gray.astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 from skimage.measure import regionprops
@@ -65,17 +67,35 @@ def estimate_width(image: np.ndarray) -> float:
     float
         Between 2.5 and 92 px; the network's own width for an image without any ridge.
     """
-    widths = _WIDTHS[max(min(image.shape), _WIDTHS[0] + 1) > _WIDTHS]
-    strengths = np.array([_strength(image, width / 2) for width in widths])
+    return strongest(image.shape, lambda sigma: ridges(image, sigma))
+
+
+def strongest(shape: tuple[int, ...], ridges_at: Callable[[float], np.ndarray]) -> float:
+    """Choose the width at which ridges are strongest, as :func:`estimate_width` does.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the image, px.
+    ridges_at : callable
+        Gives how bright ridges are at a scale, see :func:`ridges`.
+    """
+    widths = _WIDTHS[max(min(shape), _WIDTHS[0] + 1) > _WIDTHS]
+    strengths = np.array([np.percentile(ridges_at(width / 2), _PERCENTILE) for width in widths])
     best = int(strengths.argmax())
     if strengths[best] <= 0:
         return STANDARD_WIDTH
     return float(widths[best])
 
 
-def _strength(image: np.ndarray, sigma: float) -> float:
-    """How bright ridges are at a scale, computed on a coarser grid where the scale allows it."""
-    step = max(1, int(sigma // 2))
+def step_of(sigma: float) -> int:
+    """Px between the places at which ridges of a scale are looked for."""
+    return max(1, int(sigma // 2))
+
+
+def ridges(image: np.ndarray, sigma: float) -> np.ndarray:
+    """How bright ridges are at a scale, on a coarser grid where the scale allows it."""
+    step = step_of(sigma)
     first = step / 2 if step > 1 else 0.0
     coarse = ndimage.gaussian_filter(image, first)[::step, ::step] if step > 1 else image
     rest = np.sqrt(sigma**2 - first**2) / step
@@ -85,4 +105,4 @@ def _strength(image: np.ndarray, sigma: float) -> float:
     middle, radius = (rows + columns) / 2, np.hypot((rows - columns) / 2, mixed)
     # A ridge bends downwards more than anything bends upwards there.
     ridge = np.where(middle < 0, radius - middle, 0)
-    return float((sigma / step) ** 2 * np.percentile(ridge, _PERCENTILE))
+    return (sigma / step) ** 2 * ridge

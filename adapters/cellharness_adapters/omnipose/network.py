@@ -24,9 +24,10 @@ Precision = Literal["bfloat16", "float32", "stock"]
 Forward = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 _Module = TypeVar("_Module", bound=torch.nn.Module)
 
-_TILE, _OVERLAP = 224, 0.1
+#: Side of a tile in px, and the share of it that two have in common.
+TILE, OVERLAP = 224, 0.1
 #: What cellpose_omni 0.9 repeats of an image at its border before it cuts tiles, in px.
-_EDGE = 3
+EDGE = 3
 #: What convolutions see beyond the border.
 _PADDING: dict[Form, Literal["reflect", "zeros"]] = {"whole": "reflect", "tiles": "zeros"}
 
@@ -87,6 +88,13 @@ class FieldNetworks:
     batch_size : int
         Tiles at once.
 
+    Attributes
+    ----------
+    channels, outputs : int
+        Of the networks.
+    batch_size : int
+        As given.
+
     Raises
     ------
     WeightFileError
@@ -102,7 +110,7 @@ class FieldNetworks:
             raise WeightFileError(msg)
         ((self.channels, self.outputs),) = shapes
         self._networks, self._precision, self._device = networks, precision, device
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._made: dict[Form, Forward] = {}
         self._transforms = library("cellpose_omni.transforms")
         self._utils = library("omnipose.utils")
@@ -137,7 +145,7 @@ class FieldNetworks:
 
     def _fields(self, channels: np.ndarray, form: Form) -> np.ndarray:
         """Outputs for normalised channels, (C, H, W) in, (O, H, W) out."""
-        edge, run = (0, self._run_whole) if form == "whole" else (_EDGE, self._run_tiles)
+        edge, run = (0, self._run_whole) if form == "whole" else (EDGE, self._run_tiles)
         channels = np.pad(channels, ((0, 0), (edge, edge), (edge, edge)), "edge")
         padded, (rows, columns) = self._transforms.pad_image_ND(channels, dim=2)
         fields = run(np.ascontiguousarray(padded, np.float32))
@@ -150,14 +158,18 @@ class FieldNetworks:
 
     def _run_tiles(self, padded: np.ndarray) -> np.ndarray:
         _, places, shape, _ = self._utils.make_tiles_ND(
-            padded, bsize=_TILE, tile_overlap=_OVERLAP, return_tiles=False
+            padded, bsize=TILE, tile_overlap=OVERLAP, return_tiles=False
         )
-        at_once = self._batch_size
+        at_once = self.batch_size
         parts = [
-            self._forward("tiles", np.stack([padded[:, y, x] for y, x in places[k : k + at_once]]))
+            self.run_tiles(np.stack([padded[:, y, x] for y, x in places[k : k + at_once]]))
             for k in range(0, len(places), at_once)
         ]
         return self._utils.average_tiles_ND(np.concatenate(parts), places, shape)
+
+    def run_tiles(self, batch: np.ndarray) -> np.ndarray:
+        """Outputs for a batch of tiles, (N, C, h, w) in, (N, O, h, w) out."""
+        return self._forward("tiles", batch)
 
     def _forward(self, form: Form, batch: np.ndarray) -> np.ndarray:
         """Outputs for a batch, (N, C, H, W) in, (N, O, H, W) out."""

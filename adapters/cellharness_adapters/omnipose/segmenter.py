@@ -9,7 +9,14 @@ from pydantic import Field
 
 from cellharness.errors import UsageError
 from cellharness.installation import missing_package
-from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters, UnsupportedCaseError
+from cellharness.methods.base import (
+    TILES_ALONE,
+    BaseSegmenter,
+    MethodInfo,
+    Parameters,
+    UnsupportedCaseError,
+    check_left,
+)
 from cellharness.methods.device import choose_device
 from cellharness.weights import Weights
 from cellharness_adapters.cellpose.weights import diam_mean_of, resolve
@@ -19,7 +26,10 @@ from cellharness_adapters.omnipose.weights import FOR_AFFINITY
 if TYPE_CHECKING:
     import numpy as np
 
+    from cellharness.slides.image import SlideImage
+    from cellharness.slides.layout import Tile
     from cellharness_adapters.omnipose.network import Fields, Form
+    from cellharness_adapters.omnipose.whole_image import WholeImage
 
 #: Larger images run as tiles by default: whole, a network takes 1.4 kB of memory for a pixel.
 _LARGEST_WHOLE = 2500 * 2500
@@ -114,6 +124,10 @@ class Omnipose(BaseSegmenter):
     Parameters: ClassVar[type[Parameters]] = OmniposeParameters
     parameters: OmniposeParameters
 
+    #: What holds for all tiles of an image, and the tile at hand; None for an image in one piece.
+    _whole: WholeImage | None = None
+    _tile: Tile | None = None
+
     def weights(self) -> tuple[Weights, ...]:
         """Find the weights by name."""
         return (resolve(self.parameters.weights),)
@@ -187,17 +201,18 @@ class Omnipose(BaseSegmenter):
         """
         import numpy as np
 
-        gray = image if image.ndim == 2 else image.mean(axis=-1, dtype=np.float32)
-        if min(gray.shape) < 2:
-            msg = f"an image of {gray.shape[0]} x {gray.shape[1]} px has no flows in two directions"
-            raise UnsupportedCaseError(msg)
+        if self._whole is not None and self._tile is not None:
+            with self.timer.phase("postprocess"), self._whole.held(self._core):
+                return self._reconstruct(self._whole.of(self._tile), self._scale(), self._whole)
+        gray = _gray(image)
+        _refuse_lines(gray.shape)
         form = self._form(gray)
         self._details = {**self._how, "network": form}
+        if self._tile is not None and self.parameters.network == "whole":
+            self._details["remark"] = TILES_ALONE
         if gray.min() == gray.max():
             return np.zeros(gray.shape, np.uint32)
-        diameter = self.parameters.diameter
-        # A plain float: NumPy's own would make the flows float64, which the library refuses.
-        scale = 1.0 if diameter is None else float(self._diam_mean / diameter)
+        scale = self._scale()
         with self.timer.phase("network"):
             fields = self._networks(gray, form, scale)
         if self.maps is not None:
@@ -208,6 +223,42 @@ class Omnipose(BaseSegmenter):
         with self.timer.phase("postprocess"):
             return self._reconstruct(fields, scale)
 
+    def begin_tiles(self, image: SlideImage) -> None:
+        """Run the networks on all of an image, and find what its masks hang on.
+
+        Of their output only masks are made tile by tile. With ``network: whole`` each tile is an
+        image by itself instead.
+        """
+        from cellharness_adapters.omnipose.whole_image import look_at_whole
+
+        if self.parameters.network == "whole":
+            return
+        _refuse_lines(image.shape)
+        ends = [(gray.min(), gray.max()) for gray in (_gray(band) for _, band, _ in image.bands())]
+        if min(low for low, _ in ends) == max(high for _, high in ends):
+            return
+        scale = self._scale()
+        check_left(image.shape, scale, round(min(image.shape) * scale), "set a smaller diameter")
+        with self.timer.phase("network"):
+            self._whole = look_at_whole(
+                image, _gray, self._networks, scale, self.parameters.mask_threshold
+            )
+        self._details = {**self._how, "network": "tiles"}
+
+    def begin_tile(self, tile: Tile) -> None:
+        """Keep where the tile lies in what the networks gave."""
+        self._tile = tile
+
+    def end_tiles(self) -> None:
+        """Forget what holds for the tiles of one image."""
+        self._whole = self._tile = None
+
+    def _scale(self) -> float:
+        """Zoom of the image before the networks see it."""
+        diameter = self.parameters.diameter
+        # A plain float: NumPy's own would make the flows float64, which the library refuses.
+        return 1.0 if diameter is None else float(self._diam_mean / diameter)
+
     def _form(self, gray: np.ndarray) -> Form:
         chosen = self.parameters.network
         if chosen != "auto":
@@ -215,10 +266,20 @@ class Omnipose(BaseSegmenter):
         scale = self._diam_mean / (self.parameters.diameter or self._diam_mean)
         return "whole" if gray.size * scale**2 <= _LARGEST_WHOLE else "tiles"
 
-    def _reconstruct(self, fields: Fields, scale: float) -> np.ndarray:
-        """Make masks by the library's own function, with what its ``eval`` hands over."""
+    def _reconstruct(
+        self, fields: Fields, scale: float, whole: WholeImage | None = None
+    ) -> np.ndarray:
+        """Make masks by the library's own function, with what its ``eval`` hands over.
+
+        What that would find of the cells of a part is taken from the whole image.
+        """
         import numpy as np
 
+        narrow, steps = _CLUSTER_BELOW, None
+        if whole is not None:
+            narrow = np.inf if whole.diameter <= _CLUSTER_BELOW else -1
+            if self.parameters.cluster or self._affinity:
+                steps = int(whole.from_distance / (1 + self._affinity))
         try:
             masks = self._core.compute_masks(
                 fields.flows,
@@ -226,7 +287,8 @@ class Omnipose(BaseSegmenter):
                 bd=fields.boundary,
                 rescale=scale,
                 mask_threshold=self.parameters.mask_threshold,
-                diam_threshold=_CLUSTER_BELOW,
+                diam_threshold=narrow,
+                niter=steps,
                 flow_threshold=self.parameters.flow_threshold,
                 min_size=self.parameters.min_size,
                 cluster=self.parameters.cluster,
@@ -293,6 +355,19 @@ class OmniposePaper(Omnipose):
     def _roles(self, weights: Weights) -> list[str]:
         roles = super()._roles(weights)
         return roles[:1] if self.parameters.net_avg is False else roles
+
+
+def _gray(image: np.ndarray) -> np.ndarray:
+    """Mean of the colours, as the library takes it."""
+    import numpy as np
+
+    return image if image.ndim == 2 else image.mean(axis=-1, dtype=np.float32)
+
+
+def _refuse_lines(shape: tuple[int, ...]) -> None:
+    if min(shape) < 2:
+        msg = f"an image of {shape[0]} x {shape[1]} px has no flows in two directions"
+        raise UnsupportedCaseError(msg)
 
 
 def _torch() -> Any:

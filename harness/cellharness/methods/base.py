@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Remark on a case in which all pixels are alike, so that a method did not look further.
 FLAT_IMAGE = "the image is flat, and no cell can be seen in it"
+#: Remark on an image of whose tiles each was segmented as if it were an image.
+TILES_ALONE = "each tile was segmented as an image by itself"
 
 
 class CaseError(Exception):

@@ -14,7 +14,7 @@ from typing import Any
 from cellharness.config.run import TilesConfig
 from cellharness.data.manifest import Case
 from cellharness.files import partial_of
-from cellharness.methods.base import BaseSegmenter, UnsupportedCaseError
+from cellharness.methods.base import TILES_ALONE, BaseSegmenter, UnsupportedCaseError
 from cellharness.methods.child_process import seed_everything
 from cellharness.running.labels import check_labels
 from cellharness.slides.image import SlideImage, open_slide
@@ -170,7 +170,7 @@ def _summed_up(said: Sequence[Mapping[str, Any]], *, settled: bool) -> dict[str,
         for text, count in sorted(remarks.items())
     ]
     if not settled and len(said) > 1:
-        texts.append("each tile was segmented as an image by itself")
+        texts.append(TILES_ALONE)
     if texts:
         details["remark"] = "; ".join(texts)
     return details

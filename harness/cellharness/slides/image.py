@@ -115,6 +115,11 @@ class SlideImage:
             inner = slice(rows.start - around.start, rows.stop - around.start)
             yield rows, self.read(around, slice(0, width)), inner
 
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest value of the whole image."""
+        ends = [(band.min(), band.max()) for _, band, _ in self.bands()]
+        return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+
     def sample(self, step: tuple[int, int]) -> np.ndarray:
         """Every so-and-so-many-th row and column, as ``image[::step[0], ::step[1]]``."""
         found = []
