@@ -68,7 +68,7 @@ mini: $(STAMP)  ## the comparison on the real images beside the project
 	$(BIN)/cellharness run configs/mini.yaml --out runs/mini --resume
 
 mini-baselines: $(STAMP)  ## the paper's four baselines there, trained and compared
-	$(BIN)/cellharness weights fetch cyto
+	$(BIN)/cellharness weights fetch cyto misic
 	$(BIN)/cellharness run configs/mini-baselines.yaml --out runs/mini-baselines --resume
 
 mini-forgetting: $(STAMP)  ## what Cellpose forgets there when it is fine-tuned, and what helps

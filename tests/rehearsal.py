@@ -4,7 +4,7 @@ From the root of the project::
 
     python tests/rehearsal.py ../rehearsal
     python tests/rehearsal.py ../rehearsal --kill preparing --kill epoch --kill prediction
-    python tests/rehearsal.py /tmp/small --train 8 --tuning 3 --test 4 --slide 600
+    python tests/rehearsal.py /tmp/small --train 8 --tuning 3 --test 4 --slide 600 --small
 
 Makes archives as the challenge's (`stand_in.py`), serves them on this machine, and calls the
 commands of a comparison one after another. What each took stands in ``OUT/rehearsal.json``, also
@@ -89,15 +89,24 @@ class Rehearsal:
         Some of `MOMENTS`; at each the command is killed once and called again.
     predict
         Images to predict at most, beside the slides; None for all.
+    small
+        KIT-GE has a network of a thousandth of the weights: to try the way, not to measure it.
     """
 
     def __init__(
-        self, out: Path, amounts: Amounts, kills: list[str], predict: int | None = None
+        self,
+        out: Path,
+        amounts: Amounts,
+        kills: list[str],
+        predict: int | None = None,
+        *,
+        small: bool = False,
     ) -> None:
         self.out = out
         self.amounts = amounts
         self.kills = kills
         self.predict = predict
+        self.small = small
         self.told = out / "rehearsal.json"
         self.data = out / "neurips22"
         self.cache = out / "cache"
@@ -199,7 +208,12 @@ class Rehearsal:
         for name in ("rehearsal", "rehearsal-slides"):
             text = (CONFIGS / f"{name}.yaml").read_text(encoding="utf-8")
             text = text.replace("../../rehearsal/", "")
-            yaml.safe_load(text)
+            config = yaml.safe_load(text)
+            if self.small:
+                for training in config.get("training", []):
+                    if training["method"] == "kit-ge":
+                        training["parameters"]["filters"] = [8, 32]
+                text = yaml.safe_dump(config, sort_keys=False)
             (self.out / f"{name}.yaml").write_text(text, encoding="utf-8")
 
     def done(self, name: str) -> bool:
@@ -444,10 +458,13 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--kill", action="append", choices=MOMENTS, default=[])
     parser.add_argument("--predict", type=int, help="images to predict at most, beside the slides")
+    parser.add_argument("--small", action="store_true", help="a small network for KIT-GE")
     parser.add_argument("--until", help="last step to do, such as 'train cellpose2'")
     told = parser.parse_args()
     amounts = Amounts(told.train, told.tuning, told.test, told.slide)
-    Rehearsal(told.out.resolve(), amounts, told.kill, told.predict).run(told.until)
+    Rehearsal(told.out.resolve(), amounts, told.kill, told.predict, small=told.small).run(
+        told.until
+    )
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def test_a_small_rehearsal_goes_through_and_kills_lose_nothing(cyto, tmp_path):
     amounts = {"train": 8, "tuning": 3, "test": 4, "slide": 600}
     options = [word for name, n in amounts.items() for word in (f"--{name}", str(n))]
     kills = ["preparing", "epoch", "prediction"]
-    command = [sys.executable, str(script), str(out), *options]
+    command = [sys.executable, str(script), str(out), "--small", *options]
     command += [word for kill in kills for word in ("--kill", kill)]
     subprocess.run(command, check=True, env=os.environ)
     kept = read(out / "rehearsal.json")

@@ -85,11 +85,9 @@ def test_with_methods(benchmark, manifests, tmp_path):
 def test_with_workers(benchmark, manifests, tmp_path):
     pytest.importorskip("distributed", reason="needs the extra 'cluster'")
     slow = [{"name": "slow", "method": "dummy-slow", "parameters": {"seconds": 0.25}}]
-    report = {"explore": False}
     manifest = manifests(256)
     seconds = {
-        count: run(tmp_path, manifest, slow, cluster={"workers": count}, report=report)
-        for count in (1, 2, 4)
+        count: run(tmp_path, manifest, slow, cluster={"workers": count}) for count in (1, 2, 4)
     }
     benchmark.pedantic(len, args=("",), rounds=1)
     for count in (2, 4):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cellharness.analysis.exposure import CONTAMINATION_RULE, LEVELS, NOTHING_KNOWN
@@ -34,11 +35,15 @@ provenance = Section("provenance", "Provenance")
 @provenance.block("provenance.html")
 def _provenance(d: Report) -> Mapping[str, Any]:
     record = d.run.record
+    dataset = record.dataset.model_dump()
+    if Path(dataset["manifest"]).parent.name == Path(dataset["root"]).name:
+        # Where the manifest lies, which is told already.
+        dataset["root"] = ""
     return {
         "methods": methods_of(d.run),
         "overlaps": d.overlaps,
         "contamination_rule": CONTAMINATION_RULE,
-        "dataset": shorten_paths(record.dataset.model_dump()),
+        "dataset": shorten_paths(dataset),
         "machine": machine_of(record),
         "git": {"commit": None, "dirty": False, **record.git},
         "config_yaml": config_text(d.run),
