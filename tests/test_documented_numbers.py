@@ -142,17 +142,55 @@ def test_what_is_said_of_the_baselines():
     (pairs,) = set(rows.loc[rows["modality"] == "Brightfield", "family_size"].astype(int))
     least = 2 / 2**9
     text = document("baselines.md")
+    assert f"has a p of {least:.4f}, and {pairs * least:.3f} once it is corrected for" in text
+    gains = [
+        rows[(rows["subject"] == one) & (rows["reference"] == other) & (rows["modality"] == "All")]
+        for one, other in (("cellpose", "cellpose2-estimate"), ("cellpose", "cellpose2"))
+    ]
+    fair, papers = (-float(each["estimate"].iloc[0]) for each in gains)
+    assert f"Over all images it is {fair:.3f} with the size model before and after, and" in text
+    assert f"{papers:.3f} in the paper's way" in text
+
+
+def test_means_that_are_said_of_the_baselines():
+    rows = pd.read_csv(BASELINES / "scores.csv", dtype={"remarks": str})
+    rows = rows[(rows["profile"] == "strict") & (rows["threshold"] == 0.5)]
+    text = document("baselines.md")
+    means = rows.groupby("method")["f1"].mean()
+    assert f"F1 of {means['cellpose2-truth']:.2f} in the place of" in text
+    assert f"in the place of {means['cellpose2-estimate']:.2f} by the size model" in text
+    known = rows.groupby(["method", "seen"])["f1"].mean()
+    before, after = known["cellpose"], known["cellpose2-estimate"]
     assert (
-        f"has a p of {least:.4f}, and {pairs * least:.3f} once it is corrected for {pairs}" in text
-    )
-    seen = table(BASELINES, "seen_unseen", modality="All", profile="strict", seen="seen")
-    seen = seen[seen["threshold"].astype(float) == 0.5].set_index("label")["mean_f1"].astype(float)
-    assert "KIT-GE-style" in seen.nlargest(3).index
-    unseen = table(
-        BASELINES, "seen_unseen", modality="Brightfield", profile="strict", seen="unseen"
-    )
-    unseen = unseen[unseen["threshold"].astype(float) == 0.5].set_index("label")["mean_f1"]
-    assert float(unseen["KIT-GE-style"]) < float(unseen["Otsu + watershed"])
+        f"from {before[True]:.2f} to {after[True]:.2f} on seen experiments and from "
+        f"{before[False]:.2f} to {after[False]:.2f} on unseen ones"
+    ) in text
+    assert f"it lowers it there to {known['cellpose2', False]:.2f}." in text
+    seen = rows[rows["seen"]]
+    n_seen = seen.groupby(["modality", "experiment"]).ngroups
+    assert f"how the {n_seen} seen experiments" in text
+    net = seen.pivot_table("f1", "modality", "method").rank(axis=1, ascending=False)["kit-ge"]
+    assert net["Brightfield"] <= 3
+    assert net["DIC"] <= 4
+    assert net["Fluorescent"] > 5
+    unseen = rows[~rows["seen"] & (rows["modality"] == "Brightfield")]
+    assert unseen["experiment"].nunique() == 3
+    unseen = unseen.groupby("method")["f1"].mean().drop("cellpose2-truth")
+    assert unseen[unseen > unseen["otsu-watershed"]].index.tolist() == ["cellpose2-estimate"]
+    one = rows[rows["method"] == "cellpose"]
+    dic = one.loc[one["modality"] == "DIC", "experiment"]
+    assert dic.value_counts().iloc[0] == len(dic) / 2
+    favoured = one["experiment"].str.startswith("scellseg-").sum()
+    assert f"The {favoured} images of the experiments" in text
+
+
+def test_what_is_said_of_bacteria():
+    rows = pd.read_csv(ROOT / "reports/bacteria/scores.csv")
+    means = rows.pivot_table("f1", "experiment", "method")
+    best = means[["cellpose", "cellpose-as-is"]].max(axis=1)
+    assert len(means) == 4
+    assert (means["omnipose-unchecked"] > best).sum() == 3
+    assert ((means["omnipose"] - best) < 0.02).all()
 
 
 def test_the_spread_that_power_assumes_is_that_of_the_kept_reports():

@@ -215,3 +215,26 @@ def test_the_start_runs_the_very_network_and_not_only_its_size_model(path):
 def replaced(run, method):
     methods = [method if m.name == method.name else m for m in run.record.methods]
     return replace(run, record=run.record.model_copy(update={"methods": methods}))
+
+
+def test_nothing_is_shaded_where_the_correction_lets_nothing_be_significant(tmp_path):
+    methods = {name: name for name in "abcdefgh"}
+    path = RunMaker(tmp_path)(
+        methods=methods, modalities=("DIC", "Fluorescent"), per_modality=9, thresholds=(0.5,)
+    )
+    for name in ("scores.csv", "manifest.csv"):
+        table = pd.read_csv(path / name)
+        # Every image is an experiment, and so the unit: nine of each modality, eighteen together.
+        table["experiment"] = "e" + table["case"].str[-2:]
+        if name == "scores.csv":
+            best = table["method"] == "a"
+            table["f1"] = np.where(best, 0.9, 0.1) + np.arange(len(table)) % 7 / 1000
+        table.to_csv(path / name, index=False)
+    table = leaderboard(load_comparison(path))
+    assert "too few" not in table.header[1]
+    assert all("too few for 28 pairs" in head for head in table.header[2:])
+    first = next(row for row in table.rows if row.cells[0].startswith("a"))
+    assert first.marks == {1: LEADS, 2: BEST, 3: BEST}
+    assert not [row for row in table.rows if LEVEL in row.marks.values()]
+    (note,) = [note for note in table.notes if "28 pairs can be significant" in note]
+    assert "With fewer than 11 images none of 28 pairs" in note

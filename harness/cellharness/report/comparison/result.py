@@ -71,10 +71,8 @@ def leaderboard(d: Comparison) -> Table:
     sizes = [found[run.methods[0], group] for group in groups]
     heads = [f"{group_title(row['modality'])}\n{_size(row)}" for row in sizes]
     if len(run.competing) > 1:
-        heads = [
-            f"{head}\ntoo few to test" if row["n_units"] < _FEWEST else head
-            for head, row in zip(heads, sizes, strict=True)
-        ]
+        heads = ["\n".join((head, *_too_few(d, row)))
+                 for head, row in zip(heads, sizes, strict=True)]  # fmt: skip
     places = zip(levels["method"], levels["modality"], strict=True)
     return Table(
         name="leaderboard",
@@ -157,6 +155,28 @@ def _levels(run: RunData, groups: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _too_few(d: Comparison, row: Record) -> tuple[str, ...]:
+    """Say in a head why nothing can be significant there, however far apart."""
+    if row["n_units"] < _FEWEST:
+        return ("too few to test",)
+    pairs = _pairs_beyond(d, row)
+    return (f"too few for {pairs} pairs",) if pairs else ()
+
+
+def _pairs_beyond(d: Comparison, row: Record) -> int:
+    """How many pairs are corrected for, where no p of so few units is small enough; else 0."""
+    if d.ranked is None or row["n_units"] < _FEWEST:
+        return 0
+    sizes = d.ranked.groups[row["modality"]].tests["family_size"]
+    pairs = int(sizes.max()) if len(sizes) else 0
+    return pairs if pairs and row["n_units"] < _needed(pairs) else 0
+
+
+def _needed(pairs: int) -> int:
+    """Units without which none of so many pairs can be told apart."""
+    return fewest_units((1 - _CONFIDENCE) / pairs)
+
+
 def _marks(
     d: Comparison, found: Mapping[tuple[Any, ...], Record], competing: list[str], group: str
 ) -> dict[str, str]:
@@ -172,8 +192,10 @@ def _marks(
         for name in known
     }
     told = [verdict for found_of in verdicts.values() for verdict in found_of]
-    if LOWER in told or all(verdict == TOO_FEW for verdict in told):
-        # By the mean another one is ahead, or nobody was compared with the leader.
+    beyond = _pairs_beyond(d, found[competing[0], group])
+    if beyond or LOWER in told or all(verdict == TOO_FEW for verdict in told):
+        # No two can be told apart, by the mean another one is ahead, or nobody was compared with
+        # the leader.
         return dict.fromkeys(leaders, BEST)
     level = {name: LEVEL for name, found_of in verdicts.items() if NOT_SIGNIFICANT in found_of}
     return level | dict.fromkeys(leaders, LEADS)
@@ -258,7 +280,18 @@ def _notes(d: Comparison, sizes: list[Record], rows: Sequence[Row], *, changed: 
             f" With fewer than {_FEWEST} {unit}s there is no interval, and no two methods can be "
             f"told apart, so nothing is shaded: {listing(few)}."
         )
-    told = [at for at, row in enumerate(sizes, 1) if row["n_units"] >= _FEWEST]
+    beyond = {row["modality"]: _pairs_beyond(d, row) for row in sizes}
+    for pairs in sorted({pairs for pairs in beyond.values() if pairs}):
+        named = [group_title(group) for group, n in beyond.items() if n == pairs]
+        words += (
+            f" With fewer than {_needed(pairs)} {unit}s none of {pairs} pairs can be significant, "
+            f"however far apart, so nothing is shaded: {listing(named)}."
+        )
+    told = [
+        at
+        for at, row in enumerate(sizes, 1)
+        if row["n_units"] >= _FEWEST and not beyond[row["modality"]]
+    ]
     if any(row.marks.get(at) == BEST for row in rows for at in told):
         words += (
             " Nor is anything where the highest median is in no test, or another method's mean F1 "
