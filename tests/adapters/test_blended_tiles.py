@@ -16,47 +16,30 @@ torch = pytest.importorskip("torch", reason="needs torch")
 TILES = TilesConfig(size=384, overlap=160)
 
 
-@pytest.fixture(scope="module")
-def distances(realdata, tmp_path_factory):
-    """A small network of KIT-GE, trained on real images until it finds cells."""
-    pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
-    from cellharness_adapters.kit_ge.training import KitGeTrainer, KitGeTrainingParameters
+class Peaks(torch.nn.Module):
+    """In the place of KIT-GE's network: cells are what is brighter than its surroundings."""
 
-    parameters = KitGeTrainingParameters.model_validate(
-        {
-            "recipe": "short",
-            "filters": (8, 32),
-            "crop": 64,
-            "scale": 1.0,
-            "learning_rate": 3e-3,
-            "epochs": 12,
-            "crops_per_epoch": 64,
-            "precision": "float32",
-            "device": "cpu",
-        }
-    )
-    cases = [case for case in realdata.cases if case.modality == "Fluorescent"]
-    chosen = [case for case in cases if case.split != "test"] or cases
-    return KitGeTrainer(parameters).fit(chosen[:4], chosen[4:6], tmp_path_factory.mktemp("kit-ge"))
+    divisor = 8
+
+    def forward(self, x):
+        near, far = (
+            torch.nn.functional.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+            for side in (5, 31)
+        )
+        cell = torch.clamp(3 * (near - far), 0, 1)
+        return 0.3 * torch.clamp(far - near, 0, 1), cell
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("scale", "merge", "th_seed"), [(1.0, False, 0.45), (0.6, True, 0.2)])
-def test_kit_ge_finds_the_same_cells(scale, merge, th_seed, distances, realdata, tmp_path):
-    segmenter = build(
-        "kit-ge",
-        {
-            "weights": str(distances),
-            "scale": scale,
-            "merge": merge,
-            "th_seed": th_seed,
-            "tile": 256,
-            "tile_overlap": 64,
-            "precision": "float32",
-        },
-    )
-    segmenter.load()
-    same_both_ways(segmenter, mosaic(realdata, "Fluorescent", 2, 400), TILES, tmp_path)
+def test_kit_ge_finds_the_same_cells(scale, merge, th_seed, realdata, tmp_path):
+    # Not by a trained network: what one finds differs from machine to machine.
+    from cellharness_adapters.kit_ge.prediction import Predictor
+
+    given = {"weights": "none", "merge": merge, "th_seed": th_seed, "tile": 256, "tile_overlap": 64}
+    segmenter = build("kit-ge", given)
+    segmenter._predict, segmenter._scale = Predictor(Peaks().eval(), "cpu", "float32"), scale
+    same_both_ways(segmenter, mosaic(realdata, "Fluorescent", 2, 400), TILES, tmp_path, least=50)
 
 
 def test_a_part_without_cells_gets_no_seeds_of_its_own():
