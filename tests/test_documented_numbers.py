@@ -152,6 +152,13 @@ def test_what_is_said_of_the_baselines():
     assert f"{papers:.3f} in the paper's way" in text
 
 
+def test_how_long_the_trainings_of_the_baselines_took():
+    seconds = pd.read_csv(BASELINES / "tables/trainings.csv").set_index("training")["seconds"]
+    fine, net = (f"{seconds[name] / 60:.0f}" for name in ("cellpose2", "kit-ge"))
+    assert f"took {fine} minutes for the fine-tuning and {net} for the" in document("baselines.md")
+    assert f"of `configs/mini-baselines.yaml` took {fine} and {net}" in document("performance.md")
+
+
 def test_means_that_are_said_of_the_baselines():
     rows = pd.read_csv(BASELINES / "scores.csv", dtype={"remarks": str})
     rows = rows[(rows["profile"] == "strict") & (rows["threshold"] == 0.5)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -437,10 +436,12 @@ class Cellpose(BaseSegmenter):
         }
         used: float | None
         if policy == "estimate":
+            from cellharness.training.arrays_on_disk import content_key
+
             assert self._size is not None
             found = self.once(
                 "diameter",
-                {**self._sizer_identity, "image": _digest(image), **common},
+                {**self._sizer_identity, "image": content_key(image), **common},
                 lambda: self._estimated(image, common),
             )
             used = found["diameter"]
@@ -566,14 +567,6 @@ def _timed_model(owner: Cellpose, device: torch.device, *, stock: bool) -> Any:
     model = TimedModel(device=device, gpu=device.type == "cuda", pretrained_model=False)
     model.owner = owner
     return model
-
-
-def _digest(image: np.ndarray) -> str:
-    """SHA256 of what a method was given of an image."""
-    import numpy as np
-
-    facts = f"{image.dtype} {image.shape} ".encode()
-    return hashlib.sha256(facts + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
 def _refuse_tiny(image: np.ndarray) -> None:

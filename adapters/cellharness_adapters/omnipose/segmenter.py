@@ -234,9 +234,6 @@ class Omnipose(BaseSegmenter):
         if self.parameters.network == "whole":
             return
         _refuse_lines(image.shape)
-        ends = [(gray.min(), gray.max()) for gray in (_gray(band) for _, band, _ in image.bands())]
-        if min(low for low, _ in ends) == max(high for _, high in ends):
-            return
         scale = self._scale()
         check_left(image.shape, scale, round(min(image.shape) * scale), "set a smaller diameter")
         with self.timer.phase("network"):

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 from skimage.filters import apply_hysteresis_threshold
 
 from cellharness.slides.blending import Pieces, WholeMap, blend
 from cellharness.slides.layout import Tile, lay_out
+from cellharness.slides.resizing import Read, zoomed
 from cellharness_adapters.omnipose.library import library
 from cellharness_adapters.omnipose.network import EDGE, OVERLAP, TILE, Fields
 
@@ -32,10 +32,6 @@ _NEARLY_ALL = (0.01, 0.99)
 _FLAT = 1e-3
 #: Parts of the network's output that are looked at one after the other, and their overlap, px.
 _PART = (1024, 64)
-#: Px after which a cubic spline does not feel what lies beyond.
-_SPLINE = 24
-
-Read = Callable[[slice, slice], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ def look_at_whole(
     networks: FieldNetworks,
     scale: float,
     mask_threshold: float,
-) -> WholeImage:
+) -> WholeImage | None:
     """Run the networks on a whole image and find what its masks hang on.
 
     Parameters
@@ -108,12 +104,23 @@ def look_at_whole(
         Zoom of the image beforehand.
     mask_threshold : float
         Distance above which a pixel is cell.
+
+    Returns
+    -------
+    WholeImage or None
+        None where all pixels are alike.
     """
 
     def read(rows: slice, columns: slice) -> np.ndarray:
         return as_gray(image.read(rows, columns))
 
-    low, high = _grey_range(read, image.shape)
+    greys = Tails(_NEARLY_ALL, image.shape[0] * image.shape[1])
+    for part in lay_out(image.shape, _PART[0], 0):
+        greys.add(read(part.rows, part.columns))
+    lowest, highest = greys.quantiles((0.0, 1.0))
+    if lowest == highest:
+        return None
+    low, high = _grey_range(greys)
 
     def seen(rows: slice, columns: slice) -> np.ndarray:
         return _cut(read(rows, columns), low, high)
@@ -183,13 +190,10 @@ def _between(ordered: np.ndarray, first: int, place: float) -> float:
     return float(one + (other - one) * np.float32(place - before))
 
 
-def _grey_range(read: Read, shape: tuple[int, int]) -> tuple[float, float]:
-    """Grey values that become 0 and 1; (0, 1) of an image that is left as it is."""
-    tails = Tails(_NEARLY_ALL, shape[0] * shape[1])
-    for part in lay_out(shape, _PART[0], 0):
-        tails.add(read(part.rows, part.columns))
-    low, high = tails.quantiles(_NEARLY_ALL)
-    return tails.quantiles(_CUT) if high > low + _FLAT else (-np.inf, np.inf)
+def _grey_range(greys: Tails) -> tuple[float, float]:
+    """Grey values that become 0 and 1; infinite ones of an image that is left as it is."""
+    low, high = greys.quantiles(_NEARLY_ALL)
+    return greys.quantiles(_CUT) if high > low + _FLAT else (-np.inf, np.inf)
 
 
 def _cut(gray: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -221,7 +225,7 @@ def _blended(
     def band_at(start: int) -> np.ndarray:
         wanted = places[0][start : start + piece[0]]
         inside = slice(int(wanted.min()), int(wanted.max()) + 1)
-        found = _zoomed(seen, image.shape, size, inside, slice(0, size[1]), order=3)
+        found = zoomed(seen, image.shape, size, inside, slice(0, size[1]), order=3)
         band = np.zeros((networks.channels, piece[0], shape[1]), np.float32)
         band[0] = found[wanted - inside.start][:, places[1]]
         return band
@@ -239,50 +243,6 @@ def _blended(
 
 
 def _fields(blended: WholeMap, shape: tuple[int, int], rows: slice, columns: slice) -> Fields:
-    found = _zoomed(blended.read, blended.shape, shape, rows, columns, order=1)
+    found = zoomed(blended.read, blended.shape, shape, rows, columns, order=1)
     parts = np.ascontiguousarray(np.moveaxis(found, -1, 0))
     return Fields(parts[:2], parts[2], parts[3] if blended.outputs == 4 else None)
-
-
-def _zoomed(
-    read: Read,
-    source: tuple[int, int],
-    target: tuple[int, int],
-    rows: slice,
-    columns: slice,
-    *,
-    order: int,
-) -> np.ndarray:
-    """Read part of a zoomed image, as ``scipy.ndimage.zoom`` gives it of the whole.
-
-    Parameters
-    ----------
-    read : callable
-        Gives a window of the image, (h, w) or (h, w, C) of float32.
-    source, target : (int, int)
-        Rows and columns of the image, and of it zoomed.
-    rows, columns : slice
-        The part, of the zoomed image.
-    order : int
-        Of the spline.
-    """
-    if source == target:
-        return read(rows, columns)
-    window, factors, starts = [], [], []
-    for part, old, new in zip((rows, columns), source, target, strict=True):
-        # The first and last pixel stay where they are.
-        factor = (old - 1) / (new - 1) if new > 1 else 1.0
-        first, last = part.start * factor, (part.stop - 1) * factor
-        window.append(slice(max(0, int(first) - _SPLINE), min(old, int(last) + 2 + _SPLINE)))
-        factors.append(factor)
-        starts.append(first - window[-1].start)
-    seen = read(*window)
-    shape = rows.stop - rows.start, columns.stop - columns.start
-    planes = seen[..., None] if seen.ndim == 2 else seen
-    found = [
-        ndimage.affine_transform(
-            planes[..., k], factors, starts, output_shape=shape, order=order, mode="mirror"
-        )
-        for k in range(planes.shape[-1])
-    ]
-    return found[0] if seen.ndim == 2 else np.stack(found, axis=-1)
