@@ -389,6 +389,8 @@ class Watch:
             if looks % 5 == 0:
                 self._count()
             if moment is not None and moment():
+                # Files may have come since the last count, and on a fast machine all of them.
+                self._count()
                 self.process.send_signal(signal.SIGKILL)
                 self.process.wait()
                 return None

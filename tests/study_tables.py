@@ -4,7 +4,7 @@ From the root of the project, after a report was replaced::
 
     python tests/study_tables.py
 
-A mark in a page names the table and the report: ``<!-- table: accuracy of mini-baselines -->``; one
+A mark in a page names the table and the report: ``<!-- table: change of mini-forgetting -->``; one
 within a paragraph names a sentence: ``<!-- sentence: power of mini-baselines -->``.
 """
 
@@ -22,7 +22,7 @@ from cellharness.printing.wording import NOTHING, number, signed, with_interval
 from cellharness.vocabulary import MODALITIES
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("docs/baselines.md",)
+PAGES = ("docs/baselines.md", "docs/forgetting.md")
 MARK = re.compile(
     r"<!-- table: (?P<kind>[a-z ]+) of (?P<report>[a-z-]+) -->\n(?:.*?\n)??<!-- table: end -->",
     re.DOTALL,
@@ -54,14 +54,14 @@ def the_one(rows: pd.DataFrame, **where: object) -> dict[str, str] | None:
     return found[0] if found else None
 
 
-def estimated(row: dict[str, str] | None) -> str:
-    """Write an estimate with interval and verdict."""
+def estimated(row: dict[str, str] | None, *, n: bool = True) -> str:
+    """Write an estimate with interval, verdict and the number of experiments."""
     if row is None or row["estimate"] == "" or int(row["n_units"]) == 0:
         return NOTHING
     known = {name: float(row[name]) for name in ("estimate", "low", "high") if row[name] != ""}
     said = with_interval(known) if len(known) > 1 else signed(known["estimate"])
     words = {"higher": "**higher**", "lower": "**lower**"}.get(row["verdict"], row["verdict"])
-    return f"{said}, {words}"
+    return f"{said}, {words}" + f" ({row['n_units']})" * n
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -88,6 +88,19 @@ def images(report: Path) -> str:
             ]
         )  # fmt: skip
     return markdown(["", "images", "experiments", "of these unseen", "true cells"], lines)
+
+
+def parts(report: Path) -> str:
+    """Images and experiments of a study by modality, seen and unseen by plain fine-tuning."""
+    rows = table(report, "cases")
+    lines = []
+    for modality in (*MODALITIES, "All"):
+        both = [the_one(rows, modality=modality, part=part) for part in ("seen", "unseen")]
+        cells = [
+            f"{r['cases']} ({r['experiments']})" if r and int(r["cases"]) else NOTHING for r in both
+        ]
+        lines.append([modality, *cells])
+    return markdown(["images (experiments)", "seen", "unseen"], lines)
 
 
 def accuracy(report: Path) -> str:
@@ -146,7 +159,7 @@ def contrasts(report: Path) -> str:
             if row is None:
                 row = the_one(rows, subject=other, reference=one, modality=modality)
                 row = turned(row) if row else None
-            cells.append(estimated(row))
+            cells.append(estimated(row, n=False))
         lines.append([what, *cells])
     return markdown(["difference of mean F1", *EVERYWHERE], lines)
 
@@ -159,6 +172,118 @@ def turned(row: dict[str, str]) -> dict[str, str]:
     }
     verdict = {"higher": "lower", "lower": "higher"}.get(row["verdict"], row["verdict"])
     return {**row, **signs, "verdict": verdict}
+
+
+def change(report: Path) -> str:
+    """Change of F1 by every remedy, on unseen and seen experiments, at the last stage."""
+    rows = chosen(table(report, "change"), protocol="truth", before_protocol="truth")
+    last = rows["stage"].astype(int).max()
+    rows = rows[(rows["stage"].astype(int) == last) & (rows["level"] != "experiment")]
+    plain, replay = (chosen(rows, remedy=name) for name in ("plain", "replay"))
+    lines = []
+    for part in ("unseen", "seen"):
+        for modality in EVERYWHERE:
+            where = {"modality": modality, "seen": part}
+            if (row := the_one(plain, **where)) is None or int(row["n_units"]) == 0:
+                continue
+            name = f"**all {part}**" if modality == "All" else f"{modality}, {part}"
+            lines.append(
+                [name, str(row["n_images"]), estimated(row), estimated(the_one(replay, **where))]
+            )
+    return markdown(["", "images", "plain fine-tuning", "with replay"], lines)
+
+
+def remedies(report: Path) -> str:
+    """What every remedy keeps and gains beside plain fine-tuning."""
+    rows = chosen(table(report, "remedies"), level="overall", cases="all", protocol="truth")
+    without = chosen(
+        table(report, "remedies"), level="overall", cases="without what the remedy met again",
+        protocol="truth", seen="unseen",
+    )  # fmt: skip
+    lines = []
+    for label in rows["label"].unique():
+        mine = chosen(rows, label=label)
+        gained = the_one(mine, seen="seen")
+        assert gained is not None
+        comparable = {"True": "yes", "False": "not shown"}[str(gained["comparable"])]
+        lines.append(
+            [
+                label, estimated(the_one(mine, seen="unseen")),
+                estimated(the_one(chosen(without, label=label))), estimated(gained), comparable,
+            ]
+        )  # fmt: skip
+    head = [
+        "less plain fine-tuning", "unseen experiments", "of these not replayed",
+        "seen experiments", "gain comparable",
+    ]  # fmt: skip
+    return markdown(head, lines)
+
+
+def curve(report: Path) -> str:
+    """Change of F1 after every stage, plain and with replay."""
+    rows = chosen(table(report, "curves"), protocol="truth", modality="All")
+    lines = []
+    for stage in sorted(rows["stage"].astype(int).unique()):
+        if stage == 0:
+            continue
+        cells = []
+        for remedy in ("plain", "replay"):
+            for part in ("unseen", "seen"):
+                row = the_one(rows, remedy=remedy, seen=part, stage=stage)
+                known = row and {
+                    new: float(row[old])
+                    for new, old in (
+                        ("estimate", "change"), ("low", "change_low"), ("high", "change_high")
+                    )
+                }  # fmt: skip
+                cells.append(with_interval(known) if known else NOTHING)
+        lines.append([str(stage), *cells])
+    head = ["epochs", "plain, unseen", "plain, seen", "replay, unseen", "replay, seen"]
+    return markdown(head, lines)
+
+
+def cause(report: Path) -> str:
+    """Take the loss on unseen experiments apart, by modality.
+
+    With both evaluated alike it is the change under that protocol, whose verdict `change` tells.
+    """
+    rows = chosen(table(report, "decomposition"), remedy="plain", seen="unseen", estimand="images")
+    lines = []
+    for modality in EVERYWHERE:
+        mine = chosen(rows, modality=modality)
+        published = the_one(mine, measure="apparent loss")
+        alike = the_one(mine, measure="loss, both alike", protocol="truth")
+        rest = the_one(mine, measure="difference of the protocols", protocol="truth")
+        assert rest is not None
+        share = rest["share_is"] or NOTHING
+        if rest["share"] != "":
+            ends = (number(100 * float(rest[end]), 0) for end in ("share_low", "share_high"))
+            share = f"{100 * float(rest['share']):.0f} % ({' to '.join(ends)})"
+        assert alike is not None
+        known = {name: float(alike[name]) for name in ("estimate", "low", "high") if alike[name]}
+        loss = with_interval(known) if len(known) > 1 else signed(known["estimate"])
+        lines.append([modality, estimated(published), loss, share])
+    head = ["", "loss as published", "loss, true diameter before and after", "protocol's share"]
+    return markdown(head, lines)
+
+
+def without_one(report: Path) -> str:
+    """The least and the largest loss on unseen experiments when any one of them is left out."""
+    rows = chosen(
+        table(report, "robustness"), threshold=0.5, estimand="images", protocol="truth",
+        left_out_is="experiment",
+    )  # fmt: skip
+    lines = []
+    for what, column in (("as published", "apparent_loss"), ("both alike", "loss_alike")):
+        values = rows[column].astype(float)
+        low, high = rows.loc[values.idxmin()], rows.loc[values.idxmax()]
+        lines.append(
+            [
+                what, f"{values.min():.3f} (without {low['left_out']})",
+                f"{values.max():.3f} (without {high['left_out']})",
+            ]
+        )  # fmt: skip
+    return markdown(["loss on unseen experiments", "least", "largest"], lines)
 
 
 def by_experiment(report: Path) -> str:
@@ -187,9 +312,15 @@ def power(report: Path) -> str:
 
 KINDS: dict[str, Callable[[Path], str]] = {
     "images": images,
+    "parts": parts,
     "accuracy": accuracy,
     "seen and unseen": seen,
     "contrasts": contrasts,
+    "change": change,
+    "remedies": remedies,
+    "curve": curve,
+    "cause": cause,
+    "without one": without_one,
     "by experiment": by_experiment,
 }
 

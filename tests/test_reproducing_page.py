@@ -80,7 +80,7 @@ def test_configurations_and_run_directories_are_those_of_the_commands():
             if word.startswith("configs/"):
                 load = load_study_config if command == "forgetting" else load_config
                 named[word] = load(PROJECT / word).name
-    assert len(named) == 6
+    assert len(named) == 7
     runs = {word for line in LINES for word in shlex.split(line) if word.startswith("runs/")}
     assert runs == {"runs/neurips22"}
     assert named["configs/neurips22.yaml"] == "neurips22"

@@ -302,6 +302,8 @@ class TrainingRecord(_Document):
         Names of the cases.
     left_out : sequence of str
         Those of them that were not learned from, such as images with too few cells.
+    experiments : sequence of (str, str), optional
+        Modality and experiment of all these cases; None in records older than 2026-11-27.
     epochs : int
         Finished ones.
     seconds : float
@@ -325,6 +327,7 @@ class TrainingRecord(_Document):
     validation: Sequence[str] = ()
     replay: Sequence[str] = ()
     left_out: Sequence[str] = ()
+    experiments: Sequence[tuple[str, str]] | None = None
     epochs: int = 0
     seconds: float = 0.0
     versions: Mapping[str, str] = Field(default_factory=dict)

@@ -60,6 +60,22 @@ def test_each_image_counts_at_the_surest_level(run):
     assert len(found) == len(data.methods) * len(cases)
 
 
+def test_a_training_met_the_experiments_of_its_own_cases_and_no_others(run):
+    data, cases = run
+    scores = data.scores.drop_duplicates("case").set_index("case")
+    place = tuple(scores.loc[cases[2], ["modality", "experiment"]])
+    record = json.loads((data.path / "run.json").read_text())
+    record["trainings"][0]["experiments"] = [place]
+    (data.path / "run.json").write_text(json.dumps(record))
+    found = exposures(load_run(data.path)).set_index(["method", "case"])["seen"]
+    mine = found[data.methods[0]]
+    near = {
+        case for case in cases if tuple(scores.loc[case, ["modality", "experiment"]]) == place
+    } - set(cases[:2])
+    assert cases[2] in near
+    assert set(mine.index[mine == "experiment"]) == near
+
+
 def test_the_table_counts_images(run):
     data, cases = run
     table = exposure_table(Comparison(data))

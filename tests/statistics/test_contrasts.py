@@ -10,6 +10,7 @@ from scipy import stats
 
 from cellharness.statistics import contrasts as module
 from cellharness.statistics.contrasts import (
+    OF_SCORES,
     ContrastError,
     contrast,
     equal_weights,
@@ -227,3 +228,12 @@ def test_taking_images_as_independent_would_be_wrong_a_third_of_the_time():
         )
         wrong += mean_difference(values, unit="image").p < 0.05
     assert wrong / 300 > 0.2
+
+
+def test_an_interval_ends_where_the_mean_can_be_at_most():
+    few = [1.0, 0.1, 0.0, 0.0, 0.9, 0.0]
+    free = mean_difference(few, unit="image")
+    assert free.high > 1
+    held = mean_difference(few, unit="image", bounds=OF_SCORES)
+    assert (held.low, held.high) == (free.low, 1.0)
+    assert (held.p, held.verdict) == (free.p, free.verdict)

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import t as student
 from study_maker import one, study, unseen
 
+from cellharness.statistics.change import change
 from cellharness.statistics.contrasts import TOO_FEW, mean_ratio
 from cellharness.statistics.decomposition import (
     ALIKE,
@@ -63,6 +64,24 @@ def test_by_hand():
     assert pick(frame, OF_PROTOCOLS, "truth")["share"] == pytest.approx(0.5)
     assert set(frame["protocol"]) == {"", "size", "truth"}
     assert (frame["family"] != "").all()
+
+
+def test_the_loss_with_both_alike_is_the_change_with_the_same_verdict():
+    rng = np.random.default_rng(1)
+    modalities = ("Brightfield", "DIC", "Fluorescent")
+    cases = {f"c{i:02}": (modalities[i % 3], f"e{i:02}", False) for i in range(36)}
+    before, fixed, size, truth, before_truth = 0.6 + rng.normal(0, 0.1, (5, 36))
+    before_truth += 0.1
+    scores = scored(before, fixed, cases, size=size, truth=truth, before_truth=before_truth)
+    parts = decompose(scores, "fixed", "size")
+    for protocol in ("size", "truth"):
+        changed = change(scores, protocol, primary="t")
+        for modality in (*modalities, "All"):
+            loss = pick(parts, ALIKE, protocol, modality=modality)
+            level = "overall" if modality == "All" else "modality"
+            same = one(changed, level=level, modality=modality, seen="unseen")
+            assert loss["estimate"] == pytest.approx(-same["estimate"])
+            assert loss["p_adjusted"] == pytest.approx(same["p_adjusted"])
 
 
 def test_a_bonus_that_both_get_is_not_the_protocols():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cellharness.analysis.run_data import SEEN, RunData, with_kinds
+from cellharness.analysis.run_data import SEEN, RunData, placed, with_kinds
 from cellharness.run_directory import MethodRecord, TrainingRecord, referenced
 
 CONTAMINATION_RULE = (
@@ -97,6 +97,7 @@ def exposures(run: RunData) -> pd.DataFrame:
         ``by``, the training or the named training data.
     """
     scores = with_kinds(run).drop_duplicates("case")
+    places = list(zip(scores["modality"], scores["experiment"], strict=True))
     in_training_split = set(scores.loc[scores["seen"] == SEEN, "case"])
     experiments = dict(zip(scores["case"], scores["experiment"], strict=True))
     met: dict[tuple[str, str], tuple[str, str]] = {}
@@ -111,8 +112,12 @@ def exposures(run: RunData) -> pd.DataFrame:
             for case in experiments:
                 if case in learned:
                     met.setdefault((method, case), (IMAGE, name))
-        for name in behind:
-            for case in in_training_split:
+        for name, training in behind.items():
+            near = in_training_split
+            if training.experiments is not None:
+                learned_from = {place for place in map(placed, training.experiments) if place[1]}
+                near = {c for c, p in zip(experiments, places, strict=True) if p in learned_from}
+            for case in near:
                 met.setdefault((method, case), (EXPERIMENT, name))
     for method, entry, _, cases in named_cases(run):
         for case in cases["case"]:

@@ -9,7 +9,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from cellharness.analysis.study import Study, placed
+from cellharness.analysis.run_data import placed
+from cellharness.analysis.study import Study
 from cellharness.records import Record, by_key, records
 from cellharness.run_directory import RunDirectoryError
 from cellharness.statistics import ALL
@@ -285,7 +286,7 @@ def _level(table: StagedScores, subject: str, protocol: str, row: Record) -> tup
     if row["modality"] != ALL:
         here = here & (table.modality == row["modality"])
     unit, units = table.units()
-    found = mean_difference(values[here], units[here], unit=unit)
+    found = mean_difference(values[here], units[here], unit=unit, bounds=(0.0, 1.0))
     return found.low, found.high
 
 

@@ -238,6 +238,12 @@ def with_kinds(run: RunData) -> pd.DataFrame:
     return run.main.assign(seen=kinds)
 
 
+def placed(pair: tuple[str, str]) -> tuple[str, str]:
+    """Spell a modality and experiment of a training as the scores do."""
+    modality, experiment = pair
+    return modality or UNKNOWN_MODALITY, experiment
+
+
 def failure_message(entry: Mapping[str, Any]) -> str:
     """Say why a case has no mask, from its row of the ledger; "" where nothing is known."""
     text = entry.get("message")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellharness.analysis.run_data import RunData, load_run, unique_labels
+from cellharness.analysis.run_data import RunData, load_run, placed, unique_labels
 from cellharness.records import records
 from cellharness.run_directory import (
     RemedyRecord,
@@ -18,7 +18,7 @@ from cellharness.run_directory import (
     StudyMethod,
     StudyRecord,
 )
-from cellharness.statistics import ALL, UNKNOWN_MODALITY
+from cellharness.statistics import ALL
 from cellharness.statistics.staged_scores import COUNTS, StagedScores, read_scores
 from cellharness.vocabulary import PRETRAINED, PRETRAINED_LABEL, SEGMENTED
 
@@ -95,12 +95,6 @@ class Study:
     def seeds(self) -> list[int]:
         """Seeds that remedies were trained with, where there are several."""
         return sorted(self.by_seed["seed"].dropna().astype(int).unique().tolist())
-
-
-def placed(pair: tuple[str, str]) -> tuple[str, str]:
-    """Spell a modality and experiment of the study as the scores do."""
-    modality, experiment = pair
-    return modality or UNKNOWN_MODALITY, experiment
 
 
 def load_study(run_dir: Path, *, for_print: bool | None = None) -> Study:

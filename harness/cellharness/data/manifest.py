@@ -350,6 +350,11 @@ class Manifest:
             raise ManifestError(msg)
 
 
+def experiments_of(cases: Iterable[Case]) -> list[tuple[str, str]]:
+    """Modality and experiment of some cases, each pair once; "" where a case names none."""
+    return sorted({(case.modality or "", case.experiment or "") for case in cases})
+
+
 def _entries(folder: Path) -> dict[str, list[Path]]:
     """What lies in a folder, by name in Unicode's composed form."""
     found: dict[str, list[Path]] = {}

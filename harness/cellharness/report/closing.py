@@ -69,8 +69,8 @@ def exposure_table(d: Report) -> Table | None:
         frame=frame,
         notes=(
             "Images, each at the surest of these. The image: a training of this run learned from "
-            "it or watched it. Its experiment: a training of this run, and the experiment has "
-            "images in the training split. Its data set: a word of the training data that the "
+            "it or watched it. Its experiment: it did so with other images of that experiment. "
+            "Its data set: a word of the training data that the "
             "method, its weights or those they started from name (the rule above). Nothing known "
             "is no proof that it was not met. Image by image: exposure.csv.",
         ),

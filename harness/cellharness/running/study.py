@@ -19,7 +19,7 @@ from cellharness.config.study import (
     RemedyConfig,
     StudyConfig,
 )
-from cellharness.data.manifest import Case, Manifest
+from cellharness.data.manifest import Case, Manifest, experiments_of
 from cellharness.run_directory import (
     ProtocolRecord,
     RemedyRecord,
@@ -267,7 +267,7 @@ def describe(
         ],
         remedies=[own, *others],
         methods=evaluations,
-        seen=_experiments([cases[name] for name in learned if name in cases]),
+        seen=experiments_of([cases[name] for name in learned if name in cases]),
         replayed=_met_again(records, learned, cases),
         teams=[team.name for team in study.teams],
         config=study.model_dump(mode="json", exclude_none=True),
@@ -276,22 +276,16 @@ def describe(
 
 def _met_again(
     records: Mapping[str, TrainingRecord | None], learned: list[str], cases: Mapping[str, Case]
-) -> dict[str, list[list[str]]]:
+) -> dict[str, list[tuple[str, str]]]:
     """Experiments that a remedy met in its training, by replay or else, and the plain one not."""
-    own = _experiments([cases[name] for name in learned if name in cases])
-    met: dict[str, list[list[str]]] = {}
+    own = experiments_of([cases[name] for name in learned if name in cases])
+    met: dict[str, list[tuple[str, str]]] = {}
     for name, record in records.items():
         if name == PLAIN or record is None:
             continue
         used = (*record.train, *record.validation, *record.replay)
-        others = _experiments([cases[case] for case in used if case in cases])
+        others = experiments_of([cases[case] for case in used if case in cases])
         again = [pair for pair in others if pair not in own]
         if again:
             met[name] = again
     return met
-
-
-def _experiments(cases: list[Case]) -> list[list[str]]:
-    """Modality and experiment of some cases, each pair once."""
-    found = {(case.modality or "", case.experiment or "") for case in cases}
-    return [list(pair) for pair in sorted(found)]

@@ -233,11 +233,9 @@ def _share(
     some = totals > 0
     found = mean_difference(
         hits[some] / totals[some], units[some], unit=unit, confidence=confidence,
-        weights=totals[some],
+        weights=totals[some], bounds=(-1.0 if signed else 0.0, 1.0),
     )  # fmt: skip
-    least = -1.0 if signed else 0.0
-    low, high = np.clip([found.low, found.high], least, 1.0).tolist()
-    return found.estimate, low, high
+    return found.estimate, found.low, found.high
 
 
 def _count(cells: pd.DataFrame, cases: pd.Series, place: NDArray[np.intp], bins: int) -> Floats:

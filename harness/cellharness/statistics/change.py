@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.contrasts import Estimate, Unit, mean_difference
+from cellharness.statistics.contrasts import OF_SCORES, Estimate, Unit, mean_difference
 from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.staged_scores import (
     LEVELS,
@@ -99,7 +99,13 @@ def change(
                 }
             )  # fmt: skip
             found.append(
-                mean_difference(differences, units[group.rows], unit=unit, confidence=confidence)
+                mean_difference(
+                    differences,
+                    units[group.rows],
+                    unit=unit,
+                    confidence=confidence,
+                    bounds=OF_SCORES,
+                )
             )
             families.append(_family(pair, group, primary))
     return estimate_rows(pd.DataFrame(about), found, families)

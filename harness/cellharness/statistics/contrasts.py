@@ -46,6 +46,9 @@ FEWEST_UNITS = 6
 #: What `Estimate.verdict` can be.
 HIGHER, LOWER, NOT_SIGNIFICANT, TOO_FEW = "higher", "lower", "not significant", "too few units"
 
+#: What a mean of differences of scores can be, and of differences of such differences.
+OF_SCORES, OF_CHANGES = (-1.0, 1.0), (-2.0, 2.0)
+
 #: Up to this many units all choices of signs are counted; above, on scores rounded to a grid.
 EXACT_UP_TO = 14
 
@@ -226,6 +229,7 @@ def mean_difference(
     unit: Unit = "experiment",
     confidence: float = 0.95,
     weights: ArrayLike | None = None,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Estimate:
     """Estimate the mean of paired differences.
 
@@ -242,6 +246,9 @@ def mean_difference(
     weights : array_like of float, shape (images,), optional
         Of a weighted mean, above 0; by default every image counts once. `equal_weights` gives
         those under which every modality counts the same.
+    bounds : (float, float)
+        Least and largest value that the mean can have, where an interval ends at the latest, such
+        as `OF_SCORES`: with few units it may reach further.
 
     Returns
     -------
@@ -278,7 +285,8 @@ def mean_difference(
         )
         p = min(1.0, 2 * min(p_higher, p_lower))
         ends = [_sign_flip_ends(sums, sizes, level), _skewed_t_ends(sums, sizes, level)]
-        low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+        low = max(bounds[0], min(end[0] for end in ends))
+        high = min(bounds[1], max(end[1] for end in ends))
         verdict = verdict_of(mean, low, high, p, level)
     return Estimate(
         mean, low, high, p, p_higher, p_lower, count, values.size - count, numbers.size, unit,

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from cellharness.statistics.contrasts import (
     HIGHER,
     LOWER,
+    OF_CHANGES,
+    OF_SCORES,
     TOO_FEW,
     Estimate,
     Unit,
@@ -101,7 +103,8 @@ def decompose(
         share_high`` (`mean_ratio`) and ``share_is`` (`DEFINED`, or why there is none, by the
         verdict on the apparent loss after correction). A share may
         be above 1 or below 0. Images count that were scored under all protocols in use. The
-        families are, for a measure and a part, the protocols, and the modalities with them.
+        families are, for a measure and a part, the modalities; of the difference of the protocols,
+        these with the protocols.
 
     Raises
     ------
@@ -125,8 +128,9 @@ def decompose(
                 for (measure, protocol), every in measures.items():
                     values = every[group.rows]
                     one = mean_difference(
-                        values, here, unit=unit, confidence=confidence, weights=weights
-                    )
+                        values, here, unit=unit, confidence=confidence, weights=weights,
+                        bounds=OF_CHANGES if measure == OF_PROTOCOLS else OF_SCORES,
+                    )  # fmt: skip
                     about.append(
                         {
                             "measure": measure, "remedy": pair.remedy, "stage": pair.stage,
@@ -138,7 +142,7 @@ def decompose(
                     )  # fmt: skip
                     found.append(one)
                     images.append((values, apparent, here, weights))
-                    families.append(_family(measure, pair.remedy, group, estimand))
+                    families.append(_family(measure, protocol, pair.remedy, group, estimand))
     rows = estimate_rows(pd.DataFrame(about), found, families)
     # What a share is a share of must itself be told apart from 0, in its family.
     of = ["remedy", "modality", "seen", "estimand"]
@@ -158,7 +162,11 @@ def decompose(
     )
 
 
-def _family(measure: str, remedy: str, group: Group, estimand: str) -> str:
+def _family(measure: str, protocol: str, remedy: str, group: Group, estimand: str) -> str:
+    # The loss with both alike is the change under that protocol, and is tested as `change` does:
+    # one question has one answer.
+    if measure == ALIKE:
+        measure += f" under {protocol}"
     over = "by modality" if group.modality != ALL else "all modalities"
     if estimand == MODALITIES:
         over += " weighing the same"

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellharness.statistics.contrasts import Unit, equal_weights, mean_difference
+from cellharness.statistics.contrasts import OF_SCORES, Unit, equal_weights, mean_difference
 from cellharness.statistics.estimates import estimate_rows
 from cellharness.statistics.staged_scores import (
     UNSEEN,
@@ -149,7 +149,12 @@ def forgetting_measures(
             weights = equal_weights(differences, modality)
             found.append(
                 mean_difference(
-                    differences, units, unit=unit, confidence=confidence, weights=weights
+                    differences,
+                    units,
+                    unit=unit,
+                    confidence=confidence,
+                    weights=weights,
+                    bounds=OF_SCORES,
                 )
             )
     frame = pd.DataFrame(about)

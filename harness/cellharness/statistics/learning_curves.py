@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.contrasts import Unit, mean_difference
+from cellharness.statistics.contrasts import OF_SCORES, Unit, mean_difference
 from cellharness.statistics.staged_scores import Floats, StagedScores, center, read_scores
 
 
@@ -66,7 +66,7 @@ def curves(
         block = block.assign(n=n, n_missing=group.rows.size - n)
         block = block.assign(mean=center(values, "mean"), median=center(values, "median"))
         found = pd.DataFrame(
-            asdict(mean_difference(row, here, unit=unit, confidence=confidence))
+            asdict(mean_difference(row, here, unit=unit, confidence=confidence, bounds=OF_SCORES))
             for row in values - values[starts]
         )
         # At stage 0 there is no difference to estimate.

@@ -12,6 +12,7 @@ from cellharness.errors import did_you_mean
 from cellharness.statistics.contrasts import (
     HIGHER,
     LOWER,
+    OF_SCORES,
     ContrastError,
     Unit,
     mean_difference,
@@ -87,7 +88,9 @@ def compare_pairs(
             known = differences[~np.isnan(differences)]
             about.append((modality, method, other, np.median(known) if known.size else np.nan))
             found.append(
-                mean_difference(differences, units[chosen], unit=unit, confidence=confidence)
+                mean_difference(
+                    differences, units[chosen], unit=unit, confidence=confidence, bounds=OF_SCORES
+                )
             )
     table = pd.DataFrame(about, columns=["modality", "method", "other", "median_difference"])
     families = [

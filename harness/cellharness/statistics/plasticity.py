@@ -8,7 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from cellharness.statistics.contrasts import Estimate, Unit, mean_difference
+from cellharness.statistics.contrasts import (
+    OF_CHANGES,
+    OF_SCORES,
+    Estimate,
+    Unit,
+    mean_difference,
+)
 from cellharness.statistics.estimates import adjust_families, corrected, estimate_rows
 from cellharness.statistics.staged_scores import (
     PARTS,
@@ -79,6 +85,8 @@ def compare_with_plain(
     equivalent: list[float] = []
     for pair in pairs.values():
         every = (pair.after - pair.before) - (reference.after - reference.before)
+        same_start = np.array_equal(pair.before, reference.before, equal_nan=True)
+        bounds = OF_SCORES if same_start else OF_CHANGES
         for group in table.groups(("overall", "modality")):
             differences, here = every[group.rows], units[group.rows]
             known = differences[~np.isnan(differences)]
@@ -91,7 +99,9 @@ def compare_with_plain(
                     "median_difference": np.median(known) if known.size else math.nan,
                 }
             )  # fmt: skip
-            found.append(mean_difference(differences, here, unit=unit, confidence=confidence))
+            found.append(
+                mean_difference(differences, here, unit=unit, confidence=confidence, bounds=bounds)
+            )
             above, below = (
                 mean_difference(differences + shift, here, unit=unit, confidence=confidence)
                 for shift in (margin, -margin)

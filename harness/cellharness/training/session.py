@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellharness.config.paths import absolute_parameters
 from cellharness.config.run import RunConfig, TrainingConfig
-from cellharness.data.manifest import Case, Manifest
+from cellharness.data.manifest import Case, Manifest, experiments_of
 from cellharness.errors import MissingDependencyError, UsageError
 from cellharness.files import hash_file, remove_leftovers, set_aside
 from cellharness.provenance import package_versions
@@ -225,6 +225,7 @@ def _prepare(
         train=[case.case for case in train],
         validation=[case.case for case in validation],
         replay=[case.case for case in replay],
+        experiments=experiments_of([*train, *validation, *replay]),
         versions=versions,
     )
     return _Job(training, task, record, offline)

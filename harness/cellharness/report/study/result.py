@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cellharness.analysis.study import placed
+from cellharness.analysis.run_data import placed
 from cellharness.printing.table import Row, Table, group_title
 from cellharness.printing.wording import NOTHING, absent, count, listing
 from cellharness.records import Record, by_key
