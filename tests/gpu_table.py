@@ -4,14 +4,17 @@ From the root of the project::
 
     python tests/gpu_table.py build/gpu/selftest.json
 
-Without a file, the page is made anew of what is kept.
+Parts that are named after the file are taken from it alone, the others stay as they were kept; the
+page says from when these are. Without a file, the page is made anew of what is kept.
 """
 
 from __future__ import annotations
 
-import shutil
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cellharness.errors import UsageError
 from cellharness.selftest import read_results, to_markdown
@@ -23,24 +26,53 @@ BEGIN, END = "<!-- gpu selftest: begin -->", "<!-- gpu selftest: end -->"
 NOT_RUN = "Not run on a GPU yet."
 
 
-def keep(found: Path, kept: Path = KEPT) -> None:
-    """Copy the results of a GPU.
+def keep(found: Path, kept: Path = KEPT, parts: Sequence[str] = ()) -> None:
+    """Copy the results of a GPU, all or some parts of them.
 
     Raises
     ------
     UsageError
-        They are of no GPU, or no such file.
+        They are of no GPU or of another one than the parts that stay, or no such file or part.
     """
     content = read_results(found)
     if not content["gpu_test"] or content["rehearsal"]:
         msg = f"'{found}' is of no GPU (device {content['device']}); it would invent numbers"
         raise UsageError(msg)
-    shutil.copyfile(found, kept)
+    if parts:
+        content = _joined(content, read_results(kept), parts)
+    kept.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _joined(new: dict[str, Any], old: dict[str, Any], parts: Sequence[str]) -> dict[str, Any]:
+    made = {part["part"]: part for part in new["parts"]}
+    if unknown := set(parts) - set(made):
+        msg = f"no part {', '.join(sorted(unknown))}; there are: {', '.join(made)}"
+        raise UsageError(msg)
+    one, other = (content["environment"]["machine"]["gpus"] for content in (new, old))
+    if one[0]["name"] != other[0]["name"]:
+        msg = f"{one[0]['name']} and {other[0]['name']} do not stand in one table; keep all parts"
+        raise UsageError(msg)
+    stay = [each["part"] for each in old["parts"] if each["part"] not in parts]
+    measured = [p["part"] for p in old["parts"] if p["part"] in stay and p["status"] != "skipped"]
+    earlier = {
+        "parts": measured,
+        "written": old["written"],
+        "commit": old["environment"]["git"]["commit"],
+    }
+    joined = [made[p["part"]] if p["part"] in parts else p for p in old["parts"]]
+    return {**new, "parts": joined, "earlier": earlier}
 
 
 def block(kept: Path = KEPT) -> str:
     """Give what stands between the marks, marks included."""
-    inside = to_markdown(read_results(kept)).strip() if kept.is_file() else NOT_RUN
+    inside = NOT_RUN
+    if kept.is_file():
+        content = read_results(kept)
+        inside = to_markdown(content).strip()
+        if old := content.get("earlier"):
+            then, now = (each["written"][:16].replace("T", " ") for each in (old, content))
+            commit = f" (commit {old['commit'][:9]})" if old["commit"] else ""
+            inside += f"\n\nFrom {then}{commit}: {', '.join(old['parts'])}; the rest from {now}."
     return f"{BEGIN}\n{inside}\n{END}"
 
 
@@ -52,8 +84,8 @@ def with_block(page: str, made: str, begin: str = BEGIN, end: str = END) -> str:
 
 if __name__ == "__main__":
     try:
-        for name in sys.argv[1:]:
-            keep(Path(name))
+        if len(sys.argv) > 1:
+            keep(Path(sys.argv[1]), parts=sys.argv[2:])
     except UsageError as error:
         sys.exit(f"error: {error}")
     text = with_block(PAGE.read_text(encoding="utf-8"), block())

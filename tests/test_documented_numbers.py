@@ -369,8 +369,15 @@ def test_what_a_gpu_was_measured_to_do():
     parts = {part["part"]: part["measured"] for part in kept["parts"]}
     assert parts["GPU tests"]["passed"] == 10
     cellpose = parts["method cellpose"]
-    assert f"took {cellpose['s_per_image']:.3f} s an image" in text
-    assert f"of which {cellpose['postprocess_s_per_image']:.3f} were that" in text
+    assert (
+        f"Cellpose takes {cellpose['s_per_image']:.3f} s an image, the library as it is "
+        f"{cellpose['times_the_library']:.1f} times as long."
+    ) in text
+    assert f"now they take {cellpose['postprocess_s_per_image']:.3f}." in text
+    assert f"The GPU is busy for {cellpose['utilisation_percent']:.0f} %** of that time" in text
+    trainings = ("cellpose2 1", "cellpose2 2", "kit-ge 1")
+    one, two, net = (parts[f"training {name}"]["utilisation_percent"] for name in trainings)
+    assert f"busy for {one:.0f} and {two:.0f} % of the time**, and for {net:.0f} % in" in text
     small, large = (parts[f"training cellpose2 {n}"]["crops_per_s"] for n in (1, 2))
     assert f"{8e3 / small:.0f} ms a step of 8 crops and {32e3 / large:.0f} ms of 32" in text
     assert f"are {5e5 / small / 60:.0f} or {5e5 / large / 60:.0f} minutes" in text

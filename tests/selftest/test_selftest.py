@@ -271,6 +271,31 @@ def test_a_rehearsal_is_marked_and_never_taken_into_the_page(measured, tmp_path)
         gpu_table.keep(measured, kept)
 
 
+def test_parts_of_two_tests_of_one_kind_of_gpu_can_be_joined(measured, tmp_path):
+    kept = tmp_path / "kept.json"
+    content = json.loads(measured.read_text())
+    content["environment"]["machine"]["gpus"] = [{"name": "One", "memory": "1"}]
+    content["written"] = "2026-01-01T10:00:00+00:00"
+    content["parts"].append({**content["parts"][0], "part": "method z"})
+    measured.write_text(json.dumps(content))
+    gpu_table.keep(measured, kept)
+    content["written"] = "2026-01-02T10:00:00+00:00"
+    for part in content["parts"]:
+        part["seconds"] = 7.0
+    measured.write_text(json.dumps(content))
+    gpu_table.keep(measured, kept, parts=["method x"])
+    seconds = {part["part"]: part["seconds"] for part in json.loads(kept.read_text())["parts"]}
+    assert (seconds["method x"], seconds["method z"]) == (7.0, 2.0)
+    assert "From 2026-01-01 10:00" in gpu_table.block(kept)
+    assert ": method z; the rest from 2026-01-02 10:00." in gpu_table.block(kept)
+    with pytest.raises(UsageError, match="no part method q; there are: method x"):
+        gpu_table.keep(measured, kept, parts=["method q"])
+    content["environment"]["machine"]["gpus"] = [{"name": "Other", "memory": "1"}]
+    measured.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match="do not stand in one table"):
+        gpu_table.keep(measured, kept, parts=["method x"])
+
+
 def test_the_page_holds_what_is_kept():
     page = gpu_table.PAGE.read_text(encoding="utf-8")
     remedy = "make it anew with: python tests/gpu_table.py"
