@@ -18,7 +18,14 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from cellharness.printing.wording import NOTHING, number, signed, with_interval
+from cellharness.printing.wording import (
+    NOTHING,
+    number,
+    signed,
+    with_interval,
+    without_plus,
+)
+from cellharness.statistics.contrasts import OF_SCORES, mean_difference
 from cellharness.vocabulary import MODALITIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -175,7 +182,7 @@ def turned(row: dict[str, str]) -> dict[str, str]:
 
 
 def change(report: Path) -> str:
-    """Change of F1 by every remedy, on unseen and seen experiments, at the last stage."""
+    """Change of F1 by plain fine-tuning and replay, on unseen and seen experiments, at the end."""
     rows = chosen(table(report, "change"), protocol="truth", before_protocol="truth")
     last = rows["stage"].astype(int).max()
     rows = rows[(rows["stage"].astype(int) == last) & (rows["level"] != "experiment")]
@@ -187,35 +194,39 @@ def change(report: Path) -> str:
             if (row := the_one(plain, **where)) is None or int(row["n_units"]) == 0:
                 continue
             name = f"**all {part}**" if modality == "All" else f"{modality}, {part}"
+            after = estimated(the_one(replay, **where), n=False)
             lines.append(
-                [name, str(row["n_images"]), estimated(row), estimated(the_one(replay, **where))]
-            )
-    return markdown(["", "images", "plain fine-tuning", "with replay"], lines)
+                [
+                    name, f"{row['n_images']} ({row['n_units']})",
+                    f"{float(row['mean_before']):.2f}", estimated(row, n=False), after,
+                ]
+            )  # fmt: skip
+    head = [
+        "", "images (experiments)", "F1 before", "change, plain fine-tuning", "change, with replay",
+    ]  # fmt: skip
+    return markdown(head, lines)
 
 
 def remedies(report: Path) -> str:
     """What every remedy keeps and gains beside plain fine-tuning."""
-    rows = chosen(table(report, "remedies"), level="overall", cases="all", protocol="truth")
-    without = chosen(
-        table(report, "remedies"), level="overall", cases="without what the remedy met again",
-        protocol="truth", seen="unseen",
-    )  # fmt: skip
-    lines = []
-    for label in rows["label"].unique():
-        mine = chosen(rows, label=label)
-        gained = the_one(mine, seen="seen")
-        assert gained is not None
-        comparable = {"True": "yes", "False": "not shown"}[str(gained["comparable"])]
-        lines.append(
-            [
-                label, estimated(the_one(mine, seen="unseen")),
-                estimated(the_one(chosen(without, label=label))), estimated(gained), comparable,
-            ]
-        )  # fmt: skip
-    head = [
-        "less plain fine-tuning", "unseen experiments", "of these not replayed",
-        "seen experiments", "gain comparable",
+    rows = chosen(table(report, "remedies"), protocol="truth")
+    whole = chosen(rows, cases="all")
+    own = chosen(rows, cases="without what the remedy met again", level="overall", seen="unseen")
+    # A modality is shown where some remedy can be tested there.
+    tested = [
+        modality for modality in MODALITIES
+        if (chosen(whole, modality=modality, seen="unseen")["low"] != "").any()
     ]  # fmt: skip
+    lines = []
+    for label in whole["label"].unique():
+        mine = chosen(whole, label=label)
+        parts = [{"level": "overall", "seen": "unseen"}]
+        parts += [{"modality": modality, "seen": "unseen"} for modality in tested]
+        cells = [estimated(the_one(mine, **where), n=False) for where in parts]
+        cells.append(estimated(the_one(chosen(own, label=label)), n=False))
+        cells.append(estimated(the_one(mine, level="overall", seen="seen"), n=False))
+        lines.append([label, *cells])
+    head = ["less plain fine-tuning", "all unseen", *tested, "not replayed", "all seen"]
     return markdown(head, lines)
 
 
@@ -247,23 +258,83 @@ def cause(report: Path) -> str:
 
     With both evaluated alike it is the change under that protocol, whose verdict `change` tells.
     """
-    rows = chosen(table(report, "decomposition"), remedy="plain", seen="unseen", estimand="images")
+    rows = losses(report)
     lines = []
     for modality in EVERYWHERE:
         mine = chosen(rows, modality=modality)
         published = the_one(mine, measure="apparent loss")
-        alike = the_one(mine, measure="loss, both alike", protocol="truth")
         rest = the_one(mine, measure="difference of the protocols", protocol="truth")
-        assert rest is not None
-        share = rest["share_is"] or NOTHING
-        if rest["share"] != "":
-            ends = (number(100 * float(rest[end]), 0) for end in ("share_low", "share_high"))
-            share = f"{100 * float(rest['share']):.0f} % ({' to '.join(ends)})"
-        assert alike is not None
-        known = {name: float(alike[name]) for name in ("estimate", "low", "high") if alike[name]}
-        loss = with_interval(known) if len(known) > 1 else signed(known["estimate"])
-        lines.append([modality, estimated(published), loss, share])
-    head = ["", "loss as published", "loss, true diameter before and after", "protocol's share"]
+        alike = the_one(mine, measure="loss, both alike", protocol="truth")
+        assert published is not None
+        verdict = {"higher": "**shown**"}.get(published["verdict"], published["verdict"])
+        lines.append([modality, f"{lost(published)}, {verdict}", lost(alike), share_of(rest)])
+    return markdown(
+        ["loss of F1", "as published", "true diameter twice", "protocol's share"], lines
+    )
+
+
+def reference(report: Path) -> str:
+    """Take the same loss apart by what both are evaluated under."""
+    labels = {"truth": "true diameter", "estimate": "size model", "training_mean": "one diameter"}
+    rows = losses(report)
+    lines = []
+    for protocol, label in labels.items():
+        mine = chosen(rows, protocol=protocol)
+        cells = [lost(the_one(mine, measure="loss, both alike", modality="All"))]
+        for modality in ("All", "Fluorescent"):
+            rest = the_one(mine, measure="difference of the protocols", modality=modality)
+            cells.append(share_of(rest))
+        lines.append([label, *cells])
+    head = [
+        "both evaluated by", "loss, all unseen", "protocol's share", "its share in fluorescence",
+    ]  # fmt: skip
+    return markdown(head, lines)
+
+
+def losses(report: Path) -> pd.DataFrame:
+    """Loss on unseen experiments by plain fine-tuning, and its parts."""
+    found = table(report, "decomposition")
+    return chosen(found, remedy="plain", seen="unseen", estimand="images")
+
+
+def lost(row: dict[str, str] | None) -> str:
+    """Write a loss with its interval; a gain is below 0."""
+    if row is None or row["estimate"] == "":
+        return NOTHING
+    known = {name: float(row[name]) for name in ("estimate", "low", "high") if row[name] != ""}
+    return without_plus(with_interval(known) if len(known) > 1 else signed(known["estimate"]))
+
+
+def share_of(row: dict[str, str] | None) -> str:
+    """Write the share of the protocols, or why there is none."""
+    assert row is not None
+    if row["share"] == "":
+        return row["share_is"] or NOTHING
+    low, high = (f"{100 * float(row[end]):.0f}" for end in ("share_low", "share_high"))
+    return f"{100 * float(row['share']):.0f} % ({low} to {high})".replace("-", "−")
+
+
+def known_before(report: Path) -> str:
+    """Set the change of what the first weights' training data name beside that of the rest."""
+    scores = pd.read_csv(report / "scores.csv")
+    scores = scores[(scores["profile"] == "strict") & (scores["threshold"] == 0.5)]
+    f1 = scores.pivot_table("f1", "case", "method")
+    stage = table(report, "change")["stage"].astype(int).max()
+    trained = [name for name in f1 if re.fullmatch(rf"plain(-seed\d+)?-{stage}\.truth", name)]
+    change_of = f1[trained].mean(axis="columns") - f1["pre-trained.truth"]
+    cases = scores.drop_duplicates("case").set_index("case")
+    named = table(report, "exposure")
+    named = named[(named["method"] == "pre-trained.truth") & (named["seen"] == "data set")]
+    lines = []
+    for what, inside in (("named", True), ("not named", False)):
+        mine = cases[
+            (cases["modality"] == "Fluorescent") & (cases.index.isin(named["case"]) == inside)
+        ]
+        units = pd.factorize(mine["experiment"])[0]
+        found = mean_difference(change_of[mine.index], units, bounds=OF_SCORES)
+        ends = {"estimate": found.estimate, "low": found.low, "high": found.high}
+        lines.append([what, f"{found.n_images} ({found.n_units})", with_interval(ends)])
+    head = ["the first weights' training data", "images (experiments)", "change in fluorescence"]
     return markdown(head, lines)
 
 
@@ -320,6 +391,8 @@ KINDS: dict[str, Callable[[Path], str]] = {
     "remedies": remedies,
     "curve": curve,
     "cause": cause,
+    "reference": reference,
+    "known before": known_before,
     "without one": without_one,
     "by experiment": by_experiment,
 }

@@ -13,7 +13,7 @@ from cellharness.analysis.findings import measure
 from cellharness.analysis.study import load_study
 from cellharness.report.study import load_study_report
 from cellharness.report.study.change import seed_table
-from cellharness.report.study.result import caveats
+from cellharness.report.study.result import caveats, fact_table
 from cellharness.statistics.contrasts import mean_difference
 
 SHIFTS = {0: 0.0, 5: 0.06}
@@ -44,6 +44,18 @@ def run(tmp_path):
     for name, content in (("study", study), ("run", record)):
         (path / f"{name}.json").write_text(json.dumps(content))
     return path
+
+
+def test_one_diameter_for_all_images_is_told(run):
+    ledger = pd.read_csv(run / "ledger.csv")
+    study = json.loads((run / "study.json").read_text())
+    trained = {entry["method"] for entry in study["methods"] if entry["stage"]}
+    given = np.where(ledger["method"].isin(trained), 60.12, 27.0)
+    ledger["details"] = [json.dumps({"diameter": diameter}) for diameter in given]
+    ledger.to_csv(run / "ledger.csv", index=False)
+    facts = dict(row.cells for row in fact_table(load_study_report(run)).rows)
+    told = {value for name, value in facts.items() if name.startswith("Diameter, ")}
+    assert "27 px before, 60 px after Plain fine-tuning" in told
 
 
 def test_the_mean_over_the_trainings_counts(run):

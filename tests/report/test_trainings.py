@@ -79,6 +79,11 @@ def test_images_that_were_left_out_are_counted(run):
     assert table_of(run)["Images trained on"] == ("5 (2 left out)",)
 
 
+def test_images_that_were_replayed_are_counted(run):
+    add_training(run, replay=["r1", "r2", "r3"], left_out=["r2"])
+    assert table_of(run)["Images replayed"] == ("2",)
+
+
 @pytest.mark.parametrize(
     ("checkpoint", "keep", "chosen", "scored"),
     [

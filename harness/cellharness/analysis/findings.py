@@ -183,8 +183,12 @@ def _check_whole(study: Study, table: StagedScores, trained: Mapping[str, int]) 
 
 
 def _without_replayed(study: Study, plain: str) -> pd.DataFrame | None:
-    """Compare once more without the unseen cases of experiments that a remedy met again."""
-    scores, met = study.scores, study.record.replayed
+    """Compare those that met unseen experiments again once more, without the cases of these.
+
+    Others have no such cases: the same comparison would be tested a second time.
+    """
+    met = study.record.replayed
+    scores = study.scores[study.scores["remedy"].isin([PRETRAINED, plain, *met])]
     again = {(name, *placed(pair)) for name, pairs in met.items() for pair in pairs}
     places = scores[["remedy", "modality", "experiment"]].itertuples(index=False, name=None)
     gone = pd.Series([place in again for place in places], scores.index) & ~scores["seen"]

@@ -45,8 +45,8 @@ class Training:
         What its automatic choices came to.
     weights
         Records of the weights it started from.
-    n_train, n_validation
-        Images learned from, and held back.
+    n_train, n_replay, n_validation
+        Images learned from, replayed beside them, and held back.
     n_left_out
         Images that were given and not learned from or replayed, such as those with few cells.
     finished
@@ -74,6 +74,7 @@ class Training:
     resolved: Mapping[str, Any]
     weights: Sequence[Mapping[str, Any]]
     n_train: int
+    n_replay: int
     n_validation: int
     finished: int
     seconds: float
@@ -161,6 +162,7 @@ def _load(run: Path, record: TrainingRecord, label: str) -> Training:
         resolved=record.resolved,
         weights=record.weights,
         n_train=len(set(record.train) - set(record.left_out)),
+        n_replay=len(set(record.replay) - set(record.left_out)),
         n_validation=len(record.validation),
         finished=record.epochs,
         seconds=record.seconds,

@@ -186,6 +186,7 @@ def training_table(d: Report) -> Table | None:
             ("Starting weights", _start),
             ("Training images from", lambda t: limits[t.name]),
             ("Images trained on", _images),
+            ("Images replayed", lambda t: f"{t.n_replay:,}" if t.n_replay else NOTHING),
             ("Images held back", lambda t: f"{t.n_validation:,}"),
         ],
         "Recipe": [
@@ -331,6 +332,7 @@ def _raw(one: Training, groups: Sequence[str]) -> dict[str, Any]:
         "weights": "; ".join(str(w.get("name")) for w in one.weights),
         "weights_sha256": "; ".join(_hash(w.get("sha256")) for w in one.weights),
         "n_train": one.n_train,
+        "n_replay": one.n_replay,
         "n_left_out": one.n_left_out,
         "n_validation": one.n_validation,
         "epochs": one.finished,

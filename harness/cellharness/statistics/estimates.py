@@ -118,7 +118,8 @@ def how_tested(rows: pd.DataFrame) -> str:
     'Intervals of 95 % and p by image'
     """
     row = rows.iloc[0]
-    return f"Intervals of {level_words(row)} and p by {row['unit']}: {TESTS}, {corrected(rows)}."
+    said = f"Intervals of {level_words(row)} and p by {row['unit']}: {TESTS}, p {corrected(rows)}."
+    return said if said.endswith("not corrected.") else f"{said[:-1]}, intervals not corrected."
 
 
 def level_words(row: pd.Series | Mapping[str, Any]) -> str:

@@ -106,7 +106,8 @@ def forgetting_measures(
         max over all stages before the last of R, minus R_last: Chaudhry et al. 2018 (*Riemannian
         Walk for Incremental Learning*, ECCV, eqs. 3 and 4), on images scored at every stage. The
         best stage is chosen on the same images, so it overstates forgetting where they are few and
-        stages many, and its interval does not know of the choice.
+        stages many, and its interval does not know of the choice. NaN where only one stage after
+        the start was scored.
 
     Parameters
     ----------
@@ -137,7 +138,10 @@ def forgetting_measures(
         matrix = np.stack(series)[:, rows]
         for measure, differences in (
             (BACKWARD_TRANSFER, matrix[-1] - matrix[0]),
-            (BEST_MINUS_LAST, _best(matrix, modality) - matrix[-1]),
+            # With one stage only there is nothing to choose the best of.
+            (BEST_MINUS_LAST, _best(matrix, modality) - matrix[-1])
+            if len(stages) > 1
+            else (BEST_MINUS_LAST, np.full(len(rows), np.nan)),
         ):
             about.append(
                 {

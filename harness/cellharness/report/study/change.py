@@ -119,7 +119,7 @@ def measure_table(d: StudyReport) -> Table | None:
             f"Of mean F1, {over if n > 1 else 'of one modality'}: backward transfer of Lopez-Paz & "
             "Ranzato 2017 (forgetting from the start is minus this), and forgetting from the best "
             "epoch before the last, of Chaudhry et al. 2018, which overstates where images are few "
-            f"and epochs many. {how_tested(measures)}",
+            f"and epochs many; only where several were scored. {how_tested(measures)}",
         ),
     )  # fmt: skip
 

@@ -22,6 +22,7 @@ from cellharness.report.layout import Sheet, fit_labels, ink_on, left_room, shor
 from cellharness.report.provenance import methods_of, short_hash
 from cellharness.report.study.data import StudyReport, part_title
 from cellharness.report.style import GREY, SMALL_PT, TWO_COLUMNS_MM
+from cellharness.run_directory import details_of
 from cellharness.statistics import ALL
 from cellharness.statistics.contrasts import HIGHER, LOWER, TOO_FEW, fewest_units
 from cellharness.statistics.decomposition import SHARE_INTERVAL
@@ -255,7 +256,8 @@ def fact_table(d: StudyReport) -> Table:
     facts = [
         ("Weights before", _weights(d)), ("Trained on", _trained_on(d)),
         ("Weights compared", compared), ("Main protocol", study.protocol_labels[record.main]),
-        ("Other protocols", listing(others)), ("Score", f"{d.score}, profile {d.run.profile}"),
+        ("Other protocols", listing(others)), *_one_diameter(d),
+        ("Score", f"{d.score}, profile {d.run.profile}"),
     ]  # fmt: skip
     for pairs in filter(None, dict.fromkeys(record.replayed.values())):
         who = [study.labels[name] for name, met in record.replayed.items() if met == pairs]
@@ -267,6 +269,22 @@ def fact_table(d: StudyReport) -> Table:
         tuple(map(Row, shown)), pd.DataFrame(shown, columns=["fact", "value"]),
         text=frozenset({0, 1}),
     )  # fmt: skip
+
+
+def _one_diameter(d: StudyReport) -> Iterator[tuple[str, str]]:
+    """Tell the diameter of protocols that give one to all images, before and after a training."""
+    diameters = d.run.ledger["details"].map(lambda text: details_of(text).get("diameter"))
+    known = diameters.dropna().groupby(d.run.ledger["method"]).unique()
+    plain = d.study.record.plain
+    when = {PRETRAINED: "before", plain: f"after {d.study.labels.get(plain, plain)}"}
+    for protocol in d.study.record.protocols:
+        told: dict[str, str] = {}
+        for entry in d.study.record.methods:
+            found = known.get(entry.method, ())
+            if entry.protocol == protocol.name and entry.remedy in when and len(found) == 1:
+                told[when[entry.remedy]] = f"{found[0]:.0f} px {when[entry.remedy]}"
+        if told:
+            yield f"Diameter, {protocol.label}", ", ".join(told.values())
 
 
 def _weights(d: StudyReport) -> str:
