@@ -42,6 +42,8 @@ _MEDIAN_PT = 1.5
 _SAMPLES = (("Case that lost", LOSS_COLOUR, 0.9), ("Case that gained", GAIN_COLOUR, 0.9),
             ("Unchanged", _LEVEL_COLOUR, 0.9), ("Median", INK, _MEDIAN_PT))  # fmt: skip
 _BAND_ALPHA, _THIN_PT = 0.14, 0.7
+#: How far a band is shown, in times the largest change.
+_BAND_REACH = 2.0
 # No figure is higher than this if it can be helped.
 _HIGHEST_MM = 190.0
 
@@ -166,7 +168,9 @@ def _before_after(ax: Axes, *, named: bool) -> None:
     "and seen experiments; the numbers stand in the table below",
     caption="""Mean change of {{ d.score }} since epoch 0, paired by case, {{ d.under }}. Band
 {%- if d.banded != d.followed %} of {{ d.study.labels[d.findings.subject] }} alone{% endif %},
-{{ d.interval }}, epoch by epoch: where it leaves 0, so does the curve at that epoch.
+{{ d.interval }}, epoch by epoch: where it leaves 0, so does the curve at that epoch; cut
+where it reaches further than twice the largest change. Marks without a line, scored at the end
+alone.
 {%- if d.followed != d.findings.trained | list %} Weights made from those of others have no epochs
 of their own.{% endif %}""",
     when=lambda d: d.has_course,
@@ -193,7 +197,10 @@ def curve_figure(d: StudyReport, width_mm: float) -> Figure:
     height = _height(grid, 27.0, key)
     figure, axes = layout.panels(grid, len(shown), width_mm, height, 9.5, key.height_mm)
     with_band = rows[rows["remedy"].isin(banded)]
-    ends = [with_band["change_low"], with_band["change_high"], rows["change"]]
+    # One wide interval would flatten all lines.
+    most = _BAND_REACH * float(rows["change"].abs().max())
+    ends = [with_band[end].clip(-most, most) for end in ("change_low", "change_high")]
+    ends.append(rows["change"])
     limits = layout.limits_of(np.concatenate([column.to_numpy(float) for column in ends]))
     last = max(1.0, float(rows["stage"].max()))
     letters = itertools.count()
@@ -213,8 +220,9 @@ def curve_figure(d: StudyReport, width_mm: float) -> Figure:
                     alpha=_BAND_ALPHA, lw=0, zorder=1,
                 )  # fmt: skip
             ax.plot(
-                mine["stage"], mine["change"], color=style.colour, ls=style.linestyle,
-                lw=style.width, marker=style.marker, ms=2.8, mew=0, clip_on=False, zorder=3,
+                mine["stage"], mine["change"], color=style.colour,
+                ls=style.linestyle if len(mine) > 2 else "none", lw=style.width,
+                marker=style.marker, ms=2.8, mew=0, clip_on=False, zorder=3,
             )  # fmt: skip
         ax.set_xlim(-0.03 * last, 1.03 * last)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True, min_n_ticks=2))
