@@ -117,8 +117,8 @@ def test_the_loss_as_published_and_alike():
     assert shown == [("truth", "Fluorescent")]
     text = document("forgetting.md")
     alike = rows.loc["loss, both alike"].xs("All", level="modality")["estimate"].astype(float)
-    said = f"The loss of the weights lies so between {alike.min():.2f} and {alike.max():.2f}."
-    assert f"{said} By the size model, which a user has, it is {alike['estimate']:.3f}." in text
+    said = f"the weights lost between {alike.min():.2f} and {alike.max():.2f}."
+    assert f"{said} By the size model, which a user has, they lost {alike['estimate']:.3f}." in text
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     alike = rows.loc["loss, both alike", "truth", "All"]
     published = rows.loc["apparent loss", "", "All"]
