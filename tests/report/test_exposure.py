@@ -87,6 +87,26 @@ def test_the_table_counts_images(run):
     assert list(table.frame["seen"]) == list(exposures(data)["seen"])
 
 
+def test_hints_and_levels_give_the_same_thing_the_same_number(run):
+    """A word marks three images of Alpha, of which one counts by its experiment."""
+    data, cases = run
+    report = Comparison(data)
+    n = len(cases)
+    alpha, beta = (data.labels[name] for name in data.methods[:2])
+    hints = {hint.method: hint for hint in report.overlaps if hint.word == "plasma"}
+    assert (hints[alpha].n_cases, hints[alpha].n_surer) == (3, 1)
+    assert (hints[beta].n_cases, hints[beta].n_surer) == (3, 0)
+    counted = {row.cells[0]: [int(cell) for cell in row.cells[1:]]
+               for row in exposure_table(report).rows}  # fmt: skip
+    for hint in hints.values():
+        assert counted[hint.method][2] == hint.n_cases - hint.n_surer
+    text = " ".join(build_report(data.path).read_text(encoding="utf-8").split())
+    # At the top as many as the levels of the table make together.
+    assert f"{alpha}, {sum(counted[alpha][:3])} of {n} images; {beta}, 3 of {n} images." in text
+    assert text.count("table of what was met</a> counts 1 of these by image or exp") == 2
+    assert "overlap with training data" not in text
+
+
 def test_the_leaderboard_says_it_beside_the_method(run):
     data, _ = run
     table = leaderboard(load_comparison(data.path))

@@ -144,7 +144,7 @@ def test_shaded_is_who_cannot_be_told_from_the_leader(run, table):
 def test_fine_tuning_is_set_beside_its_start(run, table):
     assert starts(run) == {"tuned": ("start", ("diameter",))}
     changes = row(table, "Tuned − Start")
-    assert changes.cells[0] == "Tuned − Start\ndiffers in diameter too"
+    assert changes.cells[0] == "Tuned − Start\ndiffers in the parameter diameter too"
     scores = run.main.rename(columns={"f1": "value"})
     for at, group in ((2, "Brightfield"), (3, "Fluorescent")):
         found = contrast(scores[scores["modality"] == group], "tuned", "start")
@@ -152,6 +152,24 @@ def test_fine_tuning_is_set_beside_its_start(run, table):
         assert changes.marks[at] == {HIGHER: GAIN, LOWER: LOSS}[found.verdict]
     assert changes.cells[4].endswith("2 experiments: not tested")
     assert 4 not in changes.marks
+
+
+def test_what_else_is_set_otherwise_is_named_as_provenance_names_it(path):
+    run = load_run(path)
+    methods = [
+        method.model_copy(
+            update={"input": "rgb", "parameters": method.parameters | {"net_avg": True}}
+        )
+        if method.name == "tuned"
+        else method
+        for method in run.record.methods
+    ]
+    run = replace(run, record=run.record.model_copy(update={"methods": methods}))
+    table = leaderboard(Comparison(run))
+    assert row(table, "Tuned − Start").cells[0] == (
+        "Tuned − Start\ndiffers in the input and in the parameters diameter and net_avg too"
+    )
+    assert "parameters of the methods are listed under Provenance" in table.notes[0]
 
 
 def test_one_method_has_a_board_without_marks(path):

@@ -195,7 +195,7 @@ def test_partial_guessed_and_oracle_runs_carry_a_banner(make_run):
     assert "Partial run. The run was limited to 2 cases" in text
     assert "The modality of 1 of 2 images was guessed" in text
     assert "1 of 2 images has no modality in the manifest" in text
-    assert "Alpha net used the truth to segment" in text
+    assert "Alpha net used the truth to segment, such as a diameter taken from it" in text
 
 
 def test_complete_run_carries_none(page):

@@ -11,6 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from page_reader import Page
 
 from cellharness.report import build_report
+from cellharness.report.comparison import load_comparison
+from cellharness.report.comparison.ranking import frequency_table, who_is_first
+from cellharness.report.comparison.ranking import ranking as ranking_section
 from simulated_run import Simulation, simulate_run
 
 # That of the stability is left out where every scheme and sample agrees.
@@ -71,6 +74,28 @@ def test_one_image(tmp_path, build):
     # One image is no evidence for a difference.
     assert set(table["letters"]) == {"a"}
     assert "No difference is tested: 1 image; 6 are the fewest" in page.text
+
+
+@pytest.mark.parametrize("second", [0.88, 0.5])
+def test_a_share_of_samples_beside_what_is_not_significant_is_said_to_be_no_test(tmp_path, second):
+    """Beside "> 99 %" of the samples "not significantly better" looks like a contradiction."""
+    run = simulate(tmp_path, sizes={"DIC": 40})
+
+    def level(table):
+        noise = np.random.default_rng(0).normal(0, 0.1, len(table))
+        return table.assign(f1=table["method"].map({"m00": 0.9, "m01": second, "m02": 0.1}) + noise)
+
+    change(run, "scores.csv", lambda t: level(t).assign(f1=lambda t: t["f1"].clip(0, 1)))
+    d = load_comparison(run)
+    said = "it is no test, and is not corrected for the number of pairs"
+    unit = d.ranked.accuracy.unit
+    assert f"has that rank when {unit}s are drawn again; {said}" in d.ranked.no_test
+    better = d.ranked.tests.set_index(["method", "other"])["better"]
+    assert better["m00", "m01"] == (second == 0.5)
+    assert (d.ranked.no_test in who_is_first(d)) == (second != 0.5)
+    assert frequency_table(d).notes == (d.ranked.no_test,)
+    (item,) = (i for i in ranking_section.items if getattr(i, "name", "") == "ranking_significance")
+    assert "d.ranked.no_test" in item.caption
 
 
 def test_equal_methods_share_the_first_rank(tmp_path, build):
@@ -135,32 +160,74 @@ def test_a_failed_image_is_the_worst_in_either_profile(tmp_path, build):
 
 
 def test_without_times_there_are_no_bubbles_and_no_ranking_by_time(tmp_path, build):
-    run = simulate(tmp_path)
+    run = simulate(tmp_path, thresholds=(0.5, 0.8))
     seconds = [f"seconds_{name}" for name in ("total", "network", "load", "warmup", "postprocess")]
     change(run, "ledger.csv", lambda t: t.assign(**dict.fromkeys(seconds, np.nan)))
-    _, drawn = build(run)
+    page, drawn = build(run)
     assert drawn >= ALL_FIGURES
     assert "accuracy_cost" not in drawn
+    assert "Time and memory are not shown: no method has running times." in page.text
     schemes = pd.read_csv(run / "report/tables/ranking_schemes.csv")
     assert set(schemes["metric"]) == {"f1"}
     side = pd.read_csv(run / "report/tables/ranking_side_by_side.csv")
     assert "seconds_per_case" not in set(side["metric"])
 
 
-def test_a_method_without_times_is_not_the_slowest(tmp_path, build):
-    """Masks made elsewhere have no times: unknown is not worst."""
+def forget(run, method, cases=None):
+    """Take the running times of a method, or of some of its cases, from the ledger."""
+
+    def without(table):
+        gone = (table["method"] == method) & (table["case"].isin(cases) if cases else True)
+        return table.assign(seconds_total=table["seconds_total"].mask(gone))
+
+    change(run, "ledger.csv", without)
+
+
+@pytest.mark.parametrize(
+    ("cases", "why"),
+    [
+        (None, "alder has no running times, and the others alone"),
+        (["D000", "D001"], "alder has none of 2 images, and the others alone"),
+    ],
+)
+def test_nothing_is_ranked_by_cost_where_a_method_has_no_times(tmp_path, build, cases, why):
+    """Methods that segment several cases at once have none: the others would rank alone."""
+    run = simulate(tmp_path, thresholds=(0.5, 0.8))
+    forget(run, "m00", cases)
+    page, drawn = build(run)
+    tables = run / "report/tables"
+    schemes = pd.read_csv(tables / "ranking_schemes.csv")
+    assert set(schemes["metric"]) == {"f1"}
+    assert set(pd.read_csv(tables / "ranking_side_by_side.csv")["metric"]) == {"f1"}
+    assert not pd.read_csv(tables / "ranking_stability.csv")["ranking"].str.contains("ime").any()
+    assert "ranking_side_by_side" in drawn
+    assert "accuracy_cost" not in drawn
+    assert not (tables / "running_time.csv").exists()
+    assert not (tables / "timing.csv").exists()
+    # Where the figures and tables would stand, and at both tables and the figure of ranks.
+    assert page.text.count(f"Time and memory are not shown: {why}") == 4
+    assert "time and memory, all rank-then-mean" not in page.text
+
+
+def test_a_method_that_made_no_mask_needs_no_time(tmp_path, build):
     run = simulate(tmp_path)
-
-    def forget(table):
-        table.loc[table["method"] == "m00", "seconds_total"] = np.nan
-        return table
-
-    change(run, "ledger.csv", forget)
-    page, _ = build(run)
+    forget(run, "m00")
+    for name in ("scores.csv", "ledger.csv"):
+        change(run, name, lambda t: t.assign(status=t["status"].mask(t["method"] == "m00", "oom")))
+    page, drawn = build(run)
+    assert "accuracy_cost" in drawn
+    assert "are not shown" not in page.text
     schemes = pd.read_csv(run / "report/tables/ranking_schemes.csv")
-    assert set(schemes.loc[schemes["metric"] == "time", "method"]) == {"m01", "m02"}
-    assert "challenge" not in set(schemes["scheme"])
-    assert "Without a time, and left out: 1 method." in page.text
+    times = schemes[schemes["metric"] == "time"].set_index("method")["rank"]
+    assert times["m00"] == 3
+
+
+def test_one_image_without_a_size_leaves_out_the_challenge_ranking_alone(tmp_path, build):
+    run = simulate(tmp_path)
+    change(run, "ledger.csv", lambda t: t.assign(pixels=t["pixels"].mask(t.index == 0)))
+    build(run)
+    schemes = pd.read_csv(run / "report/tables/ranking_schemes.csv")
+    assert set(schemes["metric"]) == {"f1", "time"}
 
 
 def test_without_memory_bubbles_are_crosses(tmp_path, build):

@@ -228,6 +228,24 @@ def test_bubbles_are_where_time_and_score_are_and_as_large_as_memory(few):
     assert ax.get_xscale() == "log"
 
 
+def test_rings_of_the_key_have_room_to_the_edge_of_the_figure(few, many):
+    """The largest ring of the key may be as large as the largest bubble."""
+    for d in (few, many):
+        peak = d.ranked.costs["memory_mb"].max()
+        size = key_sizes(peak)[-1] * MIB_PER_GIB
+        costs = d.ranked.costs.assign(memory_mb=d.ranked.costs["memory_mb"] * size / peak)
+        copy = Comparison(d.run)
+        vars(copy)["ranked"] = replace(d.ranked, costs=costs)
+        for width in (88.0, 180.0):
+            figure = bubble_figure(copy, width)
+            height = figure.get_size_inches()[1] * 72
+            for ring in figure.findobj(EllipseCollection):
+                (at,) = ring.get_offset_transform().transform(ring.get_offsets())
+                top = at[1] * 72 / figure.dpi + ring.get_heights()[0] / 2
+                # Half a millimetre, with the half of the line that lies outside.
+                assert top + 1.5 <= height, width
+
+
 def names_of(d: Comparison) -> list[str]:
     return [d.run.labels[method] for method in d.ranked.order]
 

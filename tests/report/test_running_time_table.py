@@ -13,7 +13,7 @@ def run_of(ledger):
     methods = list(dict.fromkeys(ledger["method"]))
     run = SimpleNamespace(
         ledger=ledger, times=running_times(ledger), methods=methods,
-        labels={m: m.upper() for m in methods},
+        labels={m: m.upper() for m in methods}, untimed={},
     )  # fmt: skip
     return SimpleNamespace(run=run, colours=dict.fromkeys(methods, "#000000"))
 

@@ -10,7 +10,7 @@ from figure_reader import texts_outside
 from page_reader import Page
 from training_maker import USUAL, add_training, epoch
 
-from cellharness.analysis.exposure import overlaps
+from cellharness.analysis.exposure import exposures, overlaps
 from cellharness.analysis.run_data import load_run
 from cellharness.analysis.trainings import load_trainings
 from cellharness.report import build_report
@@ -366,6 +366,6 @@ def test_trained_weights_keep_their_ancestry(make_run):
         "1 image of this data set (training “second”)",
         "2 images of this data set (training “First”)",
     ]
-    assert {(o.method, o.word) for o in overlaps(run)} == {
+    assert {(o.method, o.word) for o in overlaps(run, exposures(run))} == {
         ("Tuned", "plasma"), ("Further", "plasma")
     }  # fmt: skip

@@ -93,16 +93,11 @@ def test_the_report_shows_no_running_time_of_cases_at_once(small_manifest, tmp_p
     # A method that can take one case at a time alone is measured as ever.
     assert (ledger.loc[["none"], "seconds_total"].astype(float) > 0).all()
     build_report(run)
-    tables = run / "report" / "tables"
-    times = pd.read_csv(tables / "running_time.csv").set_index("method")
-    assert times.loc[["threshold", "otsu"], "n"].tolist() == [0, 0]
-    assert times.loc[["threshold", "otsu"], "warm_seconds_median"].isna().all()
-    assert times.loc["none", "n"] == 6
-    costs = pd.read_csv(tables / "timing.csv").set_index("method")
-    assert costs.loc[["threshold", "otsu"], "seconds_per_case"].isna().all()
-    assert (costs.loc[["threshold", "otsu"], "seconds_load"] > 0).any()
-    assert costs.loc["none", "seconds_per_case"] > 0
+    made = {path.stem for path in (run / "report" / "tables").glob("*.csv")}
+    assert "ranking" in made
+    assert not made & {"running_time", "timing"}
     page = (run / "report" / "index.html").read_text()
+    assert "have no running times, and the others alone would be no comparison" in page
     assert "Of the 18 pairs of method and case, 12 were segmented at the same time" in page
 
 

@@ -54,6 +54,8 @@ class Overlap:
         The word in common.
     n_cases
         How many cases are marked.
+    n_surer
+        Of these, how many count at a surer level than the data set in `exposures`.
     experiments
         Theirs.
     """
@@ -62,6 +64,7 @@ class Overlap:
     named: str
     word: str
     n_cases: int
+    n_surer: int
     experiments: tuple[str, ...]
 
 
@@ -161,12 +164,43 @@ def training_data(run: RunData, method: str) -> list[str]:
     return told
 
 
-def overlaps(run: RunData) -> list[Overlap]:
-    """Find hints of contamination, see `CONTAMINATION_RULE`."""
+def seen_at_all(table: pd.DataFrame) -> dict[str, int]:
+    """Count the images of which each method had met something, at whatever level.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `exposures`.
+
+    Returns
+    -------
+    dict of str to int
+        By label, in the order of the methods; without those of which nothing is known.
+    """
+    met = table[table["seen"] != NOTHING_KNOWN]
+    return {str(label): int(n) for label, n in met.groupby("label", sort=False).size().items()}
+
+
+def overlaps(run: RunData, met: pd.DataFrame) -> list[Overlap]:
+    """Find hints of contamination, see `CONTAMINATION_RULE`.
+
+    Parameters
+    ----------
+    run : RunData
+        The run, with the methods to look at.
+    met : DataFrame
+        Of `exposures`, with at least these methods.
+    """
+    surer = met[met["seen"].isin(LEVELS[: LEVELS.index(DATA_SET)])]
+    counted = {name: set(rows["case"]) for name, rows in surer.groupby("method")}
     return [
-        Overlap(run.labels[name], entry, word, len(cases), tuple(sorted(set(cases["experiment"]))))
+        Overlap(
+            run.labels[name], entry, word, len(cases),
+            len(counted.get(name, set()).intersection(cases["case"])),
+            tuple(sorted(set(cases["experiment"]))),
+        )
         for name, entry, word, cases in named_cases(run)
-    ]
+    ]  # fmt: skip
 
 
 def named_cases(run: RunData) -> Iterator[tuple[str, str, str, pd.DataFrame]]:

@@ -44,6 +44,7 @@ WORSE, LEVEL, RAW, BETTER = range(4)
 _MANY_SCORES, _DRAWS, _DRAWS_OF_MANY = 2000, 10_000, 1000
 # Columns of the ledger, the one to prefer first.
 _MEMORY_COLUMNS = ("peak_gpu_mb", "peak_host_mb")
+_COST = "Cost"
 _COSTS = {
     SECONDS_PER_CASE: "Time",
     "peak_gpu_mb": f"{GPU} memory",
@@ -94,11 +95,12 @@ class Ranked:
     groups
         All images, then each modality where there are several.
     accuracy, time, challenge
-        Bootstraps of the rankings by F1, with every scheme; by warm seconds, None where fewer than
-        two methods were timed; and of the challenge's own by F1 and time, None where the ledger
-        lacks what it needs of a method.
+        Bootstraps of the rankings by F1, with every scheme; by warm seconds, None where a method
+        is `RunData.untimed` or nothing was timed; and of the challenge's own by F1 and time, None
+        there too, and where the ledger lacks the size of an image.
     costs, side_by_side
-        See `costs_of`, and `rank_side_by_side` for F1 at every threshold, time and memory.
+        See `costs_of`, and `rank_side_by_side` for F1 at every threshold, and for time and memory
+        unless a method is `RunData.untimed`.
     resampling
         How intervals were made.
     """
@@ -136,6 +138,15 @@ class Ranked:
         """What the intervals come from, in words."""
         drawn = self.resampling
         return f"{drawn.samples:,} bootstrap samples of {self.drawn}, seed {drawn.seed}"
+
+    @property
+    def no_test(self) -> str:
+        """What the share of samples with a rank says, and what it does not, in a sentence."""
+        return (
+            "The share of the samples says how often a method has that rank when "
+            f"{self.accuracy.unit}s are drawn again; it is no test, and is not corrected for the "
+            "number of pairs."
+        )
 
     @property
     def interval(self) -> str:
@@ -212,7 +223,12 @@ class Ranked:
         columns = [Column("F1, IoU ≥", f"{t:g}", ALL, "f1", t) for t in thresholds]
         columns += [Column("Modality", g, g, "f1", main) for g in self.groups if g != ALL]
         known = {metric: head for metric, head in _COSTS.items() if metric in set(table["metric"])}
-        return columns + [Column("Cost", h, ALL, m, float("nan")) for m, h in known.items()]
+        return columns + [Column(_COST, h, ALL, m, float("nan")) for m, h in known.items()]
+
+    @property
+    def by_cost(self) -> bool:
+        """Whether any of `columns` ranks by time or memory."""
+        return any(column.block == _COST for column in self.columns)
 
     def ranks_in(self, column: Column) -> pd.Series:
         """Ranks of the methods, best first, by one column; <NA> where there is none."""
@@ -259,12 +275,11 @@ def rank_run(run: RunData, resampling: Resampling | None = None) -> Ranked | Non
     keys = ["case", "method"]
     times = values[[*keys, "modality", "experiment"]]
     times = times.merge(run.times, on=keys, how="left")
-    warm = times[times["method"].isin(_timed(run, times, "warm_seconds"))]
-    warm = warm.rename(columns={"warm_seconds": "value"})
     time = challenge = None
-    if len(set(warm["method"])) > 1:
+    if _all_have(run, "warm_seconds"):
+        warm = times.rename(columns={"warm_seconds": "value"})
         time = bootstrap_ranks(warm, (MAIN,), larger_is_better=False, **drawn)
-    if len(_timed(run, times, "adjusted_seconds")) == len(competing):
+    if _all_have(run, "adjusted_seconds"):
         times["f1"] = values["value"].fillna(0.0).to_numpy()
         challenge = bootstrap_challenge(times, **drawn)
     return Ranked(
@@ -322,19 +337,13 @@ def _rank_group(
     return GroupRanking(frame.reset_index(drop=True), own)
 
 
-def _timed(run: RunData, times: pd.DataFrame, column: str) -> list[str]:
-    """Name the methods that have a time, or that never made a mask to time; none if none has one.
-
-    The first have values to rank; the second are behind them, as they failed. Masks that were made
-    elsewhere may have no times: unknown is not worst.
-    """
-    known = set(times.loc[times[column].notna(), "method"])
-    made = set(run.ledger.loc[run.ledger["status"].isin(SEGMENTED), "method"])
-    return [m for m in run.methods if m in known or m not in made] if known else []
+def _all_have(run: RunData, time: str) -> bool:
+    """Whether every mask has this time, and there is any: unknown would rank as worst."""
+    return not run.masks_without(time) and bool(run.times[time].notna().any())
 
 
 def _side_by_side(run: RunData) -> pd.DataFrame:
-    have = set(run.ledger.columns)
+    have = set() if run.untimed else set(run.ledger.columns)
     if {"seconds_total", "seconds_load", "seconds_warmup"} <= have:
         have.add(SECONDS_PER_CASE)
     ranks = rank_side_by_side(

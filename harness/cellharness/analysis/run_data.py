@@ -99,6 +99,21 @@ class RunData:
         """Running times of every method and case, from `running_times`."""
         return running_times(self.ledger)
 
+    @cached_property
+    def untimed(self) -> dict[str, int]:
+        """Competing methods that made masks without a running time, and how many of these.
+
+        Where there is one, time and memory are neither shown nor ranked: the others would be
+        compared among themselves, and look as if they were compared with all.
+        """
+        return self.masks_without("warm_seconds")
+
+    def masks_without(self, time: str) -> dict[str, int]:
+        """Competing methods with masks that lack a column of `times`, and how many of these."""
+        times, made = self.times, self.ledger["status"].isin(SEGMENTED)
+        lacking = times.loc[made & times[time].isna(), "method"].value_counts()
+        return {name: int(lacking[name]) for name in self.competing if name in lacking}
+
     def f1_of(self, methods: Collection[str]) -> pd.DataFrame:
         """F1 of `main`, one row of `cases` and one column a method, in their order."""
         values = self.main.pivot_table("f1", "case", "method", "first", dropna=False)

@@ -68,10 +68,11 @@ def exposure_table(d: Report) -> Table | None:
         rows=tuple(rows),
         frame=frame,
         notes=(
-            "Images, each at the surest of these. The image: a training of this run learned from "
-            "it or watched it. Its experiment: it did so with other images of that experiment. "
-            "Its data set: a word of the training data that the "
-            "method, its weights or those they started from name (the rule above). Nothing known "
-            "is no proof that it was not met. Image by image: exposure.csv.",
+            "Images, each counted once, under the first of these that holds. The image: a training "
+            "of this run learned from it or watched it. Its experiment: it did so with other "
+            "images of that experiment. Its data set: a word of the training data that the method, "
+            "its weights or those they started from name marks it, by the rule under "
+            "Possible contamination; the list there counts images of earlier columns too. Nothing "
+            "known is no proof that it was not met. Image by image: exposure.csv.",
         ),
     )

@@ -201,7 +201,7 @@ class Report:
     @cached_property
     def overlaps(self) -> list[Overlap]:
         """Hints that methods have met test images in training."""
-        return overlaps(self.suspects)
+        return overlaps(self.suspects, self.exposures)
 
     @cached_property
     def exposures(self) -> pd.DataFrame:

@@ -88,7 +88,7 @@ def banners(run: RunData) -> list[tuple[str, str]]:
             (
                 "Not scored",
                 f"{count(unscored, 'case')} of the manifest {_are(unscored)} not in the score "
-                "table (no truth, say) and so in none of the numbers.",
+                "table, for example for want of a truth, and so in none of the numbers.",
             )
         )
     blank = int(run.main.groupby("case")["f1"].count().eq(0).sum())
@@ -96,8 +96,8 @@ def banners(run: RunData) -> list[tuple[str, str]]:
         found.append(
             (
                 "Without a number",
-                f"{blank} of {count(n, 'image')} {_have(blank)} no F1 for any method (no truth to "
-                f"score against, say); they count in n but in no median or mean.",
+                f"{blank} of {count(n, 'image')} {_have(blank)} no F1 for any method, for "
+                "example for want of a truth; they count in n but in no median or mean.",
             )
         )
     cases = run.scores.drop_duplicates("case")
@@ -126,8 +126,8 @@ def banners(run: RunData) -> list[tuple[str, str]]:
         found.append(
             (
                 ORACLE,
-                f"{listing(oracles)} used the truth to segment (a diameter, say): an upper "
-                "bound, not a competitor.",
+                f"{listing(oracles)} used the truth to segment, such as a diameter taken from "
+                "it: an upper bound, not a competitor.",
             )
         )
     return found

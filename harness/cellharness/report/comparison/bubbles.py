@@ -27,7 +27,7 @@ from cellharness.report.style import GREY, HAIRLINE, INK, SMALL_PT
 MOST_NAMED = 12
 MIB_PER_GIB = 1024
 
-_TOP_MM, _HEAD_MM, _LEFT_MM, _RIGHT_MM, _BELOW_MM = 0.5, 7.0, 10.5, 3.0, 8.5
+_TOP_MM, _HEAD_MM, _LEFT_MM, _RIGHT_MM, _BELOW_MM = 1.0, 7.0, 10.5, 3.0, 8.5
 _FLAT, _LOWEST_MM = 0.32, 44.0
 # The list of numbered methods.
 _LINE_MM, _COLUMN_MM, _NUMBER_MM = 2.9, 28.0, 5.0
@@ -58,8 +58,8 @@ def points_of(ranked: Ranked) -> pd.DataFrame:
 
 
 def has_bubbles(d: Comparison) -> bool:
-    """Whether any method has both a score and a time."""
-    return d.ranked is not None and not points_of(d.ranked).empty
+    """Whether any method has both a score and a time, and none with masks lacks the time."""
+    return d.ranked is not None and not d.run.untimed and not points_of(d.ranked).empty
 
 
 def bubble_caption(d: Comparison) -> str:
@@ -142,7 +142,7 @@ def _bubble(ax: Axes, at: tuple[float, float], radius: float, colour: str, kind:
 def _key(sheet: Sheet, unit: float, biggest: float, kinds: set[str]) -> None:
     """Show what the areas mean, over the plot."""
     room, x, middle = sheet.width - _LEFT_MM, 0.0, 0.55 * _HEAD_MM
-    ax = sheet.axes(_LEFT_MM, _TOP_MM - 0.6, room, _HEAD_MM)
+    ax = sheet.axes(_LEFT_MM, _TOP_MM, room, _HEAD_MM)
     ax.set(xlim=(0, room), ylim=(0, _HEAD_MM))
     ax.set_axis_off()
     kind = GPU if GPU in kinds else HOST

@@ -28,6 +28,11 @@ _QUARTILES = (("q1", 0.25), ("median", 0.5), ("q3", 0.75))
 _TIMES = ("warm_seconds", "cold_seconds", "adjusted_seconds")
 
 
+@cost.words()
+def _left_out(d: Comparison) -> str:
+    return d.cost_left_out
+
+
 @cost.figure(
     "accuracy_cost",
     alt="Bubble plot of median F1 against seconds an image; the numbers stand in the tables",
@@ -40,8 +45,10 @@ def accuracy_cost(d: Comparison, width_mm: float) -> Figure:
 
 
 @cost.table()
-def running_time_table(d: Comparison) -> Table:
-    """Warm, cold and tolerance-adjusted running times of every method."""
+def running_time_table(d: Comparison) -> Table | None:
+    """Warm, cold and tolerance-adjusted running times; None where not all methods have them."""
+    if d.run.untimed:
+        return None
     times = d.run.times
     found = [_time_record(d.run, m, times[times["method"] == m]) for m in d.run.methods]
     rows = [
@@ -67,8 +74,8 @@ def running_time_table(d: Comparison) -> Table:
             "method are added; the start of the interpreter or of a container is not in it. "
             "Adjusted, as the challenge did: cold less the tolerance of 10 s, or of 10 s for every "
             "1,000,000 pixels of larger images, and at least 0. Within, share of the images with "
-            "a mask whose cold time is within the tolerance. n, images with a mask; – where no "
-            "number of pixels was recorded.",
+            "a mask whose cold time is within the tolerance. n, images with a mask and a time; – "
+            "where no number of pixels was recorded.",
             *_outside(d.run),
         ),
     )
@@ -113,8 +120,10 @@ def _outside(run: RunData) -> tuple[str, ...]:
 
 
 @cost.table()
-def cost_table(d: Comparison) -> Table:
-    """Median seconds per phase and the largest peaks of memory of every method."""
+def cost_table(d: Comparison) -> Table | None:
+    """Median seconds per phase and largest peaks of memory; None where not all have times."""
+    if d.run.untimed:
+        return None
     ledger = d.run.ledger.reindex(columns=["method", "case", "status", *_NUMBERS])
     ledger[list(_NUMBERS)] = ledger[list(_NUMBERS)].apply(pd.to_numeric, errors="coerce")
     ledger = ledger[ledger["status"].isin(SEGMENTED)]
@@ -176,8 +185,7 @@ _NOT_ALONE = {
     ),
     "cases_at_once": (
         "were segmented at the same time as others in one process (cases_at_once). Neither "
-        "running time nor memory is then the method's own, and neither is shown; n counts the "
-        "other images."
+        "running time nor memory is then the method's own, and neither is recorded."
     ),
 }
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cellharness.analysis.ranked import Ranked, rank_run
 from cellharness.analysis.run_data import load_run
+from cellharness.printing.wording import count, listing
 from cellharness.report.cutouts import CaseTiles, case_tiles
 from cellharness.report.declare import Report, Section
 from cellharness.report.rows import Rows, plan_rows
@@ -66,6 +67,29 @@ class Comparison(Report):
         """Groups worth a panel: a run of one modality has no separate overall group."""
         modalities = [group for group in self.run.groups if group != ALL]
         return modalities if len(modalities) == 1 else [ALL, *modalities]
+
+    @property
+    def cost_left_out(self) -> str:
+        """Why nothing is shown or ranked by time and memory, in a sentence; empty where it is."""
+        run = self.run
+        if not run.untimed:
+            return ""
+        timed = set(run.times.loc[run.times["warm_seconds"].notna(), "method"])
+        if not timed.intersection(run.competing):
+            return "Time and memory are not shown: no method has running times."
+        none = [run.labels[name] for name in run.untimed if name not in timed]
+        said = [f"{listing(none)} {'has' if len(none) == 1 else 'have'} no running times"] * any(
+            none
+        )
+        said += [
+            f"{run.labels[name]} has none of {count(n, 'image')}"
+            for name, n in run.untimed.items()
+            if name in timed
+        ]
+        return (
+            f"Time and memory are not shown: {listing(said)}, and the others alone would be no "
+            "comparison."
+        )
 
     def rows(self, width_mm: float) -> Rows:
         """Plan rows of all methods: the ranked ones best first, then those that read the truth."""

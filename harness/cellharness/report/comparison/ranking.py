@@ -100,6 +100,9 @@ def who_is_first(d: Comparison) -> str:
     if not _differ(d):
         share = f"{100 * (1 - ranked.tail):g} %"
         said.append(f"Every scheme ranks them the same, as do {share} of the samples or more.")
+    if len(table) - 1 > ranked.tests["better"][ranked.tests["method"] == first].sum():
+        # A share near 100 % beside a difference that is not significant looks like a contradiction.
+        said.append(ranked.no_test)
     n_images = int(ranked.run.main["case"].nunique())
     if n_images < _FEW_CASES:
         said.append(f"With {count(n_images, 'image')} no ranking is to be relied on.")
@@ -198,7 +201,7 @@ def interval(low: float, high: float) -> str:
     "{% endif %}; blank, the column is better; dot, the method itself. "
     "{{ how_tested(d.ranked.tests) }} Wins, blue cells of the row. b, Ranks in "
     "{{ d.ranked.samples }}: area, share of the samples; ×, median; line, {{ d.ranked.interval }} "
-    "interval; dotted, place of the methods in the full ranking.",
+    "interval; dotted, place of the methods in the full ranking. {{ d.ranked.no_test }}",
 )
 def significance(d: Comparison, width_mm: float) -> Figure:
     """Draw who is better than whom, and the ranks of the samples."""
@@ -278,6 +281,7 @@ def frequency_table(d: Comparison, ranked: Ranked) -> Table:
         rows=_rows(d, ranked, cells),
         frame=frame.assign(samples=ranked.resampling.samples),
         text=frozenset({0, 1}),
+        notes=(ranked.no_test,),
     )
 
 
@@ -331,9 +335,10 @@ def scheme_table(d: Comparison, ranked: Ranked) -> Table:
         columns.append(("time", MAIN, "time alone"))
         blocks.append(ranked.time.intervals(level).assign(metric=columns[-1][0]))
         more += (
-            f" Time alone: warm running time, {MAIN}; an image without a mask is behind all "
-            f"others, and {NOTHING} is a method whose masks have no times."
+            f" Time alone: warm running time, {MAIN}; an image without a mask is behind all others."
         )
+    if d.cost_left_out:
+        more += f" {d.cost_left_out}"
     frame = pd.concat(blocks, ignore_index=True)
     frame.insert(2, "label", frame["method"].map(ranked.run.labels))
     found = by_key(frame, "metric", "scheme", "method")
@@ -396,11 +401,14 @@ def stability_table(_: Comparison, ranked: Ranked) -> Table:
 @ranking.figure(
     "ranking_side_by_side",
     when=lambda d: d.ranked is not None and len(d.ranked.columns) > 1,
-    alt="Table of colours of the ranks by F1 at every threshold, by modality, time and memory; the "
-    "numbers stand in the table below",
+    alt="Table of colours of the ranks by F1 at every threshold, by modality"
+    "{% if d.ranked.by_cost %}, time and memory{% endif %}; the numbers stand in the table below",
     caption="Ranks by F1 at every threshold on all images, {% if d.ranked.groups | length > 1 %}"
-    "at IoU ≥ {{ '%g' % run.threshold }} in each modality, {% endif %}and by what was "
-    f"measured of time and memory, all {MAIN}. The darker, the better. {NOTHING}, never measured.",
+    "at IoU ≥ {{ '%g' % run.threshold }} in each modality, {% endif %}"
+    "{% if d.ranked.by_cost %}and by what was measured of time and memory, {% endif %}"
+    f"all {MAIN}. The darker, the better."
+    f"{{% if d.ranked.by_cost %}} {NOTHING}, never measured.{{% endif %}}"
+    "{% if d.cost_left_out %} {{ d.cost_left_out }}{% endif %}",
 )
 def ranks_side_by_side(d: Comparison, width_mm: float) -> Figure:
     """Draw the ranks by every measure."""
@@ -420,17 +428,21 @@ def side_by_side_table(d: Comparison, ranked: Ranked) -> Table:
 
     blocks = [column.block for column in columns]
     frame = ranked.side_by_side
+    measured = (
+        "Time, warm seconds; memory, peaks; an image without a mask is behind all others. "
+        f"{NOTHING}, never measured of this method. "
+    ) * ranked.by_cost
     return Table(
         name="ranking_side_by_side",
-        title=f"Ranks by accuracy, time and memory, {MAIN}",
+        title=f"Ranks by accuracy{', time and memory' * ranked.by_cost}, {MAIN}",
         header=("Method", *(column.head for column in columns)),
         rows=_rows(d, ranked, cells, ranks=True),
         frame=frame.assign(label=frame["method"].map(ranked.run.labels)),
         spans=(("", 1), *((block, blocks.count(block)) for block in dict.fromkeys(blocks))),
         notes=(
             f"Profile {ranked.run.profile}. Modality, {f1_at(ranked.run.threshold)} on its images. "
-            "Time, warm seconds; memory, peaks; an image without a "
-            f"mask is behind all others. {NOTHING}, never measured of this method. The CSV ranks "
-            "by every threshold and cost within each modality as well.",
+            f"{measured}The CSV ranks by every threshold{' and cost' * ranked.by_cost} within each "
+            "modality as well.",
+            *filter(None, [d.cost_left_out]),
         ),
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from cellharness.analysis.exposure import NOTHING_KNOWN, seen_before, trainings_behind
+from cellharness.analysis.exposure import NOTHING_KNOWN, seen_at_all, seen_before, trainings_behind
 from cellharness.analysis.run_data import RunData
 from cellharness.printing.table import Row, Table, group_title, highest
 from cellharness.printing.wording import absent, count, f1_at, listing, number, signed
@@ -35,6 +35,9 @@ _CONFIDENCE = 0.95
 _FEWEST = fewest_units(1 - _CONFIDENCE)
 # Groups with fewer images than these are named.
 _FEW = 10
+
+# What stands beside the parameters where two methods get their images in another form.
+_INPUT = "input"
 
 #: Heading of the changes that fine-tuning made, and what stands behind one that is significant.
 CHANGES, SIGNIFICANT = "Fine-tuned less its start, mean F1", "*"
@@ -80,7 +83,7 @@ def leaderboard(d: Comparison) -> Table:
         header=("Method", *heads),
         rows=tuple(rows),
         frame=levels.assign(standing=[marks[group].get(name, "") for name, group in places]),
-        notes=tuple(_notes(d, sizes, rows, changed=bool(changes))),
+        notes=tuple(_notes(d, sizes, rows, changes)),
         sortable=True,
     )
 
@@ -130,7 +133,7 @@ def _differing(trained: MethodRecord, before: MethodRecord) -> tuple[str, ...]:
         for key, value in trained.parameters.items()
         if key not in naming and before.parameters.get(key, value) != value
     ]
-    return (*keys, *(["input"] if trained.input != before.input else []))
+    return (*keys, *([_INPUT] if trained.input != before.input else []))
 
 
 def _levels(run: RunData, groups: tuple[str, ...]) -> pd.DataFrame:
@@ -253,8 +256,18 @@ def _change_row(
         cells.append(text)
     label = f"{d.run.labels[name]} − {d.run.labels[start]}"
     if differing:
-        label += f"\ndiffers in {listing(differing)} too"
+        label += f"\n{_differs_too(differing)}"
     return Row((label, *cells), marks=marks)
+
+
+def _differs_too(differing: Sequence[str]) -> str:
+    """Name what is set otherwise than for the start, as Provenance names it."""
+    parameters = [name for name in differing if name != _INPUT]
+    named = ["the input"] * (_INPUT in differing)
+    if parameters:
+        noun = "parameter" if len(parameters) == 1 else "parameters"
+        named.append(f"the {noun} {listing(parameters)}")
+    return f"differs in {' and in '.join(named)} too"
 
 
 def _size(row: Record) -> str:
@@ -262,7 +275,12 @@ def _size(row: Record) -> str:
     return images if row["unit"] == "image" else f"{images}, {count(row['n_units'], row['unit'])}"
 
 
-def _notes(d: Comparison, sizes: list[Record], rows: Sequence[Row], *, changed: bool) -> list[str]:
+def _notes(
+    d: Comparison,
+    sizes: list[Record],
+    rows: Sequence[Row],
+    changes: Sequence[tuple[str, str, tuple[str, ...]]],
+) -> list[str]:
     """Explain the marks that occur, and no others."""
     marks = {mark for row in rows for mark in row.marks.values()}
     unit = sizes[0]["unit"]
@@ -297,8 +315,10 @@ def _notes(d: Comparison, sizes: list[Record], rows: Sequence[Row], *, changed: 
             " Nor is anything where the highest median is in no test, or another method's mean F1 "
             "is significantly higher."
         )
-    if changed:
+    if changes:
         words += f" {SIGNIFICANT}, significant change."
+    if any(differing for *_, differing in changes):
+        words += " Inputs and parameters of the methods are listed under Provenance."
     if set(d.exposures["seen"]) != {NOTHING_KNOWN}:
         words += (
             " Seen before: images that the method's training had met themselves, or of whose "
@@ -438,6 +458,7 @@ def caveats(d: Comparison) -> list[str]:
     return said
 
 
-@result.block("overlaps.html")
-def _overlaps(d: Comparison) -> Mapping[str, Any] | None:
-    return {"overlaps": d.overlaps} if d.overlaps else None
+@result.block("seen_before.html")
+def _seen_before(d: Comparison) -> Mapping[str, Any] | None:
+    seen = seen_at_all(d.exposures)
+    return {"seen": seen} if seen else None
