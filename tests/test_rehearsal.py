@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
@@ -112,6 +113,18 @@ def test_the_page_has_what_the_rehearsal_measured():
     assert block(kept, gpu) in page
     total = sum(part.minutes for part in projection(kept, gpu))
     assert f"{total:.0f} minutes" in page
+
+
+def test_the_page_has_what_slides_took():
+    rows = pd.read_csv(PAGE.parent / "rehearsal-slides.csv")
+    assert set(rows["status"]) == {"ok"}
+    assert set(rows["pixels"]) == {8000**2}
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    took = rows.groupby("method")["seconds_total"].apply(list)
+    for label, name in (("Cellpose 2.0", "cellpose2"), ("Cellpose", "cellpose")):
+        one, other = (f"{seconds:.0f}" for seconds in took[name])
+        assert f"{label}, in {one} and {other} s" in page
+    assert f"at most {rows['peak_host_mb'].max():,.0f} MiB" in page
 
 
 def test_a_killed_call_counts_what_it_prepared():
