@@ -55,7 +55,7 @@ def test_one_diameter_for_all_images_is_told(run):
     ledger.to_csv(run / "ledger.csv", index=False)
     facts = dict(row.cells for row in fact_table(load_study_report(run)).rows)
     told = {value for name, value in facts.items() if name.startswith("Diameter, ")}
-    assert "27 px before, 60 px after Plain fine-tuning" in told
+    assert "27 px before, 60 px after Plain" in told
 
 
 def test_the_mean_over_the_trainings_counts(run):
