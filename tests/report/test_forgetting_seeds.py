@@ -11,6 +11,7 @@ from study_sketch import sketch_study
 
 from cellharness.analysis.findings import measure
 from cellharness.analysis.study import load_study
+from cellharness.report import build_report
 from cellharness.report.study import load_study_report
 from cellharness.report.study.change import seed_table
 from cellharness.report.study.result import caveats, fact_table
@@ -94,3 +95,9 @@ def test_one_training_of_each_is_called_so(tmp_path):
     d = load_study_report(sketch_study(tmp_path, {"plain": (-0.2, 0.1)}))
     assert seed_table(d) is None
     assert any(said.startswith("One training of each") for said in caveats(d))
+
+
+def test_pictures_say_of_which_training_they_are(run):
+    page = build_report(run).read_text(encoding="utf-8")
+    said = "the mean over 2 trainings, the pictures and their F1 are of seed 0."
+    assert said in " ".join(page.split())

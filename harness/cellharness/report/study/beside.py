@@ -92,7 +92,13 @@ def _choose(d: StudyReport, allowed: set[str]) -> Iterator[tuple[str, str, float
 
 @panels.words()
 def _rule(d: StudyReport) -> str:
-    return f"Shown are {CHOICE_RULE}. {d.pictures.licence_rule}"
+    told = f"Shown are {CHOICE_RULE}. {d.pictures.licence_rule}"
+    if len(seeds := d.study.seeds) > 1:
+        told += (
+            f" The change beside a case is the mean over {len(seeds)} trainings, the pictures and "
+            f"their F1 are of seed {seeds[0]}."
+        )
+    return told
 
 
 @panels.words(look="empty")
