@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -11,7 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="needs torch")
 
 from cellharness.training.arrays_on_disk import content_key, kept
-from cellharness.training.prefetch import batches_ahead
+from cellharness.training.prefetch import SWITCH_S, batches_ahead
 
 
 def fill(item, batch, position):
@@ -44,6 +45,15 @@ def test_no_more_is_drawn_than_a_little_ahead():
     assert set(threading.enumerate()) > before
     batches.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_threads_give_way_soon_and_only_while_they_work():
+    usual = sys.getswitchinterval()
+    batches = batches_ahead(iter([[1], [2]]), empty, fill, workers=2)
+    next(batches)
+    assert sys.getswitchinterval() == pytest.approx(min(usual, SWITCH_S))
+    batches.close()
+    assert sys.getswitchinterval() == usual
 
 
 def test_an_error_appears_where_its_batch_would_have():
