@@ -65,10 +65,14 @@ def estimated(row: dict[str, str] | None, *, n: bool = True) -> str:
     """Write an estimate with interval, verdict and the number of experiments."""
     if row is None or row["estimate"] == "" or int(row["n_units"]) == 0:
         return NOTHING
-    known = {name: float(row[name]) for name in ("estimate", "low", "high") if row[name] != ""}
-    said = with_interval(known) if len(known) > 1 else signed(known["estimate"])
     words = {"higher": "**higher**", "lower": "**lower**"}.get(row["verdict"], row["verdict"])
-    return f"{said}, {words}" + f" ({row['n_units']})" * n
+    return f"{between(row)}, {words}" + f" ({row['n_units']})" * n
+
+
+def between(row: dict[str, str]) -> str:
+    """Write an estimate with its interval, where it has one."""
+    known = {name: float(row[name]) for name in ("estimate", "low", "high") if row[name] != ""}
+    return with_interval(known) if len(known) > 1 else signed(known["estimate"])
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -301,8 +305,7 @@ def lost(row: dict[str, str] | None) -> str:
     """Write a loss with its interval; a gain is below 0."""
     if row is None or row["estimate"] == "":
         return NOTHING
-    known = {name: float(row[name]) for name in ("estimate", "low", "high") if row[name] != ""}
-    return without_plus(with_interval(known) if len(known) > 1 else signed(known["estimate"]))
+    return without_plus(between(row))
 
 
 def share_of(row: dict[str, str] | None) -> str:
@@ -336,25 +339,6 @@ def known_before(report: Path) -> str:
         lines.append([what, f"{found.n_images} ({found.n_units})", with_interval(ends)])
     head = ["the first weights' training data", "images (experiments)", "change in fluorescence"]
     return markdown(head, lines)
-
-
-def without_one(report: Path) -> str:
-    """The least and the largest loss on unseen experiments when any one of them is left out."""
-    rows = chosen(
-        table(report, "robustness"), threshold=0.5, estimand="images", protocol="truth",
-        left_out_is="experiment",
-    )  # fmt: skip
-    lines = []
-    for what, column in (("as published", "apparent_loss"), ("both alike", "loss_alike")):
-        values = rows[column].astype(float)
-        low, high = rows.loc[values.idxmin()], rows.loc[values.idxmax()]
-        lines.append(
-            [
-                what, f"{values.min():.3f} (without {low['left_out']})",
-                f"{values.max():.3f} (without {high['left_out']})",
-            ]
-        )  # fmt: skip
-    return markdown(["loss on unseen experiments", "least", "largest"], lines)
 
 
 def by_experiment(report: Path) -> str:
@@ -393,7 +377,6 @@ KINDS: dict[str, Callable[[Path], str]] = {
     "cause": cause,
     "reference": reference,
     "known before": known_before,
-    "without one": without_one,
     "by experiment": by_experiment,
 }
 

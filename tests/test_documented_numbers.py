@@ -165,6 +165,15 @@ def test_the_other_direction_shows_neither_loss_nor_gain():
     assert verdicts(published) <= {"not significant", "too few units"}
 
 
+def test_how_long_the_trainings_of_the_studies_took():
+    reports = (FORGETTING, OTHER_DIRECTION)
+    seconds = pd.concat(table(report, "trainings") for report in reports)["seconds"].astype(float)
+    assert (
+        f"The {len(seconds)} trainings of both studies of [what fine-tuning forgets]"
+        f"(forgetting.md) took {seconds.min():.0f} to {seconds.max():.0f} s each"
+    ) in document("performance.md")
+
+
 def test_sizes_of_the_studies():
     text = document("forgetting.md")
     for report, said in ((FORGETTING, "on {} images of"), (OTHER_DIRECTION, "on {} of **fluor")):
