@@ -52,14 +52,14 @@ def _joined(new: dict[str, Any], old: dict[str, Any], parts: Sequence[str]) -> d
     if one[0]["name"] != other[0]["name"]:
         msg = f"{one[0]['name']} and {other[0]['name']} do not stand in one table; keep all parts"
         raise UsageError(msg)
-    stay = [each["part"] for each in old["parts"] if each["part"] not in parts]
-    measured = [p["part"] for p in old["parts"] if p["part"] in stay and p["status"] != "skipped"]
+    stay = {p["part"]: p for p in old["parts"] if p["part"] not in parts}
+    then = {"written": old["written"], "commit": old["environment"]["git"]["commit"]}
+    known = old.get("earlier", {})
     earlier = {
-        "parts": measured,
-        "written": old["written"],
-        "commit": old["environment"]["git"]["commit"],
+        name: known.get(name, then) for name, part in stay.items() if part["status"] != "skipped"
     }
-    joined = [made[p["part"]] if p["part"] in parts else p for p in old["parts"]]
+    order = dict.fromkeys([*(p["part"] for p in old["parts"]), *parts])
+    joined = [stay.get(name) or made[name] for name in order]
     return {**new, "parts": joined, "earlier": earlier}
 
 
@@ -69,11 +69,19 @@ def block(kept: Path = KEPT) -> str:
     if kept.is_file():
         content = read_results(kept)
         inside = to_markdown(content).strip()
-        if old := content.get("earlier"):
-            then, now = (each["written"][:16].replace("T", " ") for each in (old, content))
-            commit = f" (commit {old['commit'][:9]})" if old["commit"] else ""
-            inside += f"\n\nFrom {then}{commit}: {', '.join(old['parts'])}; the rest from {now}."
+        measured: dict[str, list[str]] = {}
+        for name, then in content.get("earlier", {}).items():
+            measured.setdefault(_when(then), []).append(name)
+        if measured:
+            told = [f"From {when}: {', '.join(names)}" for when, names in measured.items()]
+            inside += f"\n\n{'; '.join(told)}; the rest from {_when(content)}."
     return f"{BEGIN}\n{inside}\n{END}"
+
+
+def _when(measured: dict[str, Any]) -> str:
+    commit = measured.get("commit")
+    told = str(measured["written"])[:16].replace("T", " ")
+    return f"{told} (commit {commit[:9]})" if commit else told
 
 
 def with_block(page: str, made: str, begin: str = BEGIN, end: str = END) -> str:

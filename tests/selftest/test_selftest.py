@@ -288,6 +288,14 @@ def test_parts_of_two_tests_of_one_kind_of_gpu_can_be_joined(measured, tmp_path)
     assert (seconds["method x"], seconds["method z"]) == (7.0, 2.0)
     assert "From 2026-01-01 10:00" in gpu_table.block(kept)
     assert ": method z; the rest from 2026-01-02 10:00." in gpu_table.block(kept)
+    # A third test leaves the first one's day to what stays of it.
+    content["written"] = "2026-01-03T10:00:00+00:00"
+    content["parts"].append({**content["parts"][0], "part": "method w"})
+    measured.write_text(json.dumps(content))
+    gpu_table.keep(measured, kept, parts=["method x", "method w"])
+    assert "From 2026-01-01 10:00" in gpu_table.block(kept)
+    assert ": method z; the rest from 2026-01-03 10:00." in gpu_table.block(kept)
+    assert "method w" in {part["part"] for part in json.loads(kept.read_text())["parts"]}
     with pytest.raises(UsageError, match="no part method q; there are: method x"):
         gpu_table.keep(measured, kept, parts=["method q"])
     content["environment"]["machine"]["gpus"] = [{"name": "Other", "memory": "1"}]

@@ -118,8 +118,8 @@ def how_tested(rows: pd.DataFrame) -> str:
     'Intervals of 95 % and p by image'
     """
     row = rows.iloc[0]
-    said = f"Intervals of {level_words(row)} and p by {row['unit']}: {TESTS}, p {corrected(rows)}."
-    return said if said.endswith("not corrected.") else f"{said[:-1]}, intervals not corrected."
+    said = f"Intervals of {level_words(row)} and p by {row['unit']}: {TESTS}, p {corrected(rows)}"
+    return f"{said}, intervals not corrected." if _in_families(rows) else f"{said}."
 
 
 def level_words(row: pd.Series | Mapping[str, Any]) -> str:
@@ -158,9 +158,14 @@ def n_head(rows: pd.DataFrame) -> str:
 
 def corrected(rows: pd.DataFrame) -> str:
     """Say over how many tests the p of some rows are corrected."""
-    if int(rows["family_size"].max()) < 2 or not rows["family"].any():
+    if not _in_families(rows):
         return "not corrected"
     return f"{CORRECTED} over the {_sizes(rows)} of a family"
+
+
+def _in_families(rows: pd.DataFrame) -> bool:
+    """Whether any p is corrected for others."""
+    return int(rows["family_size"].max()) > 1 and bool(rows["family"].any())
 
 
 def too_few_words(rows: pd.DataFrame) -> str:
