@@ -11,6 +11,7 @@ pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
 
 from cellharness.data.manifest import Manifest
 from cellharness.methods.registry import build
+from cellharness.training import steps
 from cellharness.training.trainer import build_trainer
 
 pytestmark = pytest.mark.gpu
@@ -38,6 +39,40 @@ def test_a_training_goes_through_on_the_gpu(cyto, cases, tmp_path, method, optio
     assert records[-1].scores
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("method", "options"), [("kit-ge", KIT_GE), ("cellpose2", CELLPOSE)])
+def test_recorded_steps_learn_what_steps_without_a_recording_learn(
+    cyto, cases, tmp_path, monkeypatch, method, options, precision
+):
+    # Three steps an epoch, the last of another size.
+    size = {"crops_per_epoch" if method == "kit-ge" else "images_per_epoch": 5}
+    parameters = {**options, **size, "epochs": 6, "precision": precision, "sampling": "balanced"}
+    repeated = []
+    repeat = steps._Recording.repeat
+    monkeypatch.setattr(
+        steps._Recording, "repeat", lambda self, batch: repeated.append(1) or repeat(self, batch)
+    )
+
+    def losses(before, **more):
+        monkeypatch.setattr(steps, "BEFORE_RECORDING", before)
+        records = []
+        options = {**parameters, **more}
+        trainer = build_trainer(method, options, input=None, seed=0, watch=records.append)
+        trainer.fit(cases[:4], cases[4:], tmp_path / f"{before} {more}")
+        return [(record.train_loss, record.validation_loss) for record in records[-6:]]
+
+    known = losses(before=10**9)
+    assert not repeated
+    found = losses(before=1)
+    assert len(repeated) == 2 * 6 - 1
+    assert np.isfinite(known).all()
+    # Sums of a GPU's gradients may come in another order from one training to the next.
+    np.testing.assert_allclose(found, known, rtol=0.02, atol=0.002)
+    if (method, precision) == ("kit-ge", "bfloat16"):
+        compiled = losses(before=1, compiled=True)
+        np.testing.assert_allclose(compiled, known, rtol=0.05, atol=0.005)
+
+
 def test_the_distance_unet_finds_the_same_cells_on_the_gpu(cases, tmp_path):
     options = {**KIT_GE, "filters": (8, 32), "epochs": 12, "learning_rate": 3e-3, "device": "cpu"}
     trainer = build_trainer("kit-ge", options, input=None, seed=0, watch=None)
@@ -61,6 +96,5 @@ def test_batches_are_made_in_memory_that_the_gpu_reads_by_itself(cyto, cases):
     options = FinetuningParameters.model_validate(CELLPOSE)
     learner = CellposeLearner(cyto, read_labelled(cases[:2], "gray_max"), [], options)
     np.random.seed(0)  # noqa: NPY002
-    for images, targets, _ in learner.batches(0):
-        assert images.is_pinned()
-        assert targets.is_pinned()
+    for batch in learner.batches(0):
+        assert all(part.is_pinned() for part in batch)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import mmap
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -82,6 +84,21 @@ def draw_placement(
     before = (centre + np.array([[0, 0], [1, 0], [0, 1]])).astype(np.float32)
     after = np.array([target, target + across, target + down], np.float32)
     return Placement(bool(flip), float(angle), cv2.getAffineTransform(before, after))
+
+
+@contextmanager
+def without_threads_of_opencv() -> Iterator[None]:
+    """Leave out OpenCV's own threads while several of ours make crops beside each other.
+
+    They gain nothing then, and spin while they wait for work: on 16 cores a crop took 13 ms of
+    processor time with them and 3 ms without.
+    """
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def cut(example: Example, place: Placement, image: np.ndarray, target: np.ndarray) -> None:

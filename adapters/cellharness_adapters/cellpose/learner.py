@@ -18,7 +18,12 @@ from cellharness.training.prefetch import batches_ahead, empty_batch
 from cellharness.training.samples import LabelledImage, TrainingDataError
 from cellharness.training.sampling import balanced_weights
 from cellharness.weights import Weights
-from cellharness_adapters.cellpose.crops import Placement, cut, draw_placement
+from cellharness_adapters.cellpose.crops import (
+    Placement,
+    cut,
+    draw_placement,
+    without_threads_of_opencv,
+)
 from cellharness_adapters.cellpose.examples import Example, prepared, with_diameter
 from cellharness_adapters.cellpose.finetuning_parameters import FinetuningParameters
 from cellharness_adapters.cellpose.library import utils
@@ -86,6 +91,8 @@ class CellposeLearner(Learner):
         self._probabilities = self._chances(self._train)
         self._replay_labelled = parameters.replay_labels != "none"
         self._replay = [e for e in ready["replay"] if e.n_cells >= parameters.min_cells]
+        # Else the loss picks the crops that have a truth.
+        self.recordable = self._replay_labelled or not self._replay
         if replay and not self._replay:
             msg = (
                 f"none of {len(replay)} images to replay has {parameters.min_cells} cells (truth: "
@@ -169,9 +176,8 @@ class CellposeLearner(Learner):
         self, groups: Sequence[Sequence[Example]], *, replay: bool = False
     ) -> Iterator[Batch]:
         """Cut a random crop from each example; replayed ones are drawn for each group and last."""
-        made = batches_ahead(self._places(groups, replay=replay), self._empty, _fill)
-        for images, targets, is_replayed in made:
-            yield images, targets, ~is_replayed | self._replay_labelled
+        with without_threads_of_opencv():
+            yield from batches_ahead(self._places(groups, replay=replay), self._empty, _fill)
 
     def _places(
         self, groups: Sequence[Sequence[Example]], *, replay: bool
@@ -195,11 +201,13 @@ class CellposeLearner(Learner):
             ]
 
     def _empty(self, group: Sequence[_Planned]) -> Batch:
+        """Places for images and flows, and which crops have a truth."""
         n, size = len(group), self.parameters.crop
+        labelled = [self._replay_labelled or not planned.replayed for planned in group]
         return (
             empty_batch(n, 2, size, size, pinned=self._pinned, layout=torch.channels_last),
             empty_batch(n, 3, size, size, pinned=self._pinned),
-            torch.tensor([planned.replayed for planned in group]),
+            torch.tensor(labelled, pin_memory=self._pinned),
         )
 
     def _drawn(self, n_new: int) -> list[Example]:
@@ -215,8 +223,8 @@ class CellposeLearner(Learner):
         """
         images, targets, labelled = batch
         output = network(images)[0].float()
-        known = output if self._replay_labelled else output[labelled]
-        truth = targets if self._replay_labelled else targets[labelled]
+        known = output if self.recordable else output[labelled]
+        truth = targets if self.recordable else targets[labelled]
         loss = _loss(known, 5.0 * truth[:, 1:], (truth[:, 0] > 0.5).float())
         if self._teacher is None:
             return loss
@@ -235,18 +243,13 @@ class CellposeLearner(Learner):
         with torch.no_grad(), torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
             return self._teacher(images)[0].float()
 
-    def validation_loss(self, network: Network) -> float | None:
-        """Mean loss on the same random crops each time, as the library's test loss."""
-        device = next(self.model.parameters()).device
+    def validation_batches(self) -> Iterator[Batch] | None:
+        """Give the same random crops each time, as the library's test loss."""
         np.random.seed(42)  # noqa: NPY002 - the library's own
-        total = 0.0
-        size = self.parameters.batch_size
-        watched = self._watched
-        groups = [watched[start : start + size] for start in range(0, len(watched), size)]
-        for batch in self._crops(groups):
-            moved = tuple(part.to(device, non_blocking=self._pinned) for part in batch)
-            total += float(self.loss(network, moved)) * len(batch[0])
-        return total / len(self._watched)
+        size, watched = self.parameters.batch_size, self._watched
+        return self._crops(
+            [watched[start : start + size] for start in range(0, len(watched), size)]
+        )
 
     def segment(self, samples: Sequence[LabelledImage]) -> Iterator[np.ndarray]:
         """Label images by the weights as they are now."""

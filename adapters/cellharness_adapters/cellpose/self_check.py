@@ -13,7 +13,7 @@ def _training(batch_size: int) -> TrainingCheck:
             "recipe": "short",
             "weights": "cyto",
             "batch_size": batch_size,
-            "images_per_epoch": 160,
+            "images_per_epoch": 640,
             "epochs": 4,
         },
         crops_per_epoch="images_per_epoch",

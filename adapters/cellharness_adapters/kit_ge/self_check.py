@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from cellharness.methods.self_check import SelfCheck, TrainingCheck
 
-#: Epochs enough for the small network to find cells, so that masks of two devices can be compared.
+_PUBLISHED = {"recipe": "paper", "epochs": 4, "crops_per_epoch": 400}
+_REHEARSAL = {"filters": (8, 32), "crop": 64, "epochs": 2, "crops_per_epoch": 8}
+
+#: First, epochs enough for a small network to find cells, so that masks of two devices can be
+#: compared; second, crops, batches and network as published, to see how fast these are, and third
+#: the same compiled.
 KIT_GE = SelfCheck(
     trainings=(
         TrainingCheck(
@@ -19,6 +24,12 @@ KIT_GE = SelfCheck(
             crops_per_epoch="crops_per_epoch",
             rehearsal={"epochs": 2, "crops_per_epoch": 8},
             prediction={"precision": "float32"},
+        ),
+        TrainingCheck(_PUBLISHED, crops_per_epoch="crops_per_epoch", rehearsal=_REHEARSAL),
+        TrainingCheck(
+            {**_PUBLISHED, "compiled": True},
+            crops_per_epoch="crops_per_epoch",
+            rehearsal=_REHEARSAL,
         ),
     )
 )

@@ -17,7 +17,7 @@ from cellharness.data.manifest import Case
 from cellharness.methods.device import choose_device, half_where_native
 from cellharness.training.learner import Batch, Learner, Network
 from cellharness.training.loop import resolved, run
-from cellharness.training.prefetch import batches_ahead, empty_batch
+from cellharness.training.prefetch import batches_ahead, empty_batch, results_ahead
 from cellharness.training.samples import LabelledCases, LabelledImage, TrainingDataError, each
 from cellharness.training.sampling import balanced_weights
 from cellharness.training.trainer import Trainer, TrainingParameters
@@ -96,7 +96,10 @@ class KitGeTrainingParameters(TrainingParameters):
         "symmetries: flips and quarter turns only.",
     )
     crops_per_epoch: int | None = Field(
-        None, ge=1, description="Crops drawn for an epoch; empty for all."
+        None,
+        ge=1,
+        description="Crops drawn for an epoch, some again where it is more than there are; empty "
+        "for all.",
     )
     normalisation: Normalisation = Field(
         "min_max",
@@ -180,6 +183,8 @@ class KitGeLearner(Learner):
         Of the first weights.
     """
 
+    recordable = True
+
     def __init__(
         self,
         train: Sequence[CropOnDisk],
@@ -219,11 +224,10 @@ class KitGeLearner(Learner):
     def batches(self, epoch: int) -> Iterator[Batch]:  # noqa: ARG002 - seeded by the loop
         """Augmented crops in random order."""
         n = len(self._train)
-        wanted = min(self.parameters.crops_per_epoch or n, n)
+        wanted = self.parameters.crops_per_epoch or n
         rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - the loop's seed
-        order = rng.choice(
-            n, wanted, replace=self._probabilities is not None, p=self._probabilities
-        )
+        again = wanted > n or self._probabilities is not None
+        order = rng.choice(n, wanted, replace=again, p=self._probabilities)
         # A seed for each crop, so that it does not matter which thread changes it, and when.
         seeds = rng.integers(2**63, size=len(order))
         chosen = [(self._train[i], int(seed)) for i, seed in zip(order, seeds, strict=True)]
@@ -243,9 +247,7 @@ class KitGeLearner(Learner):
         """Change a crop at random and write it to its place in a batch."""
         crop, seed = chosen
         change = augment if self.parameters.augmentation == "published" else turn
-        changed = change(*crop.maps(), np.random.default_rng(seed))
-        for part, values in zip(batch, changed, strict=True):
-            part[position, 0].numpy()[:] = values
+        _put(change(*crop.maps(), np.random.default_rng(seed)), batch, position)
 
     def loss(self, network: Network, batch: Batch) -> torch.Tensor:
         """Smooth L1 on both maps, summed."""
@@ -255,18 +257,14 @@ class KitGeLearner(Learner):
             predicted_cell.float(), cell
         )
 
-    def validation_loss(self, network: Network) -> float | None:
-        """Mean loss on the held-back crops, as they are."""
+    def validation_batches(self) -> Iterator[Batch] | None:
+        """Give the held-back crops as they are; None where there are none."""
         if not self._held:
             return None
-        device = next(self.model.parameters()).device
-        size, total = self.parameters.batch_size, 0.0
-        for start in range(0, len(self._held), size):
-            group = self._held[start : start + size]
-            batch = _batch([crop.maps() for crop in group])
-            moved = tuple(part.to(device) for part in batch)
-            total += float(self.loss(network, moved)) * len(group)
-        return total / len(self._held)
+        size = self.parameters.batch_size
+        starts = range(0, len(self._held), size)
+        groups = (self._held[start : start + size] for start in starts)
+        return batches_ahead(groups, self._empty, _write)
 
     def after_epoch(self, train_loss: float, validation_loss: float | None) -> None:
         """Lower the rate where the loss has stopped falling."""
@@ -274,15 +272,18 @@ class KitGeLearner(Learner):
             self._plateau.step(train_loss if validation_loss is None else validation_loss)
 
     def segment(self, samples: Sequence[LabelledImage]) -> Iterator[np.ndarray]:
-        """Label images by the weights as they are now."""
+        """Label images by the weights as they are now; cells are found beside the network."""
         device = next(self.model.parameters()).device.type
         predict = Predictor(self.model, device, half_where_native(device))
-        for sample in samples:
-            image = normalise(sample.image, self.parameters.normalisation)
-            neighbor, cell = predict_tiled(
-                shrink(image, self.parameters.scale), predict, divisor=self.model.divisor
-            )
-            yield resize_labels(instances_from_distances(cell, neighbor), sample.labels.shape)
+
+        def predicted() -> Iterator[tuple[LabelledImage, np.ndarray, np.ndarray]]:
+            for sample in samples:
+                image = normalise(sample.image, self.parameters.normalisation)
+                shrunk = shrink(image, self.parameters.scale)
+                neighbor, cell = predict_tiled(shrunk, predict, divisor=self.model.divisor)
+                yield sample, neighbor, cell
+
+        return results_ahead(predicted(), _cells)
 
     def checkpoint(self) -> Mapping[str, Any]:
         """Give weights and what they cannot say themselves."""
@@ -307,11 +308,20 @@ class KitGeLearner(Learner):
         self._plateau.load_state_dict(dict(state["plateau"]))
 
 
-def _batch(group: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Batch:
-    images, cells, neighbors = (
-        torch.from_numpy(np.stack(part)[:, None]) for part in zip(*group, strict=True)
-    )
-    return images.contiguous(memory_format=torch.channels_last), cells, neighbors
+def _cells(predicted: tuple[LabelledImage, np.ndarray, np.ndarray]) -> np.ndarray:
+    """Find the cells of an image in its neighbour and cell distances."""
+    sample, neighbor, cell = predicted
+    return resize_labels(instances_from_distances(cell, neighbor), sample.labels.shape)
+
+
+def _write(crop: CropOnDisk, batch: Batch, position: int) -> None:
+    """Write a crop as it is to its place in a batch."""
+    _put(crop.maps(), batch, position)
+
+
+def _put(maps: Sequence[np.ndarray], batch: Batch, position: int) -> None:
+    for part, values in zip(batch, maps, strict=True):
+        part[position, 0].numpy()[:] = values
 
 
 def published_epochs(crops: int) -> int:

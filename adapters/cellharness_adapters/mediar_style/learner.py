@@ -187,19 +187,17 @@ class StyleLearner(Learner):
         flows = F.mse_loss(output[:, :2], _FLOW_SCALE * targets[:, :2]) / 2
         return flows + F.binary_cross_entropy_with_logits(output[:, 2], targets[:, 2])
 
-    def validation_loss(self, network: Network) -> float | None:
-        """Mean loss on crops of the held-back images, the same ones each time."""
+    def validation_batches(self) -> Iterator[Batch] | None:
+        """Give the same crops of the held-back images each time; None where there are none."""
         if not self._held:
             return None
-        device = next(self.model.parameters()).device
         rng = np.random.default_rng(0)
-        size, total = self.parameters.batch_size, 0.0
-        for start in range(0, len(self._held), size):
-            group = self._held[start : start + size]
-            crops = [self._augment.placed(one, rng, exclude_boundaries=False) for one in group]
-            moved = tuple(part.to(device) for part in _batch(crops))
-            total += float(self.loss(network, moved)) * len(group)
-        return total / len(self._held)
+        size = self.parameters.batch_size
+        groups = (self._held[start : start + size] for start in range(0, len(self._held), size))
+        return (
+            _batch([self._augment.placed(one, rng, exclude_boundaries=False) for one in group])
+            for group in groups
+        )
 
     def segment(self, samples: Sequence[LabelledImage]) -> Iterator[np.ndarray]:
         """Label images by the weights as they are now, without flips and with a small overlap."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import fmean
 from typing import Any
 
@@ -16,6 +18,7 @@ from cellharness.methods.base import BaseSegmenter
 from cellharness.methods.child_process import seed_everything
 from cellharness.methods.registry import build, method_class, resolve
 from cellharness.methods.self_check import SelfCheck
+from cellharness.processes import cores
 from cellharness.running.memory import DriverPeak, peak_gpu_mb, peak_host_mb, reset_peaks
 from cellharness.running.worker import check_labels
 from cellharness.scoring.pair import score_pair
@@ -27,6 +30,9 @@ from cellharness.selftest.utilisation import Utilisation
 ROUNDS = 2
 #: IoU at which masks of one device are compared with the library's.
 CLOSE = 0.9
+
+#: Images that each replica gets in the mean, where several are segmented at once.
+_EACH_REPLICA = 6
 
 Segment = Callable[[np.ndarray], np.ndarray]
 
@@ -81,6 +87,8 @@ def try_prediction(part: Part) -> Result:
         # One image rehearses it all.
         n = len(cases) if part.device == "cuda" else 1
         measured |= {**memory, **_timed(part, check, method, cases[:n], images[:n])}
+        each = _EACH_REPLICA if part.device == "cuda" else 1
+        measured |= _several_at_once(method, each, cases[:n], images[:n], labels[:n], seen)
         there = _on_cpu(part, check.parameters, cases[:n], images[:n], measured)
         seen += compared(there, labels[:n], check.on_gpu)
     return Result.judged(part, seen, measured)
@@ -194,6 +202,45 @@ def _timed(
         measured["library_s_per_image"] = each["library"]
         measured["times_the_library"] = each["library"] / each["ours"]
     return measured
+
+
+def _several_at_once(
+    method: BaseSegmenter,
+    each_replica: int,
+    cases: Sequence[Case],
+    images: Sequence[np.ndarray],
+    alone: Sequence[np.ndarray],
+    seen: list[Seen],
+) -> dict[str, Any]:
+    """Time the images with several of them in work, as in a run with ``cases_at_once: auto``."""
+    replicas = [each for each in (method.replica() for _ in range(cores() + 2)) if each]
+    if not replicas:
+        return {}
+    free: SimpleQueue[BaseSegmenter] = SimpleQueue()
+    for replica in replicas:
+        free.put(replica)
+
+    def segment(index: int) -> np.ndarray:
+        replica = free.get()
+        try:
+            return masks_of(replica, cases[index], images[index])
+        finally:
+            free.put(replica)
+
+    # On a GPU so often that all are busy for most of the time.
+    wanted = [*range(len(images))] * max(1, round(each_replica * len(replicas) / len(images)))
+    with ThreadPoolExecutor(len(replicas)) as pool, Utilisation() as busy:
+        begun = time.perf_counter()
+        found = list(pool.map(segment, wanted))
+        seconds = time.perf_counter() - begun
+    equal = sum(np.array_equal(alone[i], labels) for i, labels in zip(wanted, found, strict=True))
+    value = f"equal on {equal} of {len(wanted)} images to those one after another"
+    seen.append(Seen(f"masks with {len(replicas)} at once", value))
+    return {
+        "at_once": len(replicas),
+        "images_per_s_at_once": len(wanted) / seconds,
+        "utilisation_percent_at_once": busy.percent,
+    }
 
 
 def _wait(method: BaseSegmenter) -> None:

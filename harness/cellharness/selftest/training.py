@@ -43,6 +43,7 @@ def try_training(part: Part) -> Result:
         "crops": crops,
         "batch_size": trainer.parameters.batch_size,
         **trainer.resolved(),
+        "compiled": trainer.parameters.compiled,
         "crops_per_s": crops / seconds,
         "utilisation_percent": busy.percent,
         "allocator_peak_mb": peak_gpu_mb(),

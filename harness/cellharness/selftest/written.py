@@ -24,6 +24,8 @@ _COLUMNS = (
     ("cpu_s_per_image", "s an image on the CPU", 2),
     ("s_per_image", "s an image", 3),
     ("utilisation_percent", "utilisation, %", 0),
+    ("images_per_s_at_once", "images/s, several at once", 2),
+    ("utilisation_percent_at_once", "utilisation then, %", 0),
     ("allocator_peak_mb", "peak, allocator, MiB", 0),
     ("driver_peak_mb", "peak, driver, MiB", 0),
 )
@@ -153,6 +155,7 @@ def _shown(measured: Mapping[str, Any]) -> bool:
 def _settings(measured: Mapping[str, Any]) -> str:
     if "crops" in measured:
         words = [f"batch {measured['batch_size']}", str(measured.get("precision", ""))]
+        words.append("compiled" if measured.get("compiled") else "")
     else:
         words = [f"{measured['images']} images, best of {measured['rounds']}"]
     if measured.get("driver_peak_of") == "device":

@@ -27,13 +27,17 @@ from cellharness.methods.device import choose_device, choose_precision
 from cellharness.run_directory import VALIDATION_THRESHOLD, TrainingDirectory
 from cellharness.scoring import score_pair
 from cellharness.training.checkpoints import epoch_path, load, save
-from cellharness.training.learner import Batch, Learner, Network
+from cellharness.training.learner import Batch, Learner, Losses, Network
 from cellharness.training.log import EpochRecord, ModalityScore, TrainingLog
 from cellharness.training.samples import TrainingDataError
+from cellharness.training.steps import Steps
 from cellharness.training.trainer import TrainingParameters, Watch
 
 #: Seconds from one resumable state to the next; an epoch's end comes first.
 STATE_EVERY_S = 60.0
+
+#: Steps after which a GPU is waited for, to see that their losses are numbers.
+LOSSES_AT_ONCE = 64
 
 _PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "float32": "32-true",
@@ -138,6 +142,11 @@ def _train(
         log.rewind(progress.epoch)
     if learner.pretrained and learner.validation and progress.epoch == 0:
         _score_start(fabric, learner, network, parameters.epochs, log, watch)
+    recorded = learner.recordable and fabric.device.type == "cuda" and fabric.world_size == 1
+    # The gradients of float16 are scaled by what the steps before them came to.
+    recorded = recorded and choose_precision(parameters.precision, "cuda") != "float16"
+    compiled = parameters.compiled
+    steps = Steps(fabric, learner, network, optimizer, recorded=recorded, compiled=compiled)
     saved = time.monotonic()
     good = _snapshot(learner)
     for epoch in range(progress.epoch, parameters.epochs):
@@ -151,7 +160,7 @@ def _train(
         validation_loss: float | None = None
         scores: dict[str, ModalityScore] = {}
         try:
-            train_loss = _one_epoch(fabric, learner, network, optimizer, epoch)
+            train_loss = _one_epoch(fabric, learner, steps, epoch)
             _check_weights(fabric, learner, epoch + 1)
             if learner.validation:
                 scored = last or (epoch + 1) % parameters.validate_every == 0
@@ -214,36 +223,46 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _one_epoch(
-    fabric: Fabric,
-    learner: Learner,
-    network: Network,
-    optimizer: Any,
-    epoch: int,
-) -> float:
-    """Run the steps of one epoch; mean loss over its crops."""
+def _one_epoch(fabric: Fabric, learner: Learner, steps: Steps, epoch: int) -> float:
+    """Do the steps of one epoch; mean loss over its crops."""
     learner.train_mode()
-    total, n = 0.0, 0
-    for step, whole in enumerate(learner.batches(epoch)):
-        batch = _share(fabric, whole)
-        loss = learner.loss(network, batch)
-        mine = len(batch[0])
-        value, crops = _summed(fabric, float(loss.detach()) * mine, mine)
-        if not math.isfinite(value):
-            msg = f"the loss became {value} in epoch {epoch + 1}, step {step + 1}"
-            raise _diverged(msg, epoch + 1)
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        optimizer.step()
-        total += value
-        n += int(crops)
-    if n == 0:
+    losses = Losses()
+    # Reading costs nothing on a CPU; a GPU would wait for each step.
+    every = 1 if fabric.device.type == "cpu" else LOSSES_AT_ONCE
+    known: list[tuple[float, float]] = []
+    with steps.in_order():
+        for whole in learner.batches(epoch):
+            batch = _share(fabric, whole)
+            losses.add(steps(batch), len(batch[0]))
+            if len(losses) - len(known) == every:
+                known += _next_known(fabric, losses, len(known), epoch)
+        known += _next_known(fabric, losses, len(known), epoch)
+    if not known:
         msg = (
             f"epoch {epoch + 1} has no crop to learn from; give more training images, or check "
             "what the training's parameters leave of them"
         )
         raise TrainingDataError(msg)
+    total, n = 0.0, 0
+    for value, crops in known:
+        total += value
+        n += int(crops)
     return total / n
+
+
+def _next_known(
+    fabric: Fabric, losses: Losses, known: int, epoch: int
+) -> list[tuple[float, float]]:
+    """Sum over the crops, and their number, of each step after the first so many."""
+    new = losses.read()[known:]
+    summed = _summed(fabric, *(value for loss, crops in new for value in (loss * crops, crops)))
+    found = []
+    for step, (value, crops) in enumerate(zip(summed[::2], summed[1::2], strict=True), known + 1):
+        if not math.isfinite(value):
+            msg = f"the loss became {value} in epoch {epoch + 1}, step {step}"
+            raise _diverged(msg, epoch + 1)
+        found.append((value, crops))
+    return found
 
 
 def _summed(fabric: Fabric, *values: float) -> list[float]:
@@ -258,9 +277,9 @@ def _summed(fabric: Fabric, *values: float) -> list[float]:
 def _check_weights(fabric: Fabric, learner: Learner, epoch: int) -> None:
     """Refuse weights of an epoch (from 1) that its last step broke: no loss has seen them."""
     tensors = (*learner.model.parameters(), *learner.model.buffers())
-    broken = sum(
-        not bool(torch.isfinite(tensor).all()) for tensor in tensors if tensor.is_floating_point()
-    )
+    finite = [torch.isfinite(each).all() for each in tensors if each.is_floating_point()]
+    # One answer for all: a GPU would be waited for tensor by tensor.
+    broken = not bool(torch.stack(finite).all())
     if _summed(fabric, broken) != [0]:
         msg = f"the weights became nan or infinite in epoch {epoch}"
         raise _diverged(msg, epoch)
@@ -293,10 +312,9 @@ def _score_start(
 
 
 def _share(fabric: Fabric, batch: Batch) -> Batch:
-    """Take this device's part of a batch; every process draws the same whole one."""
+    """Take this process's part of a batch; every process draws the same whole one."""
     mine = slice(fabric.global_rank, None, fabric.world_size)
-    parts = (part[mine] if len(part) >= fabric.world_size else part for part in batch)
-    return tuple(fabric.to_device(part) for part in parts)
+    return tuple(part[mine] if len(part) >= fabric.world_size else part for part in batch)
 
 
 def _validate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,6 +16,10 @@ from cellharness.processes import cores
 #: the network's kernels needs it hundreds of times a step: at Python's 5 ms its launches took four
 #: times as long beside two such threads as alone, at this twice as long; crops come as fast.
 SWITCH_S = 0.0005
+
+#: Most threads that make crops. On 16 cores four and eight made as many as could be made or nearly
+#: so, and 16 made fewer: they wait for Python's lock and for the memory map of the process.
+MOST_THREADS = 8
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -42,7 +46,7 @@ def batches_ahead(
     fill : callable
         Writes the crop of one item to a position of the batch.
     workers : int or None
-        Threads; None for one on each core.
+        Threads; None for one on each core, but no more than `MOST_THREADS`.
 
     Yields
     ------
@@ -57,7 +61,7 @@ def batches_ahead(
     >>> list(batches_ahead(groups, lambda group: [None] * len(group), fill, workers=3))
     [[0, 1], [4, 9]]
     """
-    workers = workers or cores()
+    workers = workers or min(cores(), MOST_THREADS)
     threads = ThreadPoolExecutor(workers)
     waiting: deque[tuple[Made, list[Future[None]]]] = deque()
     crops, rest = 0, True
@@ -87,6 +91,44 @@ def batches_ahead(
             yield batch
     finally:
         sys.setswitchinterval(usual)
+        threads.shutdown(cancel_futures=True)
+
+
+def results_ahead(
+    items: Iterable[Item], do: Callable[[Item], Made], workers: int | None = None
+) -> Iterator[Made]:
+    """Do something with each item in several threads, in order, a little ahead.
+
+    Parameters
+    ----------
+    items : iterable
+        Gone through by the thread that asks for results, which makes them meanwhile.
+    do : callable
+        Runs in the threads.
+    workers : int or None
+        Threads; None for one on each core.
+
+    Yields
+    ------
+    Made
+        What `do` gave, in the order of `items`.
+
+    Examples
+    --------
+    >>> list(results_ahead(range(4), lambda item: item**2, workers=2))
+    [0, 1, 4, 9]
+    """
+    workers = workers or cores()
+    threads = ThreadPoolExecutor(workers)
+    waiting: deque[Future[Made]] = deque()
+    try:
+        for item in items:
+            waiting.append(threads.submit(do, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
         threads.shutdown(cancel_futures=True)
 
 

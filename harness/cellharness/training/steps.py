@@ -1,0 +1,163 @@
+"""The steps of a training: forward, backward, update; on a GPU recorded once and repeated."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from cellharness.training.learner import Batch, Learner, Network
+
+#: Steps that are done one operation after the other before one is recorded: in the first ones
+#: libraries choose their kernels and the optimizer makes its state.
+BEFORE_RECORDING = 3
+
+Shapes = tuple[torch.Size, ...]
+
+
+class Steps:
+    """Does the steps of a training.
+
+    A step is a thousand and more operations, each of which Python hands to the GPU by itself; for
+    a small network that takes several times as long as the GPU needs for them. So a GPU records
+    the operations of one step, forward and backward, and repeats them on the next batches (a CUDA
+    graph): the same kernels on the same numbers. Batches of other shapes, such as the last one of
+    an epoch, are done one operation after the other.
+
+    Parameters
+    ----------
+    fabric : Fabric
+    learner : Learner
+        In training mode when a step is done.
+    network : callable
+        The learner's model as the device runs it.
+    optimizer : Optimizer
+        As Fabric has set it up.
+    recorded : bool
+        Record and repeat; for a learner that says it may be, on one GPU.
+    compiled : bool
+        Of what is recorded, have the network compiled first.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        learner: Learner,
+        network: Network,
+        optimizer: Any,
+        *,
+        recorded: bool,
+        compiled: bool = False,
+    ) -> None:
+        self._fabric, self._learner = fabric, learner
+        self._network, self._optimizer = network, optimizer
+        self._records, self._compiles = recorded, compiled
+        self._done: Counter[Shapes] = Counter()
+        self._recording: _Recording | None = None
+        self._stream = torch.cuda.Stream() if recorded else None
+
+    @contextmanager
+    def in_order(self) -> Iterator[None]:
+        """Do the steps inside after what the device was given before, and before what follows.
+
+        What is recorded must not stand in the device's default queue, and neither may the steps
+        before it, whose gradients it takes over.
+        """
+        if self._stream is None:
+            yield
+            return
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            yield
+        torch.cuda.current_stream().wait_stream(self._stream)
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """Do a step.
+
+        Parameters
+        ----------
+        batch : tuple of Tensor
+            This process's part, not on the device yet.
+
+        Returns
+        -------
+        Tensor
+            The mean loss, on the device. The next step may overwrite it.
+        """
+        shapes = tuple(part.shape for part in batch)
+        if self._records and self._recording is None and self._done[shapes] == BEFORE_RECORDING:
+            self._record(batch)
+        if self._recording is not None and self._recording.shapes == shapes:
+            loss = self._recording.repeat(batch)
+        else:
+            # The gradients of a recording lie where it writes them, so they are zeroed in place.
+            self._optimizer.zero_grad(set_to_none=self._recording is None)
+            loss = self._forward_and_backward(
+                self._network, tuple(self._fabric.to_device(part) for part in batch)
+            )
+        self._optimizer.step()
+        self._done[shapes] += 1
+        return loss
+
+    def _forward_and_backward(self, network: Network, batch: Batch) -> torch.Tensor:
+        loss = self._learner.loss(network, batch)
+        self._fabric.backward(loss)
+        return loss.detach()
+
+    def _record(self, batch: Batch) -> None:
+        assert self._stream is not None
+        self._optimizer.zero_grad(set_to_none=True)
+        # A recording keeps memory of its own; what the steps before it left is of no use any more.
+        torch.cuda.empty_cache()
+        try:
+            network = self._compiled(batch) if self._compiles else self._network
+            do = partial(self._forward_and_backward, network)
+            self._recording = _Recording(batch, do, self._stream)
+        except torch.cuda.OutOfMemoryError:
+            self._records = False
+            self._optimizer.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            logging.getLogger(__name__).warning(
+                "the GPU has no memory left to record a step; steps are done one operation after "
+                "the other, which gives the same and takes longer. A smaller batch_size helps"
+            )
+
+    def _compiled(self, batch: Batch) -> Network:
+        """Compile the network for batches of this shape; it stays as it was."""
+        buffers = [buffer.clone() for buffer in self._learner.model.buffers()]
+        model: Any = torch.compile(self._learner.model)
+        network: Network = self._fabric.setup_module(model)
+        moved = tuple(self._fabric.to_device(part) for part in batch)
+        # It is compiled where it is called first, and tries kernels where it is called again.
+        for _ in range(2):
+            self._forward_and_backward(network, moved)
+        for buffer, before in zip(self._learner.model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        return network
+
+
+class _Recording:
+    """Forward and backward of one step on batches of one shape, as a GPU repeats them."""
+
+    def __init__(self, batch: Batch, do: Any, stream: torch.cuda.Stream) -> None:
+        self.shapes: Shapes = tuple(part.shape for part in batch)
+        # torch keeps the order of dimensions in memory, channels last among them.
+        self._batch = tuple(torch.empty_like(part, device="cuda") for part in batch)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, stream=stream):
+            self._loss: torch.Tensor = do(self._batch)
+
+    def repeat(self, batch: Batch) -> torch.Tensor:
+        """Do it with a batch; the gradients lie at the parameters, the loss is overwritten."""
+        for place, part in zip(self._batch, batch, strict=True):
+            place.copy_(part, non_blocking=True)
+        self._graph.replay()
+        return self._loss
