@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import tifffile
 from scipy.ndimage import gaussian_filter
+from skimage.exposure import equalize_adapthist
 from skimage.transform import AffineTransform, warp
 
 torch = pytest.importorskip("torch", reason="needs torch")
@@ -21,7 +22,9 @@ from cellharness.training.samples import TrainingDataError, read_labelled  # noq
 from cellharness_adapters.kit_ge import augment as augmenting  # noqa: E402
 from cellharness_adapters.kit_ge import training  # noqa: E402
 from cellharness_adapters.kit_ge.augment import augment, turn  # noqa: E402
+from cellharness_adapters.kit_ge.blurring import blurred  # noqa: E402
 from cellharness_adapters.kit_ge.distances import distance_maps  # noqa: E402
+from cellharness_adapters.kit_ge.equalising import equalised  # noqa: E402
 from cellharness_adapters.kit_ge.normalisation import normalise  # noqa: E402
 from cellharness_adapters.kit_ge.scaling import resize_labels, shrink  # noqa: E402
 from cellharness_adapters.kit_ge.training import (  # noqa: E402
@@ -37,6 +40,7 @@ from cellharness_adapters.kit_ge.training_set import (  # noqa: E402
     normalised,
     radii_of,
 )
+from cellharness_adapters.kit_ge.warping import resampled  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -174,11 +178,90 @@ def test_turned_and_zoomed_maps_are_those_of_scikit_image(kind):
         back = AffineTransform(translation=(47.5, 47.5))
         whole = AffineTransform(translation=(-47.5, -47.5)) + turned + zoomed + back
         for outside in (-1.0, 0.0):
-            theirs = warp(part, whole, order=1, cval=outside, preserve_range=True)
-            ours = augmenting._resampled(part, whole.params, outside)
+            maps = [part, part[::-1], part / 3]
+            beyond = (outside, 0.0, outside / 3)
+            for ours, each, value in zip(
+                resampled(maps, whole.params, beyond), maps, beyond, strict=True
+            ):
+                theirs = warp(each, whole, order=1, cval=value, preserve_range=True)
+                assert ours.dtype == theirs.dtype
+                # scikit-image has the places of a float32 image in float32.
+                np.testing.assert_allclose(ours, theirs, atol=1e-4 if kind is np.float32 else 1e-9)
+
+
+#: Those of a crop, of one that is no multiple of eight, and smaller than a region each way.
+SHAPES = [(320, 320), (96, 96), (101, 90), (37, 61), (8, 16), (7, 9), (3, 20), (1, 1)]
+
+
+def pictures(shape, rng):
+    """Images between 0 and 1 of every kind that a crop may be."""
+    eight_bit = rng.integers(0, 256, shape) / 255
+    dark = np.clip(rng.normal(0.1, 0.05, shape), 0, 1)
+    sparse = (rng.random(shape) < 0.01).astype(float)
+    smooth = gaussian_filter(rng.random(shape), 3)
+    flat = [np.full(shape, value) for value in (0, 0.1, 0.25, 0.3, 1)]
+    return [rng.random(shape), eight_bit, eight_bit**4, dark, sparse, smooth, *flat]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_local_equalisation_is_that_of_scikit_image_to_the_last_bit(shape, kind):
+    for seed in range(3):
+        for picture in pictures(shape, np.random.default_rng(seed)):
+            picture = picture.astype(kind)
+            theirs = equalize_adapthist(picture, clip_limit=0.01)
+            ours = equalised(picture)
             assert ours.dtype == theirs.dtype
-            # scikit-image has the places of a float32 image in float32.
-            np.testing.assert_allclose(ours, theirs, atol=1e-4 if kind is np.float32 else 1e-9)
+            assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_blur_is_that_of_scipy(shape):
+    rng = np.random.default_rng(0)
+    for picture in pictures(shape, rng):
+        picture = (2 * picture - 1).astype(np.float32)
+        sigma = rng.uniform(1.0, 2.75)
+        ours = blurred(picture, sigma)
+        assert ours.dtype == np.float32
+        # To the last bit where SciPy's sums are compiled without fused steps.
+        np.testing.assert_allclose(ours, gaussian_filter(picture, sigma), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(320, 320), (64, 64)])
+def test_augmented_crops_are_those_of_scikit_image_and_scipy(shape, monkeypatch):
+    def by_library(maps, matrix, outside):
+        # In float64 and back, as scikit-image would else have places of float32.
+        move = AffineTransform(matrix)
+        wide = [part.astype(np.float64) for part in maps]
+        return [
+            warp(part, move, order=1, cval=value, preserve_range=True).astype(np.float32)
+            for part, value in zip(wide, outside, strict=True)
+        ]
+
+    rng = np.random.default_rng(0)
+    seeds = range(30)
+    crops = [(2 * picture - 1).astype(np.float32) for picture in pictures(shape, rng)[:7]]
+    cell, neighbor = gaussian_filter(rng.random((2, *shape)), (0, 3, 3)).astype(np.float32)
+
+    def made():
+        found = []
+        for seed in seeds:
+            for crop in crops:
+                generator = np.random.default_rng(seed)
+                maps = augment(crop, cell, neighbor, generator)
+                found.append((maps, generator.bit_generator.state))
+        return found
+
+    ours = made()
+    monkeypatch.setattr(
+        augmenting, "equalised", lambda image: equalize_adapthist(image, clip_limit=0.01)
+    )
+    monkeypatch.setattr(augmenting, "blurred", gaussian_filter)
+    monkeypatch.setattr(augmenting, "resampled", by_library)
+    for (mine, drawn), (theirs, also_drawn) in zip(ours, made(), strict=True):
+        assert drawn == also_drawn
+        for one, other in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
 
 
 def test_augmentation_takes_a_constant_crop():

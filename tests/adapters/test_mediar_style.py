@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +17,8 @@ pytest.importorskip("lightning_fabric", reason="needs lightning-fabric")
 pytest.importorskip("segmentation_models_pytorch", reason="needs the extra 'mediar'")
 pytest.importorskip("monai", reason="needs the extra 'mediar'")
 
+from monai import transforms  # noqa: E402
+
 from cellharness.data.manifest import Manifest  # noqa: E402
 from cellharness.methods.registry import build  # noqa: E402
 from cellharness.training import loop  # noqa: E402
@@ -21,7 +27,7 @@ from cellharness.weights import WeightFileError  # noqa: E402
 from cellharness_adapters.cellpose.cpu.flows import make_flows  # noqa: E402
 from cellharness_adapters.mediar.network import MediarFormer, load_network  # noqa: E402
 from cellharness_adapters.mediar.preparing import prepare  # noqa: E402
-from cellharness_adapters.mediar_style import augmenting, learner  # noqa: E402
+from cellharness_adapters.mediar_style import augmenting, intensities, learner  # noqa: E402
 from cellharness_adapters.mediar_style.augmenting import Crop, cut, flipped, turned  # noqa: E402
 from cellharness_adapters.mediar_style.clusters import amplified_weights, clusters_of  # noqa: E402
 from cellharness_adapters.mediar_style.examples import (  # noqa: E402
@@ -207,6 +213,129 @@ def test_augmentation_is_seeded_and_finite(examples):
         assert np.isfinite(crops[0].image).all()
         kinds.add(crops[0].image.tobytes())
     assert len(kinds) == 12
+
+
+#: The published changes, each certain to happen, in their order.
+BY_MONAI = {
+    "with_noise": lambda: transforms.RandGaussianNoise(prob=1, mean=0, std=0.1),
+    "with_gamma": lambda: transforms.RandAdjustContrast(prob=1, gamma=(1, 2)),
+    "smoothed": lambda: transforms.RandGaussianSmooth(prob=1, sigma_x=(1, 2)),
+    "with_shifted_histogram": lambda: transforms.RandHistogramShift(prob=1, num_control_points=3),
+    "sharpened": lambda: transforms.RandGaussianSharpen(prob=1),
+}
+
+
+def by_monai(name, image, draws):
+    change = BY_MONAI[name]().set_random_state(state=draws)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The image's intensity is a single value")
+        return np.asarray(change(torch.from_numpy(image)), np.float32)
+
+
+@pytest.mark.parametrize("name", BY_MONAI)
+def test_changes_of_intensity_are_those_of_monai(name):
+    assert [change.__name__ for change in intensities.CHANGES] == list(BY_MONAI)
+    rng = np.random.default_rng(0)
+    images = [
+        rng.random((3, 256, 256)),
+        rng.integers(0, 256, (3, 60, 70)) / 255,
+        rng.normal(0.2, 0.3, (3, 33, 64)),
+        (rng.random((3, 64, 64)) < 0.02).astype(float),
+        rng.random((3, 5, 9)),
+        np.full((3, 32, 32), 0.4),
+    ]
+    for seed in range(20):
+        for image in images:
+            image = image.astype(np.float32)
+            kept = image.copy()
+            theirs = by_monai(name, image, np.random.RandomState(seed))
+            ours = getattr(intensities, name)(image, np.random.RandomState(seed))
+            assert np.array_equal(image, kept)
+            assert ours.dtype == np.float32
+            if name in {"smoothed", "sharpened"}:
+                # float32 sums in another order; sharpening has its second sum up to 30 times.
+                atol = (3e-5 if name == "sharpened" else 1e-6) * np.abs(image).max()
+                np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol)
+            else:
+                assert np.array_equal(ours, theirs)
+
+
+def plainly_cut(example, side, rng, zoom=1.0, *, exclude_boundaries=False):
+    height, width = example.labels.shape
+    seen = max(1, round(side / zoom))
+    top, left = (int(rng.integers(max(0, length - seen) + 1)) for length in (height, width))
+    part = np.s_[top : top + seen, left : left + seen]
+    labels = example.labels[part]
+    size = tuple(min(side, max(1, round(length * zoom))) for length in labels.shape)
+    near = np.ix_(
+        *(
+            ((np.arange(n) + 0.5) * length / n).astype(np.intp)
+            for n, length in zip(size, labels.shape, strict=True)
+        )
+    )
+    labels = labels[near]
+    cell = labels > 0
+    if exclude_boundaries:
+        cell &= ~example.boundary[part][near]
+    flows = np.stack([flow[part][near] for flow in example.flows]).astype(np.float32) * cell
+    image = torch.from_numpy(example.image[:, *part].astype(np.float32) / 255)[None]
+    if image.shape[2:] != size:
+        image = torch.nn.functional.interpolate(image, size, mode="area")
+    around = [((side - n) // 2, side - n - (side - n) // 2) for n in size]
+    return Crop(
+        np.pad(image[0].numpy(), [(0, 0), *around]),
+        np.pad(labels, around),
+        np.pad(flows, [(0, 0), *around]),
+        np.pad(cell, around),
+    )
+
+
+def plainly_brighter(crop, share, rng):
+    there = np.unique(crop.labels)
+    there = there[there > 0]
+    chosen = rng.choice(there, int(len(there) * share), replace=False)
+    factor = np.float32(1 + rng.uniform(0, 0.7))
+    image = np.where(np.isin(crop.labels, chosen), crop.image * factor, crop.image)
+    return Crop(image, crop.labels, crop.flows, crop.cell)
+
+
+def both_ways(example, side, chance, monkeypatch):
+    """Crops by our loops and by numpy, torch and MONAI, of the same seeds."""
+    found = []
+    for plain in (False, True):
+        with monkeypatch.context() as patch:
+            if plain:
+                changes = [partial(by_monai, name) for name in BY_MONAI]
+                patch.setattr(augmenting, "CHANGES", changes)
+                patch.setattr(augmenting, "cut", plainly_cut)
+                patch.setattr(augmenting, "with_brighter_cells", plainly_brighter)
+            augment = augmenting.Augmentation(side, (0.25, 1.5), 0.4, chance)
+            crops = []
+            for seed in range(60):
+                rng = np.random.default_rng(seed)
+                crop = augment(example, rng, exclude_boundaries=seed % 2 == 0)
+                crops.append((crop, rng.bit_generator.state))
+        found.append(crops)
+    return zip(*found, strict=True)
+
+
+@pytest.mark.parametrize("side", [32, 64, 256])  # the images have 96 x 112 px
+@pytest.mark.parametrize("chance", [0.0, 0.25])
+def test_crops_are_those_of_numpy_torch_and_monai(examples, monkeypatch, side, chance):
+    colours = np.random.default_rng(0).integers(0, 256, examples[0].image.shape, np.uint8)
+    coloured = replace(examples[0], image=colours, labels=examples[0].labels.astype(np.uint32))
+    flat = replace(examples[1], image=np.full_like(examples[1].image, 7))
+    for example in (examples[2], coloured, flat):
+        for (ours, drawn), (theirs, also_drawn) in both_ways(example, side, chance, monkeypatch):
+            assert drawn == also_drawn
+            assert np.array_equal(ours.target, theirs.target)
+            assert np.array_equal(ours.labels, theirs.labels)
+            assert ours.labels.dtype == theirs.labels.dtype
+            assert ours.image.dtype == theirs.image.dtype == np.float32
+            if chance:
+                np.testing.assert_allclose(ours.image, theirs.image, rtol=0, atol=1e-4)
+            else:
+                assert np.array_equal(ours.image, theirs.image)
 
 
 def test_images_that_look_alike_are_one_cluster_and_small_ones_come_more_often():

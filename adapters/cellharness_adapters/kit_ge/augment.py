@@ -1,8 +1,8 @@
-"""The published augmentations, by scikit-image and SciPy.
+"""The published augmentations, with the values of scikit-image and SciPy.
 
 The library used at the time (imgaug) is no longer kept. Everything random comes from one
-generator, unlike there. Zooms and turns are sampled by a loop of our own, since scikit-image
-takes most of a crop's time for them.
+generator, unlike there. Zooms, turns, blur and local equalisation go through loops of our own,
+since scikit-image and SciPy took most of a crop's time for them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
-from skimage.exposure import equalize_adapthist, rescale_intensity
+from skimage.exposure import rescale_intensity
 from skimage.transform import AffineTransform
 
-from cellharness.compiled import compiled
+from cellharness_adapters.kit_ge.blurring import blurred
+from cellharness_adapters.kit_ge.equalising import equalised
+from cellharness_adapters.kit_ge.warping import resampled
 
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -51,7 +52,7 @@ def augment(
     if rng.random() < 0.25:
         maps = _warped(maps, AffineTransform(rotation=math.radians(rng.uniform(-45, 45))))
     if rng.random() < 0.3:
-        maps[0] = gaussian_filter(maps[0], rng.uniform(1.0, 2.75))
+        maps[0] = blurred(maps[0], rng.uniform(1.0, 2.75))
     if rng.random() < 0.3:
         # The range is 2; noise is measured from its lower end as in unsigned images.
         sigma = rng.integers(1, 7) / 100 * float(maps[0].max() + 1)
@@ -87,7 +88,7 @@ def _contrast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Local equalisation, stretching, or contrast and gamma; (S, S) in 0 ... 1."""
     kind = rng.integers(3)
     if kind == 0:
-        return equalize_adapthist(np.clip(image, 0, 1), clip_limit=0.01)
+        return equalised(np.clip(image, 0, 1))
     if kind == 1:
         low, high = np.percentile(image, (0.2, 99.8))
         return rescale_intensity(image, (low, high), (0, 1)) if high > low else image
@@ -106,64 +107,4 @@ def _warped(maps: list[np.ndarray], about_origin: AffineTransform) -> list[np.nd
     move = AffineTransform(translation=-centre)
     back = AffineTransform(translation=centre)
     whole = move + about_origin + back
-    outside = (-1.0, 0.0, 0.0)
-    return [
-        _resampled(part, whole.params, value) for part, value in zip(maps, outside, strict=True)
-    ]
-
-
-def _resampled(part: np.ndarray, matrix: np.ndarray, outside: float) -> np.ndarray:
-    """Sample bilinearly at transformed places, as ``skimage.transform.warp`` does.
-
-    Places are float64, where scikit-image takes the dtype of the image: of float32 crops of
-    320 px they differ by up to 1e-4 px.
-
-    Parameters
-    ----------
-    part : ndarray of float, (H, W)
-    matrix : ndarray of float64, (3, 3)
-        From (x, y) in the result to (x, y) in ``part``.
-    outside : float
-        Value beyond the edge.
-
-    Returns
-    -------
-    ndarray, (H, W), of the dtype of ``part``
-    """
-    out = np.empty(part.shape, part.dtype)
-    _sample(np.ascontiguousarray(part), matrix, outside, out)
-    low, high = part.min(), part.max()
-    # scikit-image keeps to the image's range unless some pixel lies wholly outside.
-    if not low <= outside <= high and not out.min() <= outside <= out.max():
-        np.clip(out, low, high, out=out)
-    return out
-
-
-@compiled
-def _sample(part: np.ndarray, matrix: np.ndarray, outside: float, out: np.ndarray) -> None:
-    height, width = part.shape
-    step_x, step_y = matrix[0, 0], matrix[1, 0]
-    for y in range(height):
-        start_x = matrix[0, 1] * y + matrix[0, 2]
-        start_y = matrix[1, 1] * y + matrix[1, 2]
-        for x in range(width):
-            across, down = step_x * x + start_x, step_y * x + start_y
-            left, top = int(np.floor(across)), int(np.floor(down))
-            share_x, share_y = across - left, down - top
-            if 0 <= top < height - 1 and 0 <= left < width - 1:
-                a, b = float(part[top, left]), float(part[top, left + 1])
-                c, d = float(part[top + 1, left]), float(part[top + 1, left + 1])
-            else:
-                a = _pixel(part, top, left, outside)
-                b = _pixel(part, top, left + 1, outside)
-                c = _pixel(part, top + 1, left, outside)
-                d = _pixel(part, top + 1, left + 1, outside)
-            upper, lower = a + share_x * (b - a), c + share_x * (d - c)
-            out[y, x] = upper + share_y * (lower - upper)
-
-
-@compiled
-def _pixel(part: np.ndarray, y: int, x: int, outside: float) -> float:
-    if 0 <= y < part.shape[0] and 0 <= x < part.shape[1]:
-        return float(part[y, x])
-    return float(outside)
+    return resampled(maps, whole.params, outside=(-1.0, 0.0, 0.0))

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own convention
-from monai.transforms import (
-    RandAdjustContrast,
-    RandGaussianNoise,
-    RandGaussianSharpen,
-    RandGaussianSmooth,
-    RandHistogramShift,
-    RandomizableTransform,
-)
 
+from cellharness_adapters.mediar_style.brightening import brightened, shown
 from cellharness_adapters.mediar_style.examples import Example
+from cellharness_adapters.mediar_style.intensities import CHANGES
+from cellharness_adapters.mediar_style.zooming import averaged, nearest
 
 _CHANCE = 0.5
 #: Largest share by which chosen cells are made brighter.
 _BRIGHTER = 0.7
-
-#: Changes of intensity, in the winner's order and with its settings, each certain to happen.
-_CHANGES: tuple[Callable[[], RandomizableTransform], ...] = (
-    partial(RandGaussianNoise, prob=1, mean=0, std=0.1),
-    partial(RandAdjustContrast, prob=1, gamma=(1, 2)),
-    partial(RandGaussianSmooth, prob=1, sigma_x=(1, 2)),
-    partial(RandHistogramShift, prob=1, num_control_points=3),
-    partial(RandGaussianSharpen, prob=1),
-)
 
 
 @dataclass
@@ -91,26 +73,20 @@ def cut(
     part = np.s_[top : top + seen, left : left + seen]
     labels = example.labels[part]
     size = tuple(min(side, max(1, round(length * zoom))) for length in labels.shape)
-    rows, columns = (
-        ((np.arange(n) + 0.5) * length / n).astype(np.intp)
-        for n, length in zip(size, labels.shape, strict=True)
+    crop = Crop(
+        np.zeros((3, side, side), np.float32),
+        np.zeros((side, side), labels.dtype),
+        np.zeros((2, side, side), np.float32),
+        np.zeros((side, side), np.bool_),
     )
-    near = np.ix_(rows, columns)
-    labels = labels[near]
-    cell = labels > 0
-    if exclude_boundaries:
-        cell &= ~example.boundary[part][near]
-    flows = np.stack([flow[part][near] for flow in example.flows]).astype(np.float32) * cell
-    image = np.ascontiguousarray(example.image[:, *part]).astype(np.float32) / 255
-    if image.shape[1:] != size:
-        image = F.interpolate(torch.from_numpy(image)[None], size, mode="area")[0].numpy()
-    around = [((side - n) // 2, side - n - (side - n) // 2) for n in size]
-    return Crop(
-        np.pad(image, [(0, 0), *around]),
-        np.pad(labels, around),
-        np.pad(flows, [(0, 0), *around]),
-        np.pad(cell, around),
-    )
+    inside = tuple(slice((side - n) // 2, (side - n) // 2 + n) for n in size)
+    averaged(example.image[:, *part], crop.image[:, *inside])
+    nearest(
+        labels, example.flows[:, *part], example.boundary[part],
+        crop.labels[inside], crop.flows[:, *inside], crop.cell[inside],
+        exclude_boundaries=exclude_boundaries,
+    )  # fmt: skip
+    return crop
 
 
 def flipped(crop: Crop, axis: int) -> Crop:
@@ -149,11 +125,10 @@ def with_brighter_cells(crop: Crop, share: float, rng: np.random.Generator) -> C
     -------
     Crop
     """
-    there = np.unique(crop.labels)
-    there = there[there > 0]
+    there = shown(crop.labels)
     chosen = rng.choice(there, int(len(there) * share), replace=False)
     factor = 1 + rng.uniform(0, _BRIGHTER)
-    image = np.where(np.isin(crop.labels, chosen), crop.image * np.float32(factor), crop.image)
+    image = brightened(crop.image, crop.labels, chosen, factor)
     return Crop(image, crop.labels, crop.flows, crop.cell)
 
 
@@ -180,14 +155,12 @@ class Augmentation:
 
     def _with_other_intensities(self, crop: Crop, rng: np.random.Generator) -> Crop:
         """Change the intensities of a crop in up to five ways."""
-        image = torch.as_tensor(np.ascontiguousarray(crop.image))
-        for change in _CHANGES:
+        image = np.ascontiguousarray(crop.image)
+        for change in CHANGES:
             # Drawn here, since seeding a change costs as much as making it.
             if rng.random() < self._chance:
-                made = change()
-                made.set_random_state(seed=int(rng.integers(2**31)))
-                image = torch.as_tensor(made(image))
-        return Crop(np.asarray(image, np.float32), crop.labels, crop.flows, crop.cell)
+                image = change(image, np.random.RandomState(int(rng.integers(2**31))))
+        return Crop(image, crop.labels, crop.flows, crop.cell)
 
     def __call__(
         self, example: Example, rng: np.random.Generator, *, exclude_boundaries: bool
