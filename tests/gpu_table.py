@@ -73,8 +73,8 @@ def block(kept: Path = KEPT) -> str:
         for name, then in content.get("earlier", {}).items():
             measured.setdefault(_when(then), []).append(name)
         if measured:
-            told = [f"From {when}: {', '.join(names)}" for when, names in measured.items()]
-            inside += f"\n\n{'; '.join(told)}; the rest from {_when(content)}."
+            told = [f"from {when}: {', '.join(names)}" for when, names in measured.items()]
+            inside += f"\n\nF{'; '.join(told)[1:]}; the rest from {_when(content)}."
     return f"{BEGIN}\n{inside}\n{END}"
 
 

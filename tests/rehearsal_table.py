@@ -11,6 +11,7 @@ assumed.
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sys
@@ -23,6 +24,7 @@ from gpu_table import DOCS, PAGE, with_block
 
 KEPT = DOCS / "rehearsal.json"
 GPU = DOCS / "gpu-selftest.json"
+STEPS = DOCS / "gpu-steps.csv"
 BEGIN, END = "<!-- rehearsal: begin -->", "<!-- rehearsal: end -->"
 
 #: Assumed of the challenge's images: million pixels each, and 8,000 px for a slide.
@@ -31,15 +33,13 @@ TRAIN, TEST, SLIDES = 1000, 151, 2
 SLIDE_MP = 64.0
 #: Assumed of the machine: how many of its 16 cores work that is spread over them keeps busy.
 CORES = 16 * 0.8
-#: Assumed of an H100: what convolutions in bfloat16 come to, TFLOP/s, a third of what it could.
-TFLOPS = 300.0
 #: Mean of the images that a GPU was measured on, million pixels: those of `.ci/few_images.py`, and
 #: embedded ones.
 GPU_MP = 0.12
 #: KIT-GE, as published: epochs, share of crops to learn from; 1024 px give 3 x 3 crops of 320 px.
 EPOCHS, SHARE, CROPS = 200, 0.8, 9
-#: Of its network of 64 to 1024 channels, forward, for a crop of 320 px (torch's counter), TFLOP.
-CROP_TFLOP = 0.255
+#: Its validation as configured: F1 each so many epochs, and million pixels of a crop.
+F1_EVERY, CROP_MP = 10, 0.1024
 CELLPOSE_CROPS = 500 * TRAIN
 
 
@@ -119,6 +119,35 @@ def calls_of_run(kept: dict[str, Any]) -> list[dict[str, Any]]:
     return [call for name, calls in kept["steps"].items() if name[:3] == "run" for call in calls]
 
 
+@dataclass(frozen=True)
+class Step:
+    """What a GPU took for KIT-GE's steps as published.
+
+    Attributes
+    ----------
+    batch : int
+    alone_s : float
+        Seconds of a step where the batch is there already.
+    crops_per_s : float
+        Of a training.
+    """
+
+    batch: int
+    alone_s: float
+    crops_per_s: float
+
+
+def published_step() -> Step:
+    """Read what is kept of KIT-GE's recorded steps."""
+    with STEPS.open(encoding="utf-8", newline="") as file:
+        (row,) = (
+            row
+            for row in csv.DictReader(file)
+            if (row["training"], row["recorded"]) == ("kit-ge as published", "yes")
+        )
+    return Step(int(row["batch"]), float(row["step_alone_ms"]) / 1e3, float(row["crops_per_s"]))
+
+
 def projection(kept: dict[str, Any], gpu: dict[str, Any]) -> list[Part]:
     """The whole comparison on one H100 with 16 cores, part by part."""
     parts = {part["part"]: part["measured"] for part in gpu["parts"]}
@@ -161,14 +190,26 @@ def projection(kept: dict[str, Any], gpu: dict[str, Any]) -> list[Part]:
             "an H100 is as fast; crops of larger images come as fast",
         ),
     )
+    step = published_step()
     learned, held = TRAIN * CROPS * SHARE * EPOCHS, TRAIN * CROPS * (1 - SHARE) * EPOCHS
-    tflop = CROP_TFLOP * (3 * learned + held)
+    forward = step.alone_s / step.batch / 3
     lines.append(
         Part(
             f"KIT-GE-style: {EPOCHS} epochs",
-            tflop / TFLOPS / 60,
-            f"{CROP_TFLOP} TFLOP a crop, counted; nothing of it on a GPU",
-            f"{CROPS} crops an image, no early stop, backward twice forward, {TFLOPS:.0f} TFLOP/s",
+            (learned / step.crops_per_s + held * forward) / 60,
+            f"{step.crops_per_s:.0f} crops a second, batch {step.batch}, H200",
+            f"{CROPS} crops an image, no early stop; a held-back crop takes a third of a step",
+        )
+    )
+    found = beside_network(kept, "kit-ge")
+    network = forward / CROP_MP
+    watched_mp = TRAIN * (1 - SHARE) * TRAIN_MP * EPOCHS / F1_EVERY
+    lines.append(
+        Part(
+            "KIT-GE-style: F1 of held-back images",
+            max(network, found / CORES) * watched_mp / 60,
+            f"network {network:.3f} s a megapixel, H200; the rest {found:.2f} s of one core here",
+            f"each {F1_EVERY} epochs; cells are found beside the network, as after one epoch",
         )
     )
     for name, label, source, passes, assumed in (
@@ -193,14 +234,12 @@ def projection(kept: dict[str, Any], gpu: dict[str, Any]) -> list[Part]:
                 f"{assumed}; one image after another",
             )
         )
-    rest = beside_network(kept, "kit-ge")
-    forward = CROP_TFLOP / 0.1024 / TFLOPS
     lines.append(
         Part(
             "KIT-GE-style: predict",
-            (forward + rest) * test_mp / 60,
-            f"{rest:.2f} s of one core a megapixel beside the network here",
-            f"network from its TFLOP at {TFLOPS:.0f} TFLOP/s; cells as after one epoch",
+            (network + found) * test_mp / 60,
+            f"network {network:.3f} s a megapixel, H200; the rest {found:.2f} s of one core here",
+            "one image after another; cells as after one epoch",
         )
     )
     around = around_cases_s(kept)

@@ -401,11 +401,42 @@ def test_what_a_gpu_was_measured_to_do():
     ) in text
     assert f"now they take {cellpose['postprocess_s_per_image']:.3f}." in text
     assert f"The GPU is busy for {cellpose['utilisation_percent']:.0f} %** of that time" in text
-    trainings = ("cellpose2 1", "cellpose2 2", "kit-ge 1")
-    one, two, net = (parts[f"training {name}"]["utilisation_percent"] for name in trainings)
-    assert f"busy for {one:.0f} and {two:.0f} % of the time**, and for {net:.0f} % in" in text
-    small, large = (parts[f"training cellpose2 {n}"]["crops_per_s"] for n in (1, 2))
-    assert f"{8e3 / small:.0f} ms a step of 8 crops and {32e3 / large:.0f} ms of 32" in text
+    one, two = (parts[f"training cellpose2 {n}"] for n in (1, 2))
+    small, large = one["crops_per_s"], two["crops_per_s"]
+    assert f"{small:.0f} crops a second in batches of 8 and {large:.0f} in batches of 32" in text
+    ratios = {f"{part['times_the_library']:.1f} times" for part in (one, two)}
+    assert ratios == {"3.3 times"}
+    assert "3.3 times as many as the library in both" in text
     assert f"are {5e5 / small / 60:.0f} or {5e5 / large / 60:.0f} minutes" in text
+    steps = pd.read_csv(ROOT / "docs/gpu-steps.csv").set_index(["training", "batch", "recorded"])
+    alone = 1e3 * steps.index.get_level_values("batch") / steps["step_alone_ms"]
+    eight, many = (alone["cellpose2", n, "yes"] for n in (8, 32))
+    assert f"takes {eight:.0f} and {many:.0f} crops a second" in text
+    assert f"keep {100 * small / eight:.0f} and {100 * large / many:.0f} % of" in text
+    published = steps.loc["kit-ge as published", 8]
+    rates = published["crops_per_s"]
+    assert f"learns from {rates['yes']} crops a second, {rates['no']} before" in text
+    best = alone["kit-ge as published", 8, "yes"]
+    assert f"alone it takes {best:.0f}, so **{100 * rates['yes'] / best:.0f} % of" in text
+    waits = steps["step_alone_ms"]["cellpose2", 8]
+    assert f"{waits['no']:.1f} ms where the GPU needs {waits['yes']:.1f}" in text.replace(
+        "12.9 ", "12.9 "
+    )
+    kernels = pd.read_csv(ROOT / "docs/gpu-kernels.csv")
+    norms, biases = (
+        kernels.loc[kernels["kernel"].str.contains(word), "ms_a_step"].sum()
+        for word in ("batch_norm", "biases")
+    )
+    assert f"batch norms take {norms:.1f} and" in text
+    assert f"summing their gradients {biases:.1f}" in text
+    crops = pd.read_csv(ROOT / "docs/gpu-crops.csv").set_index(
+        ["crops", "threads", "opencv_threads"]
+    )
+    spent = crops["processor_ms"]["cellpose2", 16]
+    assert f"{spent[16]:.1f} ms of processor time, without {spent[1]:.1f}" in text
+    made = crops["crops_per_s"].xs(1, level="opencv_threads")
+    mine, theirs = ([made[name, n] for n in (16, 8, 4)] for name in ("cellpose2", "kit-ge"))
+    assert "16 made {:,} a second, eight {:,} and four {:,}".format(*mine) in text
+    assert "(KIT-GE {}, {}, {})".format(*theirs) in text
     epochs = pd.read_csv(ROOT / "reports/mediar-style/epochs.csv")
     assert f"learned from {192 / epochs['seconds'].median():.0f} crops a second" in text

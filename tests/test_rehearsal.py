@@ -112,7 +112,14 @@ def test_the_page_has_what_the_rehearsal_measured():
     assert page.count(BEGIN) == page.count(END) == 1
     assert block(kept, gpu) in page
     total = sum(part.minutes for part in projection(kept, gpu))
-    assert f"{total:.0f} minutes" in page
+    minutes = {part.name: part.minutes for part in projection(kept, gpu)}
+    longest = minutes["KIT-GE-style: 200 epochs"]
+    text = " ".join(page.split())
+    assert (
+        f"{total:.0f} minutes, {longest:.0f} of them KIT-GE's 200 epochs and "
+        f"{minutes['Cellpose 2.0: 500 epochs']:.0f} those of Cellpose 2.0"
+    ) in text
+    assert f"Without KIT-GE's training the rest takes {total - longest:.0f} minutes" in text
 
 
 def test_the_page_has_what_slides_took():
@@ -121,7 +128,8 @@ def test_the_page_has_what_slides_took():
     assert set(rows["pixels"]) == {8000**2}
     page = " ".join(PAGE.read_text(encoding="utf-8").split())
     took = rows.groupby("method")["seconds_total"].apply(list)
-    for label, name in (("Cellpose 2.0", "cellpose2"), ("Cellpose", "cellpose")):
+    labels = ("Cellpose 2.0", "Cellpose", "KIT-GE", "Omnipose")
+    for label, name in zip(labels, ("cellpose2", "cellpose", "kit-ge", "omnipose"), strict=True):
         one, other = (f"{seconds:.0f}" for seconds in took[name])
         assert f"{label}, in {one} and {other} s" in page
     assert f"at most {rows['peak_host_mb'].max():,.0f} MiB" in page

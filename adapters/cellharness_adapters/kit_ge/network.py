@@ -57,16 +57,7 @@ class _Double(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        doubled: torch.Tensor = self.norm(self.up(x))
-        if doubled.is_cuda and doubled.requires_grad and not torch.compiler.is_compiling():
-            # It comes back as some channels of what it is joined with, which lie apart in memory.
-            doubled.register_hook(_together)
-        return doubled
-
-
-def _together(gradient: torch.Tensor) -> torch.Tensor:
-    """Lay a gradient out as the norm's fast kernels for GPUs want it; its values stay."""
-    return gradient.contiguous(memory_format=torch.channels_last)
+        return self.norm(self.up(x))
 
 
 class DUNet(nn.Module):

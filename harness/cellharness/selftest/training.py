@@ -32,18 +32,24 @@ def try_training(part: Part) -> Result:
     if part.device == "cpu":
         parameters |= training.rehearsal
     on = {**parameters, "device": part.device}
-    trainer = build_trainer(part.name, on, input=None, seed=0, watch=records.append)
+    busy = Utilisation()
+
+    def watch(record: EpochRecord) -> None:
+        if not records:  # the first epoch sets everything up
+            busy.begin_again()
+        records.append(record)
+
+    trainer = build_trainer(part.name, on, input=None, seed=0, watch=watch)
     reset_peaks()
-    with Utilisation() as busy, DriverPeak() as driver:
+    with busy, DriverPeak() as driver:
         checkpoint = trainer.fit(cases, [], folder / "training")
-    timed = records[1:]  # the first sets everything up
+    timed = records[1:]
     crops = parameters[training.crops_per_epoch] * len(timed)
     seconds = sum(record.seconds for record in timed)
     measured: dict[str, Any] = {
         "crops": crops,
         "batch_size": trainer.parameters.batch_size,
         **trainer.resolved(),
-        "compiled": trainer.parameters.compiled,
         "crops_per_s": crops / seconds,
         "utilisation_percent": busy.percent,
         "allocator_peak_mb": peak_gpu_mb(),

@@ -13,7 +13,7 @@ class Utilisation(DriverWatch):
     Attributes
     ----------
     percent : float or None
-        Mean of all looks, 0 to 100; None where nothing could be measured.
+        Mean of the looks, 0 to 100; None where nothing could be measured.
 
     Examples
     --------
@@ -32,8 +32,12 @@ class Utilisation(DriverWatch):
 
     @property
     def percent(self) -> float | None:
-        """Mean of all looks so far."""
+        """Mean of the looks so far."""
         return sum(self._looks) / len(self._looks) if self._looks else None
+
+    def begin_again(self) -> None:
+        """Forget the looks so far, which were of a set-up."""
+        self._looks = []
 
     def ask(self, nvml: Any, device: Any) -> None:
         """Keep one more look."""

@@ -141,6 +141,8 @@ def _where(content: Mapping[str, Any]) -> str:
         else ""
     )
     commit = str(around["git"]["commit"] or "")[:9]
+    if commit and around["git"]["dirty"]:
+        commit += " with changes"
     return (
         f"{head}{content['written'][:10]}, {gpus}, {machine['cores']} cores of {machine['cpu']}, "
         f"Python {around['python']}, {', '.join(named)}{cuda}"
@@ -155,7 +157,6 @@ def _shown(measured: Mapping[str, Any]) -> bool:
 def _settings(measured: Mapping[str, Any]) -> str:
     if "crops" in measured:
         words = [f"batch {measured['batch_size']}", str(measured.get("precision", ""))]
-        words.append("compiled" if measured.get("compiled") else "")
     else:
         words = [f"{measured['images']} images, best of {measured['rounds']}"]
     if measured.get("driver_peak_of") == "device":

@@ -145,8 +145,7 @@ def _train(
     recorded = learner.recordable and fabric.device.type == "cuda" and fabric.world_size == 1
     # The gradients of float16 are scaled by what the steps before them came to.
     recorded = recorded and choose_precision(parameters.precision, "cuda") != "float16"
-    compiled = parameters.compiled
-    steps = Steps(fabric, learner, network, optimizer, recorded=recorded, compiled=compiled)
+    steps = Steps(fabric, learner, network, optimizer, recorded=recorded)
     saved = time.monotonic()
     good = _snapshot(learner)
     for epoch in range(progress.epoch, parameters.epochs):

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
@@ -41,23 +40,14 @@ class Steps:
         As Fabric has set it up.
     recorded : bool
         Record and repeat; for a learner that says it may be, on one GPU.
-    compiled : bool
-        Of what is recorded, have the network compiled first.
     """
 
     def __init__(
-        self,
-        fabric: Fabric,
-        learner: Learner,
-        network: Network,
-        optimizer: Any,
-        *,
-        recorded: bool,
-        compiled: bool = False,
+        self, fabric: Fabric, learner: Learner, network: Network, optimizer: Any, *, recorded: bool
     ) -> None:
         self._fabric, self._learner = fabric, learner
         self._network, self._optimizer = network, optimizer
-        self._records, self._compiles = recorded, compiled
+        self._records = recorded
         self._done: Counter[Shapes] = Counter()
         self._recording: _Recording | None = None
         self._stream = torch.cuda.Stream() if recorded else None
@@ -98,15 +88,13 @@ class Steps:
         else:
             # The gradients of a recording lie where it writes them, so they are zeroed in place.
             self._optimizer.zero_grad(set_to_none=self._recording is None)
-            loss = self._forward_and_backward(
-                self._network, tuple(self._fabric.to_device(part) for part in batch)
-            )
+            loss = self._forward_and_backward(tuple(self._fabric.to_device(part) for part in batch))
         self._optimizer.step()
         self._done[shapes] += 1
         return loss
 
-    def _forward_and_backward(self, network: Network, batch: Batch) -> torch.Tensor:
-        loss = self._learner.loss(network, batch)
+    def _forward_and_backward(self, batch: Batch) -> torch.Tensor:
+        loss = self._learner.loss(self._network, batch)
         self._fabric.backward(loss)
         return loss.detach()
 
@@ -116,9 +104,7 @@ class Steps:
         # A recording keeps memory of its own; what the steps before it left is of no use any more.
         torch.cuda.empty_cache()
         try:
-            network = self._compiled(batch) if self._compiles else self._network
-            do = partial(self._forward_and_backward, network)
-            self._recording = _Recording(batch, do, self._stream)
+            self._recording = _Recording(batch, self._forward_and_backward, self._stream)
         except torch.cuda.OutOfMemoryError:
             self._records = False
             self._optimizer.zero_grad(set_to_none=True)
@@ -127,21 +113,6 @@ class Steps:
                 "the GPU has no memory left to record a step; steps are done one operation after "
                 "the other, which gives the same and takes longer. A smaller batch_size helps"
             )
-
-    def _compiled(self, batch: Batch) -> Network:
-        """Compile the network for batches of this shape; it stays as it was."""
-        buffers = [buffer.clone() for buffer in self._learner.model.buffers()]
-        model: Any = torch.compile(self._learner.model)
-        network: Network = self._fabric.setup_module(model)
-        moved = tuple(self._fabric.to_device(part) for part in batch)
-        # It is compiled where it is called first, and tries kernels where it is called again.
-        for _ in range(2):
-            self._forward_and_backward(network, moved)
-        for buffer, before in zip(self._learner.model.buffers(), buffers, strict=True):
-            buffer.copy_(before)
-        self._optimizer.zero_grad(set_to_none=True)
-        torch.cuda.empty_cache()
-        return network
 
 
 class _Recording:

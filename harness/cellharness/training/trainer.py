@@ -56,12 +56,6 @@ class TrainingParameters(Parameters):
         "float32. Only float32 on the CPU is repeatable to the last bit.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: the GPU if any.")
-    compiled: bool = Field(
-        False,
-        description="On one GPU: join the network's operations by torch.compile, which takes a "
-        "minute before the fourth step and needs a C compiler; numbers differ by rounding. "
-        "Elsewhere it changes nothing.",
-    )
     devices: int = Field(1, ge=1, description="GPUs (or CPU processes) that share each batch.")
 
 
