@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Where Python is told to keep no bytecode, as in some containers, each of the many processes of a run
+# or a test would compile all that it imports anew: seconds for each.
+unexport PYTHONDONTWRITEBYTECODE
+
 EXTRAS := cellpose,kit-ge,omnipose,misic,mediar,annotations,cluster,test,lint,docs
 
 .DEFAULT_GOAL := setup
