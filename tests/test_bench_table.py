@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 import bench_table
 
@@ -27,6 +32,26 @@ def test_the_page_holds_what_is_kept():
     kept = json.loads(bench_table.KEPT.read_text(encoding="utf-8"))
     page = bench_table.PAGE.read_text(encoding="utf-8")
     assert bench_table.with_tables(page, kept) == page, "python tests/bench_table.py"
+
+
+def test_every_test_that_rows_are_kept_of_is_there():
+    kept = json.loads(bench_table.KEPT.read_text(encoding="utf-8"))
+    folder = Path(bench_table.__file__).parent / "benchmarks"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(folder),
+        "--collect-only",
+        "-q",
+        "-o",
+        "addopts=",
+    ]
+    listed = subprocess.run(command, check=False, capture_output=True, text=True).stdout
+    there = {line.rpartition("/")[2] for line in listed.splitlines() if "::" in line}
+    if "error" in listed or "skipped" in listed:
+        pytest.skip("not all benchmarks can be collected here")
+    assert set(kept) <= there, "delete what is not there from docs/benchmarks.json"
 
 
 def test_every_row_that_is_kept_has_a_place_on_the_page():

@@ -413,15 +413,20 @@ def test_what_a_gpu_was_measured_to_do():
     eight, many = (alone["cellpose2", n, "yes"] for n in (8, 32))
     assert f"takes {eight:.0f} and {many:.0f} crops a second" in text
     assert f"keep {100 * small / eight:.0f} and {100 * large / many:.0f} % of" in text
-    published = steps.loc["kit-ge as published", 8]
-    rates = published["crops_per_s"]
-    assert f"learns from {rates['yes']} crops a second, {rates['no']} before" in text
+    rates = steps["crops_per_s"]
+    published = rates["kit-ge as published", 8, "yes"]
     best = alone["kit-ge as published", 8, "yes"]
-    assert f"alone it takes {best:.0f}, so **{100 * rates['yes'] / best:.0f} % of" in text
+    assert f"learns from {published} crops a second; alone it takes {best:.0f}" in text
+    assert f"so **{100 * published / best:.0f} % of" in text
+    assert f"Of the {steps['step_alone_ms']['kit-ge as published', 8, 'yes']:.1f} ms of" in text
     waits = steps["step_alone_ms"]["cellpose2", 8]
-    assert f"{waits['no']:.1f} ms where the GPU needs {waits['yes']:.1f}" in text.replace(
-        "12.9 ", "12.9 "
-    )
+    assert f"{waits['no']:.1f} ms where the GPU needs {waits['yes']:.1f}" in text
+    one_by_one, recorded = (list(rates.xs(how, level="recorded")) for how in ("no", "yes"))
+    assert "{}, {} and {} crops a second one by one".format(*one_by_one) in text
+    assert "and {}, {} and {} recorded".format(*recorded) in text
+    plain, repeated = (list(steps["losses"].xs(how, level="recorded")) for how in ("no", "yes"))
+    assert plain == repeated
+    assert f"from {recorded[0]} and {recorded[1]} to the {small:.0f} and {large:.0f} above" in text
     kernels = pd.read_csv(ROOT / "docs/gpu-kernels.csv")
     norms, biases = (
         kernels.loc[kernels["kernel"].str.contains(word), "ms_a_step"].sum()
@@ -429,7 +434,10 @@ def test_what_a_gpu_was_measured_to_do():
     )
     assert f"batch norms take {norms:.1f} and" in text
     assert f"summing their gradients {biases:.1f}" in text
-    crops = pd.read_csv(ROOT / "docs/gpu-crops.csv").set_index(
+    crops = pd.read_csv(ROOT / "docs/gpu-crops.csv")
+    kept_open = crops[crops["files"] == "kept open"].set_index("threads")["crops_per_s"]
+    assert f"kept open eight made {kept_open[8]:,}" in text
+    crops = crops[crops["files"] == "opened for each"].set_index(
         ["crops", "threads", "opencv_threads"]
     )
     spent = crops["processor_ms"]["cellpose2", 16]

@@ -65,6 +65,8 @@ def test_recorded_steps_learn_what_steps_without_a_recording_learn(
     found = losses(before=1)
     assert len(repeated) == 2 * 6 - 1
     assert np.isfinite(known).all()
+    # It learns more than the two may differ by.
+    assert known[-1][1] < 0.85 * known[0][1]
     # Sums of a GPU's gradients may come in another order from one training to the next.
     np.testing.assert_allclose(found, known, rtol=0.02, atol=0.002)
 

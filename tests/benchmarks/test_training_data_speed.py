@@ -8,6 +8,7 @@ Not timed: compilation, reading image files.
 
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
@@ -22,18 +23,21 @@ pytest.importorskip("cellpose", reason="needs the extra 'cellpose'")
 from cellpose import dynamics, models, transforms  # noqa: E402
 
 from cellharness.data.manifest import Case  # noqa: E402
+from cellharness.training import prefetch  # noqa: E402
 from cellharness.training.samples import LabelledImage  # noqa: E402
 from cellharness_adapters.cellpose.cpu.flows import flows_of, make_flows  # noqa: E402
 from cellharness_adapters.cellpose.crops import cut, draw_placement  # noqa: E402
 from cellharness_adapters.cellpose.examples import prepared  # noqa: E402
 from cellharness_adapters.kit_ge import augment as kit_ge  # noqa: E402
-from recording import compared, measured  # noqa: E402
+from recording import PASSED, compared, measured  # noqa: E402
 
 _CROP = 224
 #: Ratio that is aimed at by the side of the image.
 AIMS = {512: None, 1024: 6, 2048: 20}
 #: Milliseconds that a crop of the other methods is to cost at most, in the mean over `_SEEDS`.
 _MOST_MS, _SEEDS = 3.0, 200
+#: Small operations, about as many as a step of Cellpose's network has.
+_LAUNCHES = 600
 
 
 def _sample(side):
@@ -119,6 +123,51 @@ def test_flows_are_made_at_least_five_times_as_fast_on_one_core(benchmark):
         reference="the library", reference_s=stock, ours_s=own, least=5,
     )  # fmt: skip
     assert stock / own >= 5
+
+
+def test_operations_are_launched_beside_the_threads_that_make_crops(
+    benchmark, tmp_path, monkeypatch
+):
+    """What the thread of the network waits for Python's lock, which crops need too."""
+    monkeypatch.setenv("CELLHARNESS_CACHE", str(tmp_path))
+    sample = _sample(1024)
+    (example,) = prepared([sample], (0, 0))
+    small = torch.zeros(1)
+
+    def seconds_of_launches():
+        begun = time.perf_counter()
+        for _ in range(_LAUNCHES):
+            small + 1
+        return time.perf_counter() - begun
+
+    def empty(group):
+        shape = len(group), 2, _CROP, _CROP
+        return np.empty(shape, np.float32), np.empty((len(group), 3, _CROP, _CROP), np.float32)
+
+    def fill(place, batch, position):
+        cut(example, place, batch[0][position], batch[1][position])
+
+    def median(switch_s):
+        monkeypatch.setattr(prefetch, "SWITCH_S", switch_s)
+        np.random.seed(0)  # noqa: NPY002
+        groups = ([draw_placement((1024, 1024), 1.0, 0.5, _CROP)] * 8 for _ in range(60))
+        batches = prefetch.batches_ahead(groups, empty, fill, workers=2)
+        return float(np.median([seconds_of_launches() for _ in batches]))
+
+    wanted = prefetch.SWITCH_S
+    usual, own = (
+        min(times)
+        for times in zip(
+            *((median(sys.getswitchinterval()), median(wanted)) for _ in range(4)), strict=True
+        )
+    )
+    benchmark.pedantic(seconds_of_launches, rounds=1, iterations=1)
+    compared(
+        benchmark, "training data",
+        f"{_LAUNCHES} small operations of torch beside two threads that make crops",
+        reference="Python's own switch interval", reference_s=usual, ours_s=own, clock=PASSED,
+    )  # fmt: skip
+    assert own < usual
 
 
 def _by_turns(benchmark, make, use_library, what, reference):

@@ -27,6 +27,7 @@ class Driver:
         self.used = 100 * MIB
         self.asked: list[str] = []
         self.broken = False
+        self.busy = 40
 
     def nvmlInit(self):  # noqa: N802
         if self.broken:
@@ -43,7 +44,7 @@ class Driver:
         return SimpleNamespace(used=self.used + 7 * MIB)
 
     def nvmlDeviceGetUtilizationRates(self, handle):  # noqa: N802
-        return SimpleNamespace(gpu=40)
+        return SimpleNamespace(gpu=self.busy)
 
 
 class Cuda:
@@ -114,6 +115,14 @@ def test_a_gpu_that_comes_into_use_within_the_block_is_measured(driver, cuda, mo
         driver.used = 300 * MIB
     assert (peak.mb, peak.of, busy.percent) == (300, "process", 40)
     assert driver.asked == ["GPU-uuid-1", "GPU-uuid-1"]
+
+
+def test_utilisation_can_begin_again_after_a_set_up(driver):
+    with Utilisation() as busy:
+        wait_for(lambda: busy.percent)
+        driver.busy = 90
+        busy.begin_again()
+        wait_for(lambda: (busy.percent or 0) > 80)
 
 
 def test_where_the_process_is_not_listed_the_whole_device_is_taken(driver):

@@ -96,6 +96,14 @@ class Breaking(Toy):
     at = 3
 
 
+class BrokenInTheLastStep(Toy):
+    """The loss of the last of three steps of the second epoch is not a number."""
+
+    def loss(self, network, batch):
+        self.step = getattr(self, "step", 0) + 1
+        return super().loss(network, batch) * (float("nan") if self.step == 6 else 1)
+
+
 class Unvalidated(Toy):
     """Has validation images and no validation loss."""
 
@@ -209,6 +217,18 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_epoch_before(tmp_path):
     kept = tmp_path / "bad" / "checkpoints" / "epoch-0003.pt"
     good = loop.run(Toy, options(epochs=3), 0, tmp_path / "good")
     assert same(kept, good)
+
+
+@pytest.mark.parametrize("at_once", [2, 64])
+def test_losses_that_are_read_some_steps_at_once_are_the_same(tmp_path, monkeypatch, at_once):
+    usual = loop.run(Toy, options(epochs=2), 0, tmp_path / "usual")
+    monkeypatch.setattr(loop, "_losses_at_once", lambda _: at_once)
+    seldom = loop.run(Toy, options(epochs=2), 0, tmp_path / "seldom")
+    assert same(usual, seldom)
+    logs = [pd.read_csv(tmp_path / name / "epochs.csv") for name in ("usual", "seldom")]
+    assert logs[0]["train_loss"].equals(logs[1]["train_loss"])
+    with pytest.raises(loop.DivergedError, match="epoch 2, step 3"):
+        loop.run(BrokenInTheLastStep, options(epochs=2), 0, tmp_path / "broken")
 
 
 def test_weights_that_the_last_step_of_an_epoch_broke_are_not_kept(tmp_path):

@@ -105,6 +105,7 @@ class CellposeLearner(Learner):
             if parameters.distillation
             else None
         )
+        self._teacher_placed = False
         known = self._train + (self._replay if self._replay_labelled else [])
         mean = _mean_diameter(known)
         self._train, self._watched, self._replay = (
@@ -236,7 +237,10 @@ class CellposeLearner(Learner):
         """Output of the starting weights, in the precision of the training."""
         assert self._teacher is not None
         kind = images.device.type
-        self._teacher.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not self._teacher_placed:
+            # Once: a recorded step must find its weights where they were.
+            self._teacher.to(images.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._teacher_placed = True
         dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(
             choose_precision(self.parameters.precision, kind)
         )

@@ -6,11 +6,11 @@ import numpy as np
 
 from cellharness.compiled import kept_njit
 
-#: Levels of grey between which the image is equalised, and counts of a histogram.
+#: Levels of grey that the image is equalised to, and bins of a histogram.
 _LEVELS, _BINS = 2**14, 256
-#: Levels that fall into one count.
+#: Levels that fall into one bin.
 _BIN_SIZE = 1 + _LEVELS // _BINS
-#: Shares of pixels of a region that one count may hold.
+#: Largest share of a region's pixels that one bin may hold.
 _CLIP_LIMIT = 0.01
 
 # Spans that are divided by are never 0 here; that numba need not look lets it work on several

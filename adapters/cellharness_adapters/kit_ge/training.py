@@ -98,8 +98,8 @@ class KitGeTrainingParameters(TrainingParameters):
     crops_per_epoch: int | None = Field(
         None,
         ge=1,
-        description="Crops drawn for an epoch, some again where it is more than there are; empty "
-        "for all.",
+        description="Crops drawn for an epoch; empty for all. Where it is more than there are, "
+        "all come as often as it goes, and then some.",
     )
     normalisation: Normalisation = Field(
         "min_max",
@@ -226,8 +226,13 @@ class KitGeLearner(Learner):
         n = len(self._train)
         wanted = self.parameters.crops_per_epoch or n
         rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - the loop's seed
-        again = wanted > n or self._probabilities is not None
-        order = rng.choice(n, wanted, replace=again, p=self._probabilities)
+        if self._probabilities is None and wanted > n:
+            # All of them as often as it goes, then some.
+            rounds = [rng.permutation(n) for _ in range(math.ceil(wanted / n))]
+            order = np.concatenate(rounds)[:wanted]
+        else:
+            again = self._probabilities is not None
+            order = rng.choice(n, wanted, replace=again, p=self._probabilities)
         # A seed for each crop, so that it does not matter which thread changes it, and when.
         seeds = rng.integers(2**63, size=len(order))
         chosen = [(self._train[i], int(seed)) for i, seed in zip(order, seeds, strict=True)]

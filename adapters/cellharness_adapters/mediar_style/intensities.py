@@ -1,4 +1,4 @@
-"""Changes of intensity as MONAI makes them, of the same draws, without what wraps them there.
+"""MONAI's changes of intensity, from the same draws, without its wrappers.
 
 MONAI keeps a tensor with its metadata for each step, blurs by torch's convolutions, and finds
 the part of a line that a pixel lies on by a search. Imports torch.

@@ -6,9 +6,10 @@ import numpy as np
 
 from cellharness.compiled import compiled
 
-#: What 8-bit values become.
+#: What 8-bit values become, 0 to 1.
 _SHARES = np.arange(256, dtype=np.float32) / np.float32(255)
-#: Halves the exponent of a float16 lacks to be one of float32 whose bits are moved.
+#: The exponent of a float16 counts from 112 less than that of a float32, so that moved bits are
+#: multiplied by this.
 _HALF_TO_SINGLE = np.float32(2.0**112)
 
 

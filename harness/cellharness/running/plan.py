@@ -15,7 +15,6 @@ from cellharness.errors import MissingDependencyError, StoppedError, UsageError
 from cellharness.methods.base import BaseSegmenter, MethodInfo
 from cellharness.methods.child_process import describe
 from cellharness.methods.registry import build, method_class
-from cellharness.processes import cores
 from cellharness.run_directory import (
     MethodFacts,
     MethodRecord,
@@ -24,7 +23,7 @@ from cellharness.run_directory import (
     referenced,
 )
 from cellharness.running.place import Place, interpreter, look_at
-from cellharness.running.worker import MethodSpec
+from cellharness.running.worker import MethodSpec, usual_at_once
 from cellharness.weights import WeightsError
 
 _UNKNOWN = MethodInfo(summary="", licence="")
@@ -227,8 +226,7 @@ def _spec(
 def _at_once(config: RunConfig) -> int:
     """How many cases a method may segment at the same time."""
     wanted = config.cases_at_once
-    # Of those beyond the cores one is in the network, and one waits for it.
-    return cores() + 2 if wanted == "auto" else wanted
+    return usual_at_once() if wanted == "auto" else wanted
 
 
 def _of_training(method: MethodConfig, trainings: Mapping[str, TrainingRecord]) -> str:

@@ -42,6 +42,7 @@ from cellharness.methods.child_process import (
 from cellharness.methods.registry import build
 from cellharness.methods.shared_results import SharedBy, SharedResults
 from cellharness.methods.timing import PhaseTimer
+from cellharness.processes import cores
 from cellharness.provenance import package_versions
 from cellharness.running.forking import Imported, fork_for_each, hand_on
 from cellharness.running.labels import check_labels
@@ -159,12 +160,23 @@ def serve(connection: Line, spec: MethodSpec) -> None:
         connection.send(outcome)
 
 
+def usual_at_once() -> int:
+    """How many cases are segmented at the same time where nobody says how many."""
+    # Of those beyond the cores one is in the network, and one waits for it.
+    return cores() + 2
+
+
 def replicas_of(segmenter: BaseSegmenter, spec: MethodSpec) -> list[BaseSegmenter]:
     """Replicas of a loaded method, as many as wanted; none where one case comes after another."""
     # Tiles are asked for where memory is short.
     if spec.at_once == 1 or spec.tiles is not None:
         return []
-    found = (segmenter.replica() for _ in range(spec.at_once))
+    return replicas(segmenter, spec.at_once)
+
+
+def replicas(segmenter: BaseSegmenter, number: int) -> list[BaseSegmenter]:
+    """So many replicas of a loaded method; none where it can have none."""
+    found = (segmenter.replica() for _ in range(number))
     return [each for each in found if each is not None]
 
 

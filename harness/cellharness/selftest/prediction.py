@@ -18,9 +18,8 @@ from cellharness.methods.base import BaseSegmenter
 from cellharness.methods.child_process import seed_everything
 from cellharness.methods.registry import build, method_class, resolve
 from cellharness.methods.self_check import SelfCheck
-from cellharness.processes import cores
 from cellharness.running.memory import DriverPeak, peak_gpu_mb, peak_host_mb, reset_peaks
-from cellharness.running.worker import check_labels
+from cellharness.running.worker import check_labels, replicas, usual_at_once
 from cellharness.scoring.pair import score_pair
 from cellharness.selftest.images import embedded, real
 from cellharness.selftest.part import Part, Result, Seen
@@ -31,7 +30,7 @@ ROUNDS = 2
 #: IoU at which masks of one device are compared with the library's.
 CLOSE = 0.9
 
-#: Images that each replica gets in the mean, where several are segmented at once.
+#: Images that each replica gets in the mean on a GPU, where several are segmented at once.
 _EACH_REPLICA = 6
 
 Segment = Callable[[np.ndarray], np.ndarray]
@@ -87,8 +86,8 @@ def try_prediction(part: Part) -> Result:
         # One image rehearses it all.
         n = len(cases) if part.device == "cuda" else 1
         measured |= {**memory, **_timed(part, check, method, cases[:n], images[:n])}
-        each = _EACH_REPLICA if part.device == "cuda" else 1
-        measured |= _several_at_once(method, each, cases[:n], images[:n], labels[:n], seen)
+        on_gpu = part.device == "cuda"
+        measured |= _several_at_once(method, cases[:n], images[:n], labels[:n], seen, on_gpu=on_gpu)
         there = _on_cpu(part, check.parameters, cases[:n], images[:n], measured)
         seen += compared(there, labels[:n], check.on_gpu)
     return Result.judged(part, seen, measured)
@@ -206,38 +205,46 @@ def _timed(
 
 def _several_at_once(
     method: BaseSegmenter,
-    each_replica: int,
     cases: Sequence[Case],
     images: Sequence[np.ndarray],
     alone: Sequence[np.ndarray],
     seen: list[Seen],
+    *,
+    on_gpu: bool,
 ) -> dict[str, Any]:
     """Time the images with several of them in work, as in a run with ``cases_at_once: auto``."""
-    replicas = [each for each in (method.replica() for _ in range(cores() + 2)) if each]
-    if not replicas:
+    copies = replicas(method, usual_at_once())
+    if not copies:
         return {}
     free: SimpleQueue[BaseSegmenter] = SimpleQueue()
-    for replica in replicas:
-        free.put(replica)
+    for copy in copies:
+        free.put(copy)
 
     def segment(index: int) -> np.ndarray:
-        replica = free.get()
+        copy = free.get()
         try:
-            return masks_of(replica, cases[index], images[index])
+            copy.begin_case(cases[index])
+            return copy.segment(images[index])
         finally:
-            free.put(replica)
+            free.put(copy)
 
     # On a GPU so often that all are busy for most of the time.
-    wanted = [*range(len(images))] * max(1, round(each_replica * len(replicas) / len(images)))
-    with ThreadPoolExecutor(len(replicas)) as pool, Utilisation() as busy:
+    n = len(images)
+    wanted = [*range(n)] * max(1, round((_EACH_REPLICA if on_gpu else 1) * len(copies) / n))
+    with ThreadPoolExecutor(len(copies)) as pool, Utilisation() as busy:
         begun = time.perf_counter()
         found = list(pool.map(segment, wanted))
         seconds = time.perf_counter() - begun
-    equal = sum(np.array_equal(alone[i], labels) for i, labels in zip(wanted, found, strict=True))
+    equal = sum(
+        np.array_equal(alone[index], check_labels(labels, labels.shape))
+        for index, labels in zip(wanted, found, strict=True)
+    )
     value = f"equal on {equal} of {len(wanted)} images to those one after another"
-    seen.append(Seen(f"masks with {len(replicas)} at once", value))
+    # Sums of a GPU may come in another order from one call to the next.
+    ok = on_gpu or equal == len(wanted)
+    seen.append(Seen(f"masks with {len(copies)} at once", value, "equal", ok))
     return {
-        "at_once": len(replicas),
+        "at_once": len(copies),
         "images_per_s_at_once": len(wanted) / seconds,
         "utilisation_percent_at_once": busy.percent,
     }

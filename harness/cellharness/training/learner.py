@@ -74,9 +74,11 @@ class Learner(ABC):
     pretrained : bool
         Starts from weights that segment already; they are then validated as epoch 0.
     recordable : bool
-        Which operations a step takes follows from the shapes of its batch alone, so that a GPU may
-        record them once and repeat them (:mod:`cellharness.training.steps`). A loss that picks
-        some of the crops by their values is not.
+        Which operations a step takes, and all numbers that Python gives to them, follow from the
+        shapes of its batch alone, so that a GPU may record them once and repeat them
+        (:mod:`cellharness.training.steps`). Not so: a loss that picks some of the crops by their
+        values, a weight of the loss that changes by epoch, a number that the host draws, layers
+        that are frozen on the way.
     """
 
     model: nn.Module

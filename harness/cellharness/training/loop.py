@@ -143,7 +143,7 @@ def _train(
     if learner.pretrained and learner.validation and progress.epoch == 0:
         _score_start(fabric, learner, network, parameters.epochs, log, watch)
     recorded = learner.recordable and fabric.device.type == "cuda" and fabric.world_size == 1
-    # The gradients of float16 are scaled by what the steps before them came to.
+    # The scale of float16's losses changes from step to step.
     recorded = recorded and choose_precision(parameters.precision, "cuda") != "float16"
     steps = Steps(fabric, learner, network, optimizer, recorded=recorded)
     saved = time.monotonic()
@@ -163,7 +163,13 @@ def _train(
             _check_weights(fabric, learner, epoch + 1)
             if learner.validation:
                 scored = last or (epoch + 1) % parameters.validate_every == 0
-                validation_loss, scores = _validate(
+                try:
+                    validated = _validate(fabric, learner, network, epoch + 1, scored=scored)
+                except torch.cuda.OutOfMemoryError:
+                    if not steps.give_up_recording():
+                        raise
+                    validated = None
+                validation_loss, scores = validated or _validate(
                     fabric, learner, network, epoch + 1, scored=scored
                 )
         except DivergedError:
@@ -226,8 +232,7 @@ def _one_epoch(fabric: Fabric, learner: Learner, steps: Steps, epoch: int) -> fl
     """Do the steps of one epoch; mean loss over its crops."""
     learner.train_mode()
     losses = Losses()
-    # Reading costs nothing on a CPU; a GPU would wait for each step.
-    every = 1 if fabric.device.type == "cpu" else LOSSES_AT_ONCE
+    every = _losses_at_once(fabric.device)
     known: list[tuple[float, float]] = []
     with steps.in_order():
         for whole in learner.batches(epoch):
@@ -247,6 +252,11 @@ def _one_epoch(fabric: Fabric, learner: Learner, steps: Steps, epoch: int) -> fl
         total += value
         n += int(crops)
     return total / n
+
+
+def _losses_at_once(device: torch.device) -> int:
+    """Say after how many steps losses are read: at once on a CPU, where it costs nothing."""
+    return 1 if device.type == "cpu" else LOSSES_AT_ONCE
 
 
 def _next_known(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 import torch
 
@@ -23,6 +25,72 @@ MOST_THREADS = 8
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+Value = TypeVar("Value")
+
+
+class Held(Generic[Value]):
+    """A setting of the whole process that is changed for as long as somebody needs it changed.
+
+    The first to come changes it and the last to go sets it back, in whatever order they go.
+
+    Parameters
+    ----------
+    get, set_to : callable
+        Of the setting.
+    wanted : callable
+        What to change it to, from what it is.
+
+    Examples
+    --------
+    >>> setting = [5]
+    >>> held = Held(lambda: setting[0], lambda value: setting.__setitem__(0, value), lambda _: 1)
+    >>> with held(), held():
+    ...     setting
+    [1]
+    >>> setting
+    [5]
+    """
+
+    def __init__(
+        self,
+        get: Callable[[], Value],
+        set_to: Callable[[Value], object],
+        wanted: Callable[[Value], Value],
+    ) -> None:
+        self._get, self._set, self._wanted = get, set_to, wanted
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: Value
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Have it changed inside."""
+        with self._lock:
+            if not self._users:
+                self._before = self._get()
+                self._set(self._wanted(self._before))
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._set(self._before)
+
+
+_SWITCHES_SOON = Held(
+    sys.getswitchinterval, sys.setswitchinterval, lambda usual: min(usual, SWITCH_S)
+)
+
+
+@contextmanager
+def _stopped_at_end(threads: ThreadPoolExecutor) -> Iterator[None]:
+    """Begin nothing more when what is inside has ended, or is not gone on with."""
+    try:
+        yield
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def batches_ahead(
@@ -65,9 +133,7 @@ def batches_ahead(
     threads = ThreadPoolExecutor(workers)
     waiting: deque[tuple[Made, list[Future[None]]]] = deque()
     crops, rest = 0, True
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(min(usual, SWITCH_S))
-    try:
+    with _SWITCHES_SOON(), _stopped_at_end(threads):
         while True:
             # Two batches, and as many crops as keep all threads busy.
             while rest and (len(waiting) < 2 or crops < 2 * workers):
@@ -89,9 +155,6 @@ def batches_ahead(
             for part in parts:
                 part.result()
             yield batch
-    finally:
-        sys.setswitchinterval(usual)
-        threads.shutdown(cancel_futures=True)
 
 
 def results_ahead(
@@ -106,7 +169,7 @@ def results_ahead(
     do : callable
         Runs in the threads.
     workers : int or None
-        Threads; None for one on each core.
+        Threads; None for one on each core, but no more than `MOST_THREADS`.
 
     Yields
     ------
@@ -118,18 +181,16 @@ def results_ahead(
     >>> list(results_ahead(range(4), lambda item: item**2, workers=2))
     [0, 1, 4, 9]
     """
-    workers = workers or cores()
+    workers = workers or min(cores(), MOST_THREADS)
     threads = ThreadPoolExecutor(workers)
     waiting: deque[Future[Made]] = deque()
-    try:
+    with _stopped_at_end(threads):
         for item in items:
             waiting.append(threads.submit(do, item))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    finally:
-        threads.shutdown(cancel_futures=True)
 
 
 def empty_batch(

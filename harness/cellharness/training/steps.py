@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,9 +13,11 @@ from lightning_fabric import Fabric
 
 from cellharness.training.learner import Batch, Learner, Network
 
-#: Steps that are done one operation after the other before one is recorded: in the first ones
+#: Steps whose operations are launched one by one before one is recorded: in the first ones
 #: libraries choose their kernels and the optimizer makes its state.
 BEFORE_RECORDING = 3
+#: Steps that the GPU may have before it.
+STEPS_AHEAD = 4
 
 Shapes = tuple[torch.Size, ...]
 
@@ -27,7 +29,8 @@ class Steps:
     a small network that takes several times as long as the GPU needs for them. So a GPU records
     the operations of one step, forward and backward, and repeats them on the next batches (a CUDA
     graph): the same kernels on the same numbers. Batches of other shapes, such as the last one of
-    an epoch, are done one operation after the other.
+    an epoch, are launched one by one. A recording keeps the memory of a whole step; where that
+    leaves too little for anything else it is given up, and nothing but time is lost.
 
     Parameters
     ----------
@@ -51,13 +54,15 @@ class Steps:
         self._done: Counter[Shapes] = Counter()
         self._recording: _Recording | None = None
         self._stream = torch.cuda.Stream() if recorded else None
+        #: Ends of the last steps, which the GPU may not have come to yet.
+        self._ends: deque[torch.cuda.Event] = deque()
 
     @contextmanager
     def in_order(self) -> Iterator[None]:
         """Do the steps inside after what the device was given before, and before what follows.
 
-        What is recorded must not stand in the device's default queue, and neither may the steps
-        before it, whose gradients it takes over.
+        A recording cannot be made in the device's default stream, and the steps before it must
+        have run in the stream that it is made in.
         """
         if self._stream is None:
             yield
@@ -83,15 +88,42 @@ class Steps:
         shapes = tuple(part.shape for part in batch)
         if self._records and self._recording is None and self._done[shapes] == BEFORE_RECORDING:
             self._record(batch)
+        loss: torch.Tensor | None
         if self._recording is not None and self._recording.shapes == shapes:
             loss = self._recording.repeat(batch)
         else:
-            # The gradients of a recording lie where it writes them, so they are zeroed in place.
-            self._optimizer.zero_grad(set_to_none=self._recording is None)
-            loss = self._forward_and_backward(tuple(self._fabric.to_device(part) for part in batch))
+            loss = self._one_by_one(batch)
+            if loss is None:
+                loss = self._one_by_one(batch)
+        assert loss is not None
         self._optimizer.step()
         self._done[shapes] += 1
+        self._wait_for_earlier_steps()
         return loss
+
+    def give_up_recording(self) -> bool:
+        """Free the memory of a recording and make no other; whether there was one."""
+        if self._recording is None:
+            return False
+        self._recording = None
+        self._no_memory_to_record()
+        return True
+
+    def _one_by_one(self, batch: Batch) -> torch.Tensor | None:
+        """Launch a step's operations; None where a recording was given up for want of memory.
+
+        What batch normalisation has seen of the batch by then, it sees again.
+        """
+        # The gradients of a recording lie where it writes them, so they are zeroed in place.
+        self._optimizer.zero_grad(set_to_none=self._recording is None)
+        try:
+            return self._forward_and_backward(tuple(self._fabric.to_device(part) for part in batch))
+        except torch.cuda.OutOfMemoryError:
+            if self._recording is None:
+                raise
+        # Not above: while an error is handled, what led to it stays in memory.
+        self.give_up_recording()
+        return None
 
     def _forward_and_backward(self, batch: Batch) -> torch.Tensor:
         loss = self._learner.loss(self._network, batch)
@@ -101,18 +133,41 @@ class Steps:
     def _record(self, batch: Batch) -> None:
         assert self._stream is not None
         self._optimizer.zero_grad(set_to_none=True)
-        # A recording keeps memory of its own; what the steps before it left is of no use any more.
-        torch.cuda.empty_cache()
         try:
             self._recording = _Recording(batch, self._forward_and_backward, self._stream)
-        except torch.cuda.OutOfMemoryError:
-            self._records = False
-            self._optimizer.zero_grad(set_to_none=True)
-            torch.cuda.empty_cache()
-            logging.getLogger(__name__).warning(
-                "the GPU has no memory left to record a step; steps are done one operation after "
-                "the other, which gives the same and takes longer. A smaller batch_size helps"
-            )
+        except RuntimeError as error:
+            if not _for_want_of_memory(error):
+                raise
+        if self._recording is None:
+            self._no_memory_to_record()
+
+    def _no_memory_to_record(self) -> None:
+        self._records = False
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        logging.getLogger(__name__).warning(
+            "the GPU has too little memory to keep a recorded step; operations are launched one "
+            "by one, which gives the same and takes longer. A smaller batch_size helps"
+        )
+
+    def _wait_for_earlier_steps(self) -> None:
+        """Let Python run ahead of the GPU by a few steps only: each holds its batch in memory."""
+        if self._stream is None:
+            return
+        end = torch.cuda.Event(blocking=True)
+        end.record()
+        self._ends.append(end)
+        if len(self._ends) > STEPS_AHEAD:
+            self._ends.popleft().synchronize()
+
+
+def _for_want_of_memory(error: BaseException | None) -> bool:
+    """Whether an error is of the GPU's memory, or another one that came of it."""
+    while error is not None:
+        if isinstance(error, torch.cuda.OutOfMemoryError):
+            return True
+        error = error.__context__
+    return False
 
 
 class _Recording:
