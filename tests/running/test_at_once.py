@@ -115,7 +115,7 @@ def test_a_worker_takes_one_case_at_a_time(small_manifest, tmp_path):
 
 @pytest.mark.parametrize(("wanted", "found"), [(1, 1), (5, 5), ("auto", 6)])
 def test_so_many_cases_are_meant(small_manifest, tmp_path, monkeypatch, wanted, found):
-    monkeypatch.setattr("cellharness.running.plan.cores", lambda: 4)
+    monkeypatch.setattr("cellharness.running.worker.cores", lambda: 4)
     config = configure(small_manifest, METHODS, cases_at_once=wanted)
     assert make_plan(config, config.methods[0], tmp_path, {}).spec.at_once == found
 
