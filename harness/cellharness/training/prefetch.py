@@ -15,8 +15,8 @@ import torch
 from cellharness.processes import cores
 
 #: Seconds after which a thread that makes crops is asked for Python's lock. The one that launches
-#: the network's kernels needs it hundreds of times a step: at Python's 5 ms its launches took four
-#: times as long beside two such threads as alone, at this twice as long; crops come as fast.
+#: the network's kernels needs it hundreds of times a step; at Python's own 5 ms it waits longer
+#: (tests/benchmarks/test_training_data_speed.py), and crops come as fast.
 SWITCH_S = 0.0005
 
 #: Most threads that make crops. On 16 cores four and eight made as many as could be made or nearly
