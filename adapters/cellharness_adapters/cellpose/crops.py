@@ -25,8 +25,7 @@ _KEPT_BYTES = 64 * 2**20
 _of_thread = threading.local()
 
 #: Leaves out OpenCV's own threads while several of ours make crops beside each other: they gain
-#: nothing then, and spin while they wait for work. On 16 cores a crop took 13 ms of processor time
-#: with them and 3 ms without.
+#: nothing then, and spin while they wait for work (docs/gpu-crops.csv).
 without_threads_of_opencv = Held(cv2.getNumThreads, cv2.setNumThreads, lambda _: 1)
 
 

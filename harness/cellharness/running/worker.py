@@ -171,10 +171,10 @@ def replicas_of(segmenter: BaseSegmenter, spec: MethodSpec) -> list[BaseSegmente
     # Tiles are asked for where memory is short.
     if spec.at_once == 1 or spec.tiles is not None:
         return []
-    return replicas(segmenter, spec.at_once)
+    return make_replicas(segmenter, spec.at_once)
 
 
-def replicas(segmenter: BaseSegmenter, number: int) -> list[BaseSegmenter]:
+def make_replicas(segmenter: BaseSegmenter, number: int) -> list[BaseSegmenter]:
     """So many replicas of a loaded method; none where it can have none."""
     found = (segmenter.replica() for _ in range(number))
     return [each for each in found if each is not None]

@@ -19,7 +19,7 @@ from cellharness.methods.child_process import seed_everything
 from cellharness.methods.registry import build, method_class, resolve
 from cellharness.methods.self_check import SelfCheck
 from cellharness.running.memory import DriverPeak, peak_gpu_mb, peak_host_mb, reset_peaks
-from cellharness.running.worker import check_labels, replicas, usual_at_once
+from cellharness.running.worker import check_labels, make_replicas, usual_at_once
 from cellharness.scoring.pair import score_pair
 from cellharness.selftest.images import embedded, real
 from cellharness.selftest.part import Part, Result, Seen
@@ -213,7 +213,7 @@ def _several_at_once(
     on_gpu: bool,
 ) -> dict[str, Any]:
     """Time the images with several of them in work, as in a run with ``cases_at_once: auto``."""
-    copies = replicas(method, usual_at_once())
+    copies = make_replicas(method, usual_at_once())
     if not copies:
         return {}
     free: SimpleQueue[BaseSegmenter] = SimpleQueue()

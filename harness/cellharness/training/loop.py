@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -163,15 +164,8 @@ def _train(
             _check_weights(fabric, learner, epoch + 1)
             if learner.validation:
                 scored = last or (epoch + 1) % parameters.validate_every == 0
-                try:
-                    validated = _validate(fabric, learner, network, epoch + 1, scored=scored)
-                except torch.cuda.OutOfMemoryError:
-                    if not steps.give_up_recording():
-                        raise
-                    validated = None
-                validation_loss, scores = validated or _validate(
-                    fabric, learner, network, epoch + 1, scored=scored
-                )
+                validate = partial(_validate, fabric, learner, network, epoch + 1, scored=scored)
+                validation_loss, scores = steps.with_memory(validate)
         except DivergedError:
             kept = epoch_path(out, epoch)
             if fabric.is_global_zero and epoch and not kept.is_file():

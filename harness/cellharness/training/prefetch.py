@@ -20,7 +20,7 @@ from cellharness.processes import cores
 SWITCH_S = 0.0005
 
 #: Most threads that make crops. On 16 cores four and eight made as many as could be made or nearly
-#: so, and 16 made fewer: they wait for Python's lock and for the memory map of the process.
+#: so, and 16 made fewer (docs/gpu-crops.csv): they wait for Python's lock and for the memory map.
 MOST_THREADS = 8
 
 Item = TypeVar("Item")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -20,6 +21,7 @@ BEFORE_RECORDING = 3
 STEPS_AHEAD = 4
 
 Shapes = tuple[torch.Size, ...]
+Result = TypeVar("Result")
 
 
 class Steps:
@@ -88,42 +90,35 @@ class Steps:
         shapes = tuple(part.shape for part in batch)
         if self._records and self._recording is None and self._done[shapes] == BEFORE_RECORDING:
             self._record(batch)
-        loss: torch.Tensor | None
         if self._recording is not None and self._recording.shapes == shapes:
             loss = self._recording.repeat(batch)
         else:
-            loss = self._one_by_one(batch)
-            if loss is None:
-                loss = self._one_by_one(batch)
-        assert loss is not None
+            loss = self.with_memory(partial(self._one_by_one, batch))
         self._optimizer.step()
         self._done[shapes] += 1
         self._wait_for_earlier_steps()
         return loss
 
-    def give_up_recording(self) -> bool:
-        """Free the memory of a recording and make no other; whether there was one."""
-        if self._recording is None:
-            return False
-        self._recording = None
-        self._no_memory_to_record()
-        return True
+    def with_memory(self, do: Callable[[], Result]) -> Result:
+        """Do something; where memory is too short beside a recording, once more without it.
 
-    def _one_by_one(self, batch: Batch) -> torch.Tensor | None:
-        """Launch a step's operations; None where a recording was given up for want of memory.
-
-        What batch normalisation has seen of the batch by then, it sees again.
+        What batch normalisation has seen by then, it sees again.
         """
-        # The gradients of a recording lie where it writes them, so they are zeroed in place.
-        self._optimizer.zero_grad(set_to_none=self._recording is None)
         try:
-            return self._forward_and_backward(tuple(self._fabric.to_device(part) for part in batch))
+            return do()
         except torch.cuda.OutOfMemoryError:
             if self._recording is None:
                 raise
         # Not above: while an error is handled, what led to it stays in memory.
-        self.give_up_recording()
-        return None
+        self._recording = None
+        self._no_memory_to_record()
+        return do()
+
+    def _one_by_one(self, batch: Batch) -> torch.Tensor:
+        """Launch the operations of forward and backward."""
+        # The gradients of a recording lie where it writes them, so they are zeroed in place.
+        self._optimizer.zero_grad(set_to_none=self._recording is None)
+        return self._forward_and_backward(tuple(self._fabric.to_device(part) for part in batch))
 
     def _forward_and_backward(self, batch: Batch) -> torch.Tensor:
         loss = self._learner.loss(self._network, batch)
