@@ -380,6 +380,17 @@ def test_how_many_golden_cases_the_metric_has(shared):
     assert f"{len(cases)} cases equal the official" in document("reproducing-the-paper.md")
 
 
+def test_what_the_changelog_says_of_training_crops():
+    kept = json.loads((ROOT / "docs/benchmarks.json").read_text(encoding="utf-8"))
+    rows = {row["what"]: row for test in kept.values() for row in test.get("compared", ())}
+    text = " ".join((ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split())
+    for what, said in (
+        ("a crop of 320 px with the published changes, KIT-GE", "{:.1f} ms in the place of {:.1f}"),
+        ("a crop of 256 px, `mediar-style`", "{:.1f} ms of a processor, {:.1f} with its"),
+    ):
+        assert said.format(1e3 * rows[what]["ours_s"], 1e3 * rows[what]["reference_s"]) in text
+
+
 def test_what_a_gpu_was_measured_to_do():
     text = " ".join((ROOT / "docs/performance.md").read_text(encoding="utf-8").split())
     rows = pd.read_csv(ROOT / "docs/gpu-reconstruction.csv")
