@@ -17,6 +17,7 @@ import argparse
 import csv
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -46,8 +47,8 @@ from stand_in import PARTS, Amounts, make_archives
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 TRAININGS = ("cellpose2", "kit-ge")
 MOMENTS = ("preparing", "epoch", "prediction")
-#: Seconds from one look at the processes to the next.
-_LOOK_S = 0.2
+#: Seconds from one look at the processes to the next, at most, and as a share of what has passed.
+_LOOK_S, _LOOK_SHARE = 0.2, 0.05
 #: Seconds without another prepared image after which the epoch has begun.
 _STILL_S = 10.0
 #: Seconds in which the processes of a killed command must have ended by themselves.
@@ -358,7 +359,8 @@ class Watch:
     Attributes
     ----------
     processor_s
-        Of all its processes so far, also those that ended.
+        Of all its processes so far, also those that ended. Looks miss what came after the last of
+        them, so at the end it is what the kernel counted, where that is more.
     peak_mb
         Largest sum of their resident memory, MiB; pages that several share count in each.
     to_last_file
@@ -372,13 +374,15 @@ class Watch:
         self.peak_mb = 0.0
         self.to_last_file: dict[str, float] | None = None
         self._seconds: dict[psutil.Process, float] = {}
+        self._ended_before = _of_ended_processes()
         self._files = files
         self._n_files = len(files())
         self._begun = time.perf_counter()
 
     @property
     def processor_s(self) -> float:
-        return sum(self._seconds.values())
+        seen = sum(self._seconds.values())
+        return max(seen, _of_ended_processes() - self._ended_before)
 
     def until(self, moment: Callable[[], bool] | None) -> int | None:
         """Wait for the end and give the exit code, or kill at a moment and give None."""
@@ -394,7 +398,8 @@ class Watch:
                 self.process.send_signal(signal.SIGKILL)
                 self.process.wait()
                 return None
-            time.sleep(_LOOK_S)
+            passed = time.perf_counter() - self._begun
+            time.sleep(min(_LOOK_S, _LOOK_SHARE * passed))
         return self.process.returncode
 
     def linger(self) -> float:
@@ -426,6 +431,12 @@ class Watch:
                     self._seconds[each] = times.user + times.system
                     memory += each.memory_info().rss
         self.peak_mb = max(self.peak_mb, memory / 2**20)
+
+
+def _of_ended_processes() -> float:
+    """Processor time of this process's children that ended and were waited for, and theirs."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import tifffile
 from cellharness.data.challenge import PARTS, import_challenge
 from cellharness.data.images import read_image
 from cellharness.files import hash_file
+from rehearsal import Watch
 from rehearsal_table import BEGIN, END, GPU, KEPT, PAGE, block, prepared_s, projection, read
 from stand_in import Amounts, make_archives
 
@@ -133,6 +134,16 @@ def test_the_page_has_what_slides_took():
         one, other = (f"{seconds:.0f}" for seconds in took[name])
         assert f"{label}, in {one} and {other} s" in page
     assert f"at most {rows['peak_host_mb'].max():,.0f} MiB" in page
+
+
+def test_a_command_shorter_than_a_look_counts_what_it_took():
+    busy = "import time\nwhile time.process_time() < 0.1: pass"
+    inner = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    process = subprocess.Popen([sys.executable, "-c", inner, busy])
+    watch = Watch(process, list)
+    process.wait()
+    assert watch.until(None) == 0
+    assert watch.processor_s >= 0.1
 
 
 def test_a_killed_call_counts_what_it_prepared():
