@@ -288,6 +288,20 @@ def test_figure_draws_the_numbers_of_the_log(run):
     assert all(line.get_xdata().tolist() == [0] for line in opened)
 
 
+@pytest.mark.parametrize(
+    ("log", "named"),
+    [
+        (USUAL, ["Training loss", "Validation loss"]),
+        ([epoch(1, 0.5), epoch(2, 0.4)], ["Training loss"]),
+        ([epoch(0, 0.0, f1=0.5)], []),
+    ],
+)
+def test_key_names_the_losses_that_are_drawn(run, log, named):
+    add_training(run, log=log)
+    keys = [text.get_text() for key in figure_of(run).legends for text in key.get_texts()]
+    assert [text for text in keys if "loss" in text] == named
+
+
 def test_figure_marks_the_epoch_of_the_weights_where_it_is_not_the_last(run):
     add_training(run, "last")
     add_training(run, "best", parameters={"keep": "best_f1"}, checkpoint="checkpoints/best.pt")

@@ -287,7 +287,9 @@ class Key:
         self.height_mm = rows * _KEY_ROW_MM + 1 if self._samples else 0.0
 
     def draw(self, figure: Figure, left_mm: float, top_mm: float = 0.0) -> None:
-        """Draw it, its corner in millimetres from that of the figure."""
+        """Draw it, its corner in millimetres from that of the figure; without samples nothing."""
+        if not self._samples:
+            return
         width, height = (inches / MM for inches in figure.get_size_inches())
         figure.legend(
             handles=self._samples, loc="upper left",

@@ -67,7 +67,8 @@ def training_figure(d: Report, width_mm: float) -> Figure:
     columns = 2 if validated else 1
     panel = min((width_mm - _LEFT_MM * columns - _RIGHT_MM) / columns, 90.0)
     grid = Grid(columns, len(shown), panel, _LEFT_MM, 7.0, _LEFT_MM)
-    losses = Key([line_sample(*pair) for pair in _LOSSES.values()], width_mm - _LEFT_MM)
+    drawn = [pair for column, pair in _LOSSES.items() if any(_has(t, column) for t in shown)]
+    losses = Key([line_sample(*pair) for pair in drawn], width_mm - _LEFT_MM)
     groups = Key(
         [line_sample(group_title(g), styles[g]) for g in styles] if validated else [],
         width_mm - _LEFT_MM,
@@ -93,9 +94,12 @@ def training_figure(d: Report, width_mm: float) -> Figure:
         held = f"{count(one.n_validation, 'image')} held back"
         letter(right, columns * i + 1, "Validation F1", held)
     losses.draw(figure, _LEFT_MM - 2)
-    if validated:
-        groups.draw(figure, _LEFT_MM - 2, losses.height_mm)
+    groups.draw(figure, _LEFT_MM - 2, losses.height_mm)
     return figure
+
+
+def _has(one: Training, column: str) -> bool:
+    return bool(np.isfinite(one.epochs[column].to_numpy(float)).any())
 
 
 def _outcome(one: Training) -> str:
