@@ -240,6 +240,15 @@ def test_a_constant_image_has_no_cells(cyto, value):
 
 
 @pytest.mark.weights
+def test_a_size_model_that_finds_no_cells_does_not_warn(cyto, recwarn):
+    ramp = np.tile(np.arange(80, dtype=np.uint8), (64, 1))
+    segmenter = made(cyto, diameter="estimate")
+    assert not segmenter.segment(ramp).any()
+    assert segmenter.details()["diameter"] > 0
+    assert [str(each.message) for each in recwarn if each.category is RuntimeWarning] == []
+
+
+@pytest.mark.weights
 def test_colour_goes_through_natively_when_asked(cyto):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (64, 80, 3)).astype(np.uint8)

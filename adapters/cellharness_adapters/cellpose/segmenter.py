@@ -56,6 +56,13 @@ _EVAL_PARAMETERS = (
     "min_size",
     "max_size_fraction",
 )
+#: Warnings of the library that nobody who runs it could mend: of its sparse tensors, and of the
+#: median of no cells, where the size model finds none and the library takes its mean diameter.
+_NOT_FOR_USERS = (
+    ".*parse invariant.*",
+    "Mean of empty slice",
+    "invalid value encountered in .*div",
+)
 _FEWEST_ROWS, _FEWEST_COLUMNS = 8, 2
 #: Share of an image, or of a tile, above which a mask is no cell, as in the library.
 _LARGEST_SHARE = 0.4
@@ -208,8 +215,8 @@ class Cellpose(BaseSegmenter):
             raise MissingDependencyError(msg)
         from cellharness_adapters.cellpose.network import load_network
 
-        # The library's own sparse tensors; nothing a user of it could mend.
-        warnings.filterwarnings("ignore", message=".*parse invariant.*")
+        for of_the_library in _NOT_FOR_USERS:
+            warnings.filterwarnings("ignore", message=of_the_library)
         weights, sizes = self._sources()
         kind, precision = self._choices()
         device = torch.device(kind)
