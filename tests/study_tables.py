@@ -149,12 +149,12 @@ def seen(report: Path) -> str:
 
 #: Pairs of methods that a reader of the baselines asks about.
 PAIRS = {
-    "fine-tuned less pre-trained, both by the size model": ("cellpose2-estimate", "cellpose"),
-    "fine-tuned with one diameter (the paper's way) less pre-trained": ("cellpose2", "cellpose"),
-    "fine-tuned: one diameter less size model": ("cellpose2", "cellpose2-estimate"),
-    "Omnipose without flow check less with": ("omnipose-unchecked", "omnipose"),
-    "Cellpose less Omnipose without flow check": ("cellpose", "omnipose-unchecked"),
-    "KIT-GE-style less pre-trained Cellpose": ("kit-ge", "cellpose"),
+    "fine-tuned minus pre-trained, both by the size model": ("cellpose2-estimate", "cellpose"),
+    "fine-tuned with one diameter (the paper's way) minus pre-trained": ("cellpose2", "cellpose"),
+    "fine-tuned: one diameter minus size model": ("cellpose2", "cellpose2-estimate"),
+    "Omnipose without flow check minus with": ("omnipose-unchecked", "omnipose"),
+    "Cellpose minus Omnipose without flow check": ("cellpose", "omnipose-unchecked"),
+    "KIT-GE-style minus pre-trained Cellpose": ("kit-ge", "cellpose"),
 }
 
 
@@ -230,7 +230,7 @@ def remedies(report: Path) -> str:
         cells.append(estimated(the_one(chosen(own, label=label)), n=False))
         cells.append(estimated(the_one(mine, level="overall", seen="seen"), n=False))
         lines.append([label, *cells])
-    head = ["less plain fine-tuning", "all unseen", *tested, "not replayed", "all seen"]
+    head = ["minus plain fine-tuning", "all unseen", *tested, "not replayed", "all seen"]
     return markdown(head, lines)
 
 

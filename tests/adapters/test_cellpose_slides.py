@@ -13,7 +13,7 @@ from cellharness_adapters.cellpose.whole_maps import Scaled, run_network, scaled
 
 
 class ColourOfPiece:
-    """In the place of a network: its output hangs on the whole piece that it is given."""
+    """In the place of a network: its output depends on the whole piece that it is given."""
 
     nout, mkldnn = 3, False
 

@@ -76,6 +76,19 @@ def test_a_training_met_the_experiments_of_its_own_cases_and_no_others(run):
     assert set(mine.index[mine == "experiment"]) == near
 
 
+def test_a_year_names_no_data_set(run):
+    data, cases = run
+    manifest = pd.read_csv(data.path / "manifest.csv", keep_default_na=False)
+    manifest["notes"] = "published in 2022"
+    manifest.to_csv(data.path / "manifest.csv", index=False)
+    record = json.loads((data.path / "run.json").read_text())
+    record["methods"][1]["info"]["training_data"] = ["Challenge 2022"]
+    (data.path / "run.json").write_text(json.dumps(record))
+    found = exposures(load_run(data.path)).set_index(["method", "case"])["seen"]
+    named = found[data.methods[1]] == "data set"
+    assert set(named.index[named]) == set(cases[3:6])  # as "the plasma atlas" names them
+
+
 def test_the_table_counts_images(run):
     data, cases = run
     table = exposure_table(Comparison(data))

@@ -25,7 +25,7 @@ from cellharness.running.observer import Silent
 from cellharness.running.run import run_comparison
 from cellharness.training.observer import SilentTraining
 
-#: Of a row of the ledger, what does not hang on the time or the process.
+#: Of a row of the ledger, what does not depend on the time or the process.
 SAME = ["method", "case", "status", "message", "prediction_sha256", "identity", "pixels"]
 
 

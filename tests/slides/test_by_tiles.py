@@ -158,7 +158,7 @@ def test_a_configuration_takes_tiles_for_all_methods_and_for_one():
     plans = [make_plan(config, method, Path("run"), {}) for method in config.methods]
     assert [plan.spec.tiles.size for plan in plans] == [1024, 512]
     assert [plan.record().tiles["overlap"] for plan in plans] == [100, 256]
-    # Tiles are part of what a mask hangs on; without any it has the identity that it always had.
+    # Tiles are part of what a mask depends on; without any it has the identity that it always had.
     case = Case("a", Path("a.npy"), None, None, "", "folder", "folder", "")
     pieces = [*plans, replace(plans[0], spec=replace(plans[0].spec, tiles=None))]
     assert len({prediction_identity(plan, case, "0") for plan in pieces}) == 3

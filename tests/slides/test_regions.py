@@ -100,7 +100,7 @@ FILES = {
 
 
 def same(found, expected):
-    """Equal; the last digit of a grey value of colours hangs on the size of the array (BLAS)."""
+    """Equal; the last digit of a grey value of colours depends on the size of the array (BLAS)."""
     tolerance = np.finfo(np.float32).eps if expected.dtype == np.float32 else 0
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=0)
 

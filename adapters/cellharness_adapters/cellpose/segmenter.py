@@ -112,7 +112,7 @@ class CellposeParameters(Parameters):
     precision: Precision = Field(
         "auto",
         description="auto: mixed on a CPU with bfloat16 matrix instructions (AMX), else float32. "
-        "mixed: diameter in float32, since masks hang on its third digit, then bfloat16. "
+        "mixed: diameter in float32, since masks depend on its third digit, then bfloat16. "
         "bfloat16: all of it, with other diameters. stock: exactly as the library runs it, on a "
         "GPU with TF32, which float32 here does without.",
     )

@@ -73,7 +73,7 @@ class CellposeSam(BaseSegmenter):
         requires=("cellpose>=4.2,<5", "torch>=2.4"),
         environment=CELLPOSE4.name,
         limits="Cannot share an environment with Cellpose 3; slow without a GPU (304 million "
-        "parameters).",
+        "parameters). Its list of training data is not complete.",
     )
     Parameters: ClassVar[type[Parameters]] = CellposeSamParameters
     parameters: CellposeSamParameters

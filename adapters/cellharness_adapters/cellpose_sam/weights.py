@@ -19,7 +19,7 @@ _DATA = (
     "Omnipose",
     "YeaZ",
     "DeepBacs",
-    "NeurIPS 2022",
+    "NeurIPS 2022 CellSeg",
     "MoNuSeg",
 )
 # One state of the repository, so that a later upload is not taken for these.

@@ -92,7 +92,8 @@ class Cpn(SharedPredictor):
         requires=("torch>=2.6", "torchvision>=0.21", "celldetection==0.4.9"),
         limits="The published weights are not brought and were not run here; random weights were. "
         "The release of celldetection is not the one that the team ran in the challenge, whose "
-        "checkpoints of that time do not load.",
+        "checkpoints of that time do not load. The team used external data too, which the list of "
+        "training data lacks.",
     )
     Parameters: ClassVar[type[Parameters]] = CpnParameters
     parameters: CpnParameters

@@ -48,8 +48,9 @@ class CommandParameters(ExternalParameters):
     )
     files: tuple[Path, ...] = Field(
         (),
-        description="Files that the masks hang on, such as its weights: their SHA256 are recorded "
-        "and a change makes all masks anew. Files named in the command are among them already.",
+        description="Files that the masks depend on, such as its weights: their SHA256 are "
+        "recorded and a change makes all masks anew. Files named in the command are among them "
+        "already.",
     )
     memory_gb: float | None = Field(
         None, gt=0, description="Resident memory at which a call is ended, GiB."

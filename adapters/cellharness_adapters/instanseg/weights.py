@@ -40,7 +40,7 @@ FLUORESCENCE_NUCLEI_AND_CELLS = _hosted("fluorescence_nuclei_and_cells", "v0.1.1
 SINGLE_CHANNEL_NUCLEI = _hosted(
     "single_channel_nuclei",
     "v0.1.2",
-    ("CPDMI 2023", "DSB 2018", "S-BSST265"),
+    ("CPDMI 2023", "DSB2018", "S-BSST265"),
     # From a public record of the archive, not the publisher; of the others none was found.
     {"archive": "6bc2e4cd8acd9bea64a04e926a74a53f922d76fd6c1dc633ca0bca335df4d4d7"},
 )

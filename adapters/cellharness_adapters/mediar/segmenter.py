@@ -96,7 +96,15 @@ class Mediar(WindowedSegmenter):
         licence="BSD-3-Clause (own code after the published method, which is MIT)",
         citation="Lee et al., arXiv 2212.03465 (2022)",
         input="native",
-        training_data=("NeurIPS 2022 CellSeg", "Omnipose", "Cellpose", "LiveCell", "DSB 2018"),
+        # The repository's list, and TissueNet, which the challenge's paper names.
+        training_data=(
+            "NeurIPS 2022 CellSeg",
+            "Omnipose",
+            "Cellpose",
+            "LiveCell",
+            "DSB2018",
+            "TissueNet",
+        ),
         url="https://github.com/Lee-Gihun/MEDIAR",
         extra="mediar",
         packages=(

@@ -224,7 +224,7 @@ class Omnipose(BaseSegmenter):
             return self._reconstruct(fields, scale)
 
     def begin_tiles(self, image: SlideImage) -> None:
-        """Run the networks on all of an image, and find what its masks hang on.
+        """Run the networks on all of an image, and find what its masks depend on.
 
         Of their output only masks are made tile by tile. With ``network: whole`` each tile is an
         image by itself instead.

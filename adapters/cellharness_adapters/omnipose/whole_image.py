@@ -92,7 +92,7 @@ def look_at_whole(
     scale: float,
     mask_threshold: float,
 ) -> WholeImage | None:
-    """Run the networks on a whole image and find what its masks hang on.
+    """Run the networks on a whole image and find what its masks depend on.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class OtsuWatershed(BaseSegmenter):
         import cellharness_adapters.otsu_watershed.watershed  # noqa: F401
 
     def replica(self) -> Self:
-        """Give another: a mask hangs on its image alone."""
+        """Give another: a mask depends on its image alone."""
         return self.own_copy()
 
     def begin_tiles(self, image: SlideImage) -> None:

@@ -43,7 +43,7 @@ def _hosted(name: str, sha256: str, training_data: tuple[str, ...]) -> ZippedWei
 VERSATILE_FLUO = _hosted(
     "2D_versatile_fluo",
     "4ad678d0758eed6e55625f1b5ae30771e59adb79f1239e09b9772eac8846c3dd",
-    ("DSB 2018",),
+    ("DSB2018",),
 )
 VERSATILE_HE = _hosted(
     "2D_versatile_he",
@@ -53,7 +53,7 @@ VERSATILE_HE = _hosted(
 PAPER_DSB2018 = _hosted(
     "2D_paper_dsb2018",
     "4c11cf68512341d9e8ce3d1278c64ceb8ac400582739f85fcab079a2e82840d2",
-    ("DSB 2018",),
+    ("DSB2018",),
 )
 
 _NAMED: Mapping[str, ZippedWeights] = {

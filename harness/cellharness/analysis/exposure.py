@@ -13,10 +13,10 @@ from cellharness.analysis.run_data import SEEN, RunData, placed, with_kinds
 from cellharness.run_directory import MethodRecord, TrainingRecord, referenced
 
 CONTAMINATION_RULE = (
-    "A word of four or more letters and digits from a method's list of training data, common "
-    "words aside, that also occurs as a word in a case's experiment, source, licence or notes in "
-    "the manifest marks that case. It is a hint to look, not a proof, and silence proves nothing "
-    "either."
+    "A word of four or more letters and digits from a method's list of training data, numbers and "
+    "common words aside, that also occurs as a word in a case's experiment, source, licence or "
+    "notes in the manifest marks that case. It is a hint to look, not a proof, and silence proves "
+    "nothing either."
 )
 
 _COMMON = frozenset(
@@ -217,7 +217,7 @@ def named_cases(run: RunData) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
     words = [_words(" ".join(texts)) for texts in cases[told].itertuples(index=False)]
     for method in run.methods:
         for entry in training_data(run, method):
-            for word in sorted(w for w in _words(entry) if len(w) >= 4 and w not in _COMMON):
+            for word in sorted(filter(_tells, _words(entry))):
                 hits = [word in have for have in words]
                 if any(hits):
                     yield method, entry, word, cases[hits]
@@ -227,6 +227,11 @@ def _texts(value: Any) -> list[str]:
     if not value:
         return []
     return [value] if isinstance(value, str) else [str(item) for item in value]
+
+
+def _tells(word: str) -> bool:
+    """Whether a word names a data set; a year does not."""
+    return len(word) >= 4 and not word.isdigit() and word not in _COMMON
 
 
 def _words(text: str) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 # isort: off
 from cellharness.cli import (
     init,
+    configuration,
     run,
     train,
     forgetting,
@@ -30,6 +31,7 @@ from cellharness.cli.application import app, main
 __all__ = [
     "app",
     "compare",
+    "configuration",
     "data",
     "environments",
     "forgetting",

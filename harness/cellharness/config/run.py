@@ -217,9 +217,16 @@ class TimingConfig(Strict):
 class ScoringConfig(Strict):
     """How predictions are compared with the truth."""
 
-    profiles: list[Profile] = Field(["challenge", "strict"], min_length=1)
+    profiles: list[Profile] = Field(
+        ["challenge", "strict"],
+        min_length=1,
+        description="challenge: the official script to the last digit, quirks included. strict: "
+        "every case counts, nothing is rounded; a report ranks by it where it is among them.",
+    )
     thresholds: list[Annotated[float, Field(gt=0, le=1)]] = Field(
-        [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95], min_length=1
+        [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95],
+        min_length=1,
+        description="IoU from which a predicted cell counts as found.",
     )
     workers: int = Field(2, ge=1, description="Processes that score; scores do not depend on it.")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment, StrictUndefined
 
+from cellharness.config.keys import MANIFEST
 from cellharness.errors import UsageError
 from cellharness.run_directory import MANIFEST_COLUMNS, OPTIONAL_MANIFEST_COLUMNS
 from cellharness.vocabulary import MODALITIES, TRAIN_SPLIT
@@ -100,9 +101,8 @@ def starter_files() -> dict[str, str]:
     page = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     template = (files("cellharness.config") / "starter.md").read_text(encoding="utf-8")
     readme = page.from_string(template).render(
-        modalities=MODALITIES,
-        train=TRAIN_SPLIT,
-        optional=OPTIONAL_MANIFEST_COLUMNS,
+        columns={name: MANIFEST[name] for name in MANIFEST_COLUMNS},
+        optional={name: MANIFEST[name] for name in OPTIONAL_MANIFEST_COLUMNS},
         example="\n".join([header, *map(",".join, _EXAMPLE)]),
         steps=FIRST_STEPS,
         configurations=usable,

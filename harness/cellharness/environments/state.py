@@ -13,7 +13,7 @@ from cellharness.errors import MissingDependencyError, UsageError
 
 Status = Literal["absent", "foreign", "half made", "broken", "out of date", "ready"]
 
-#: What tools put into an environment to install with; no method hangs on them.
+#: What tools put into an environment to install with; no method depends on them.
 _TOOLS = frozenset({"pip", "setuptools", "wheel"})
 _LISTING = """
 import json, sys

@@ -355,7 +355,7 @@ class BaseSegmenter(ABC):
         what : str
             Its name, such as ``diameter``.
         key : mapping
-            All that it hangs on, the pixels too, but for package versions; as JSON has it.
+            All that it depends on, the pixels too, but for package versions; as JSON has it.
         compute : callable
             Finds it, where no method has.
 

@@ -33,7 +33,7 @@ class SharedBy:
 
 
 class SharedResults:
-    """Results of methods, by all that they hang on.
+    """Results of methods, by all that they depend on.
 
     The file is read once, and a line is added for each new result. A line that was cut off by the
     end of a process, or that is not as it was written, is passed over.
@@ -42,7 +42,7 @@ class SharedResults:
     ----------
     shared_by : SharedBy
     versions : mapping of str to str
-        Of the packages that results hang on.
+        Of the packages that results depend on.
     timed : bool
         Whether seconds are measures of the method, as where one case comes after another. Results
         whose seconds are not known are then found anew.
@@ -73,7 +73,7 @@ class SharedResults:
         case : str
             Name of the case, for who reads the file.
         key : mapping
-            All that it hangs on besides the versions of packages, as JSON has it.
+            All that it depends on besides the versions of packages, as JSON has it.
         timer : PhaseTimer
             Of the method. The seconds that a known result once took are counted on it in full.
         compute : callable

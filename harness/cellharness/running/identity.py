@@ -1,4 +1,4 @@
-"""The identity of a prediction: a mask is used again only where nothing it hangs on changed."""
+"""The identity of a prediction: a mask is used again only where nothing it depends on changed."""
 
 from __future__ import annotations
 

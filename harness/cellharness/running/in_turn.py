@@ -22,7 +22,7 @@ class Wanted:
     ----------
     case : Case
     identity : str
-        Hash of all that its mask hangs on.
+        Hash of all that its mask depends on.
     image_sha256 : str
         Of its image as it is now.
     prediction : Path

@@ -87,7 +87,7 @@ def foresee(
 ) -> RunOutlook:
     """Say what `cellharness.running.run.run_comparison` would do; nothing is written or fetched.
 
-    Synthetic data are made in a temporary folder, since what is kept hangs on their pixels.
+    Synthetic data are made in a temporary folder, since what is kept depends on their pixels.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class Place:
     python : str
         Its version.
     versions : mapping of str to str
-        Of what the method's masks hang on; that of cellharness is ours, whose code runs there.
+        Of what the method's masks depend on; that of cellharness is ours, whose code runs there.
     resolved : mapping
         What the method's automatic choices come to there.
     """
@@ -41,7 +41,7 @@ class Place:
 
 
 def packages_of(info: MethodInfo) -> tuple[str, ...]:
-    """Distributions whose versions a method's masks hang on."""
+    """Distributions whose versions a method's masks depend on."""
     return ("cellharness", *IMAGE_PACKAGES, *info.packages)
 
 

@@ -233,7 +233,7 @@ def _facts(
     resolved: Mapping[str, Any],
     place: Place | None,
 ) -> dict[str, Any]:
-    """All that the masks hang on."""
+    """All that the masks depend on."""
     return {
         "method": spec.method,
         "input": spec.input or segmenter.info.input,

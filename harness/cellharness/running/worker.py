@@ -266,7 +266,7 @@ class UnfitError(UsageError):
 
 
 def what_it_is(segmenter: BaseSegmenter, packages: Iterable[str]) -> dict[str, Any]:
-    """What a mask hangs on besides image, parameters and seed, as it is on this machine.
+    """What a mask depends on besides image, parameters and seed, as it is on this machine.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def change(
       family and not corrected.
     - Overall, the trainings on a part (seen, unseen or all) are a family, without the primary.
     - The modalities, and the experiments, of a part are one family for each training: what is shown
-      of a training does not hang on how many others are looked at beside it.
+      of a training does not depend on how many others are looked at beside it.
 
     Parameters
     ----------

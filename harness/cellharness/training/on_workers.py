@@ -65,7 +65,7 @@ class TrainingMade:
 
 
 def what_it_is(task: TrainingTask, packages: Iterable[str]) -> dict[str, Any]:
-    """What a training hangs on besides cases, parameters and seed, as it is on this machine.
+    """What a training depends on besides cases, parameters and seed, as it is on this machine.
 
     Returns
     -------

@@ -134,7 +134,7 @@ def _heat_of(labels: np.ndarray, label: int, box: np.ndarray) -> tuple[np.ndarra
             below = below[begin : end + 2]
             new = spread[y + 1, begin + 1 : end + 1]
             # By the length, so that the compiler knows of no index below 0 and adds up many pixels
-            # at once. The order of the sum is the library's: the last bit hangs on it.
+            # at once. The order of the sum is the library's: the last bit depends on it.
             for x in range(len(new)):
                 new[x] = (1 / 9.0) * (
                     row[x + 1]

@@ -42,7 +42,7 @@ def cells_from_ends(
     """
     counts = _count(ends, height + 2 * _MARGIN, width + 2 * _MARGIN)
     seeds = _peaks(counts)
-    # The library's own sort: which of two equally strong seeds wins hangs on its order of ties.
+    # The library's own sort: which of two equally strong seeds wins depends on its order of ties.
     heights = torch.from_numpy(counts[seeds[:, 0], seeds[:, 1]])
     seeds = seeds[heights.argsort().numpy()]
     of_place = _grow(counts, seeds)

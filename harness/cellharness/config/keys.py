@@ -1,0 +1,181 @@
+"""Every key of a configuration and every column of a manifest, as what reads them declares it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from cellharness.config.run import RunConfig
+from cellharness.config.study import StudyConfig
+from cellharness.vocabulary import MODALITIES, TRAIN_SPLIT
+
+#: What takes each kind of configuration.
+KINDS = MappingProxyType({"run": RunConfig, "study": StudyConfig})
+
+_HEAD = """\
+# Configuration and manifest
+
+What a configuration may say, made from what reads it by `cellharness configuration --markdown`;
+`cellharness configuration` and `cellharness configuration study` print the same. A configuration is
+YAML. Keys that do not exist are refused, with the nearest that does; relative paths start at the
+file that names them. `.` is a key inside another, `[]` one of each entry of a list. Parameters of a
+method are shown by `cellharness methods NAME`.
+"""
+_TITLES = {
+    "run": "A comparison: `cellharness run`, `cellharness train`",
+    "study": "A study of forgetting: `cellharness forgetting`",
+}
+_MANIFEST_HEAD = """\
+## The manifest
+
+A CSV with one row per case, as any program saves it; `cellharness data new` writes one of two
+folders, `cellharness data validate` looks for what is wrong in it. Only `image` is needed. Further
+columns of your own are kept.
+"""
+
+#: Columns of a manifest and what stands in them.
+MANIFEST = MappingProxyType(
+    {
+        "case": "a name of its own: letters, digits, `.`, `_` and `-`",
+        "image": "path of the image, from the manifest's folder on",
+        "label": "path of the label image (0 is background, every cell a number), or empty",
+        "modality": f"{', '.join(MODALITIES)}, or empty if unknown",
+        "experiment": "images made together share one; statistics count experiments where every "
+        "case names one, else images",
+        "split": f"`{TRAIN_SPLIT}` for images to learn from, `test` (also where the column is "
+        "absent) for those to compare on",
+        "sha256": "SHA256 of the image file, or empty",
+        "modality_source": "`given` by whoever made the manifest, or `guessed` by a rule; empty "
+        "without a modality",
+        "licence": "terms of the image; `report.panel_licences` chooses by it what is shown",
+        "source": "where the image comes from; a report looks there for names of training data",
+    }
+)
+
+_PLAIN: dict[Any, str] = {
+    int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path",
+    Any: "anything",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key.
+
+    Attributes
+    ----------
+    name : str
+        With those around it: ``dataset.manifest``, ``methods[].name``.
+    value : str
+        What it takes.
+    default : str
+        As YAML writes it; "required" without one, empty for a part or where it is left out.
+    meaning : str
+        A sentence.
+    part : type of BaseModel or None
+        The model of a key that holds others.
+    """
+
+    name: str
+    value: str
+    default: str
+    meaning: str
+    part: type[BaseModel] | None
+
+
+def keys_of(model: type[BaseModel], inside: str = "") -> Iterator[Key]:
+    """Give the keys of a configuration, those of its parts after each part.
+
+    Parameters
+    ----------
+    model : type of BaseModel
+        The configuration or a part of it.
+    inside : str
+        What stands before the names.
+    """
+    for name, field in model.model_fields.items():
+        if field.exclude:
+            continue
+        part, many = _part(field.annotation)
+        whole = f"{inside}{name}"
+        if part is None:
+            yield Key(
+                whole, _form(field.annotation), _default(field), field.description or "", None
+            )
+            continue
+        about = field.description or (part.__doc__ or "").partition("\n")[0]
+        default = "required" if field.is_required() else ""
+        yield Key(whole, "list of" if many else "", default, about, part)
+        yield from keys_of(part, f"{whole}{'[]' if many else ''}.")
+
+
+def page() -> str:
+    """Write all keys and columns as a page, Markdown."""
+    parts = [_HEAD]
+    known: set[type[BaseModel]] = set()
+    for kind, model in KINDS.items():
+        parts += [f"## {_TITLES[kind]}\n", *_table(model, known), ""]
+        known |= {key.part for key in keys_of(model) if key.part is not None}
+    rows = (f"| `{name}` | {meaning} |" for name, meaning in MANIFEST.items())
+    parts += [_MANIFEST_HEAD, "| column | content |", "| --- | --- |", *rows, ""]
+    return "\n".join(parts)
+
+
+def _table(model: type[BaseModel], known: set[type[BaseModel]]) -> Iterator[str]:
+    yield "| key | value | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    told: list[str] = []
+    for key in keys_of(model):
+        if any(key.name.startswith(before) for before in told):
+            continue
+        meaning, value = key.meaning, key.value
+        if key.part in known:
+            told += [f"{key.name}.", f"{key.name}[]."]
+            meaning += " Keys as in a comparison."
+        elif key.part is not None:
+            value = f"{value} keys below".strip()
+        cells = (f"`{key.name}`", value, f"`{key.default}`" if key.default else "", meaning)
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value in ({}, [], ()):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _part(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model that a key holds, and whether it is a list of them."""
+    many = get_origin(annotation) is list
+    for each in (annotation, *get_args(annotation)):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            return each, many
+    return None, many
+
+
+def _form(annotation: Any) -> str:
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _form(inside[0])
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in inside)
+    if origin in (Union, UnionType):
+        return " or ".join(_form(each) for each in inside if each is not NoneType)
+    if origin in (list, tuple):
+        return f"list of {_form(inside[0])}"
+    if origin is dict:
+        return "keys and values"
+    return _PLAIN[annotation]
