@@ -47,13 +47,20 @@ def test_a_case_has_the_modality_that_any_source_knows():
 
 
 def test_sources_that_contradict_each_other_are_refused():
-    with pytest.raises(SourceError, match="case 'a' is DIC and Fluorescent"):
+    with pytest.raises(SourceError, match="case 'a' is of modality 'DIC' and 'Fluorescent'"):
         combine(
             {
                 Path("one"): scores({"a": 1.0}, "m", "DIC"),
                 Path("two"): scores({"a": 0.5}, "n", "Fluorescent"),
             }
         )
+
+
+def test_sources_that_name_other_experiments_of_a_case_are_refused():
+    one, two = (scores({"a": 1.0, "b": 0.5}, name).assign(experiment="e1") for name in "mn")
+    two.loc[two["case"] == "b", "experiment"] = "e2"
+    with pytest.raises(SourceError, match="case 'b' is of experiment 'e1' and 'e2'"):
+        combine({Path("one"): one, Path("two"): two})
 
 
 def test_what_makes_a_comparison_doubtful_is_told():

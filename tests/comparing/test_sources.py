@@ -44,6 +44,20 @@ def test_cases_of_the_official_scripts_file_are_those_of_label_images(tmp_path):
     assert read_source(path, ScoreChoice())["case"].tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("method,case,f1\nm,x,0.5\n,y,0.9\n", "no method in 1 of 2 rows"),
+        ("method,case,f1\nm,x,\nm,y,\n", "no f1 in any of its 2 rows"),
+    ],
+)
+def test_tables_that_say_too_little_are_refused(tmp_path, text, words):
+    path = tmp_path / "mine.csv"
+    path.write_text(text)
+    with pytest.raises(SourceError, match=words):
+        read_source(path, ScoreChoice())
+
+
 def test_the_official_scripts_file_of_another_threshold_is_refused(tmp_path):
     path = tmp_path / "mediar-0.5.csv"
     path.write_text(OFFICIAL)

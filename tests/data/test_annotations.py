@@ -168,6 +168,13 @@ def test_imagej_rois(tmp_path, images):
     assert "is a LINE without inside" in problems[0]
 
 
+def test_an_image_may_end_as_exports_are_named(tmp_path, images):
+    tifffile.imwrite(images / "a_roi.tif", square())
+    features = write(tmp_path / "a_roi.geojson", [feature("Polygon", [SQUARE])])
+    (drawn_file,) = draw_labels(features, tmp_path / "out", images).written
+    assert drawn_file.name == "a_roi_label.tiff"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

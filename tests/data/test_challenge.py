@@ -264,6 +264,27 @@ def test_cases_are_told_by_their_images(tmp_path, few):
     assert import_challenge(root, path).manifest["cell_00001"].label is None
 
 
+def test_a_label_of_ones_own_stays_named_where_it_is_away_and_another_image_is_told(tmp_path, few):
+    root = make_tree(tmp_path / "data")
+    path, own = root / "manifest.csv", root / "mine/own.png"
+    import_challenge(root, path)
+    rows = Manifest.read(path).cases
+    put(own, 3)
+    Manifest((replace(rows[0], label=own), *rows[1:]), root).write(path)
+    assert import_challenge(root, path).manifest[rows[0].case].label == own
+    (root / "mine").rename(tmp_path / "away")
+    put(rows[1].image, 99)
+    result = import_challenge(root, path)
+    assert result.manifest[rows[0].case].label == own
+    told = [problem for problem in result.problems if problem.startswith(rows[0].case)]
+    assert told == [f"{rows[0].case}: its label {own} is not there; the manifest still names it"]
+    assert result.manifest[rows[1].case].sha256 != rows[1].sha256
+    assert any(
+        problem.startswith(f"{rows[1].case}: ") and "is not the image that was listed" in problem
+        for problem in result.problems
+    )
+
+
 @pytest.mark.parametrize("text", ["my shopping list\n", "case,image\na,b\n"])
 def test_another_file_in_the_place_of_the_manifest_is_not_replaced(tmp_path, few, text):
     root = make_tree(tmp_path / "data")

@@ -212,6 +212,43 @@ def test_seen_is_kept_through_selection_and_file(tmp_path):
     assert not again.seen("b1")
 
 
+def manifest_of(tmp_path, text):
+    (tmp_path / "manifest.csv").write_text(text)
+    return Manifest.read(tmp_path / "manifest.csv")
+
+
+def test_an_experiment_that_is_not_named_is_neither_seen_nor_unseen(tmp_path):
+    manifest = manifest_of(
+        tmp_path,
+        "case,image,modality,experiment,split\n"
+        "a,a.tif,DIC,,train\nb,b.tif,DIC,,test\nc,c.tif,DIC,e1,test\n",
+    )
+    assert [manifest.seen(name) for name in "abc"] == [True, None, False]
+    manifest.select(splits=["test"]).write(tmp_path / "test.csv")
+    again = Manifest.read(tmp_path / "test.csv")
+    assert [again.seen(name) for name in "bc"] == [None, False]
+    # Where nothing was learned from, nothing was seen.
+    manifest = manifest_of(tmp_path, "case,image,experiment,split\na,a.tif,,test\n")
+    assert manifest.seen("a") is False
+
+
+def test_experiments_of_one_name_belong_to_their_modalities(tmp_path):
+    manifest = manifest_of(
+        tmp_path,
+        "case,image,modality,experiment,split\n"
+        "a,a.tif,DIC,e1,train\nb,b.tif,Fluorescent,e1,test\nc,c.tif,,e1,test\n",
+    )
+    assert [manifest.seen(name) for name in "abc"] == [True, False, True]
+
+
+def test_seen_is_read_as_spreadsheets_write_it_and_refused_where_it_says_nothing(tmp_path):
+    text = "case,image,experiment,split,seen\na,a.tif,e1,test,{}\n"
+    assert manifest_of(tmp_path, text.format("TRUE")).seen("a")
+    assert not manifest_of(tmp_path, text.format("FALSE")).seen("a")
+    with pytest.raises(ManifestError, match="line 2: seen 'yes' is not valid; valid are true"):
+        manifest_of(tmp_path, text.format("yes"))
+
+
 def test_frame_and_lookup(tmp_path):
     manifest = build(tmp_path)
     frame = manifest.frame()

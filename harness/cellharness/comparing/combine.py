@@ -40,7 +40,7 @@ def combine(sources: Mapping[Path, pd.DataFrame]) -> Combined:
     """Combine sources that were read; see :func:`cellharness.comparing.sources.read_source`.
 
     A method name that several sources have gets the name of its source in front. A case takes its
-    modality from the sources that know one.
+    modality and its experiment from the sources that know one.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def combine(sources: Mapping[Path, pd.DataFrame]) -> Combined:
     ------
     SourceError
         Fewer than two methods in all, no case in common, or two sources that give a case
-        different modalities.
+        different modalities or experiments.
     """
     prefixes = _prefixes(list(sources))
     names = Counter(name for table in sources.values() for name in table["method"].unique())
@@ -66,10 +66,10 @@ def combine(sources: Mapping[Path, pd.DataFrame]) -> Combined:
     if scores["method"].nunique() < 2:
         msg = "one method is nothing to compare; give a second run or score table"
         raise SourceError(msg)
-    known = _modalities(scores)
+    known = _one_of_each_case(scores, "modality")
     scores["modality"] = [known.get(case, "") for case in scores["case"]]
-    named = scores[scores["experiment"] != ""].groupby("case")["experiment"].first()
-    scores["experiment"] = scores["case"].map(named).astype(object).fillna("")
+    named = _one_of_each_case(scores, "experiment")
+    scores["experiment"] = [named.get(case, "") for case in scores["case"]]
     counts = scores.groupby("case")["method"].nunique()
     if not (counts > 1).any():
         one, other = (part["case"].iloc[0] for part in parts[:2])
@@ -89,11 +89,13 @@ def _prefixes(paths: list[Path]) -> dict[Path, str]:
     return {path: stem if taken[stem] == 1 else str(path) for path, stem in stems.items()}
 
 
-def _modalities(scores: pd.DataFrame) -> dict[str, str]:
-    known = scores[scores["modality"] != ""].groupby("case")["modality"].unique()
+def _one_of_each_case(scores: pd.DataFrame, column: str) -> dict[str, str]:
+    """What the sources that know say of each case; they must agree."""
+    known = scores[scores[column] != ""].groupby("case")[column].unique()
     for case, given in known.items():
         if len(given) > 1:
-            msg = f"case '{case}' is {' and '.join(given)} in different sources; mend one of them"
+            said = " and ".join(f"'{each}'" for each in given)
+            msg = f"case '{case}' is of {column} {said} in different sources; mend one of them"
             raise SourceError(msg)
     return {str(case): given[0] for case, given in known.items()}
 

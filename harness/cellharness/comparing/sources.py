@@ -242,6 +242,11 @@ def _formed(table: pd.DataFrame, name: str, file: Path, choice: ScoreChoice) -> 
     if nameless:
         msg = f"'{file}' has no name of a case in {nameless} of {len(table)} rows; fill them in"
         raise SourceError(msg)
+    if "method" in table.columns:
+        unknown = int(table["method"].isna().sum())
+        if unknown:
+            msg = f"'{file}' has no method in {unknown} of {len(table)} rows; fill it in"
+            raise SourceError(msg)
     given = table[choice.metric]
     values = pd.to_numeric(given, errors="coerce")
     # A case without a score is an empty field; anything else that is no score is a mistake.
@@ -254,6 +259,9 @@ def _formed(table: pd.DataFrame, name: str, file: Path, choice: ScoreChoice) -> 
         )
         if 1 < values[wrong].iloc[0] <= 100:
             msg += ". Percentages must be divided by 100"
+        raise SourceError(msg)
+    if values.isna().all():
+        msg = f"'{file}' has no {choice.metric} in any of its {len(table)} rows"
         raise SourceError(msg)
     formed = pd.DataFrame(
         {

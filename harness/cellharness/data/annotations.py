@@ -149,7 +149,9 @@ def _images_in(
             return
         cells = _geojson_cells(content, file)
     stem = same_name(file.stem)
-    name = next((stem.removesuffix(t) for t in _TAILS if stem.endswith(t)), stem)
+    tailless = next((stem.removesuffix(t) for t in _TAILS if stem.endswith(t)), stem)
+    # An image may be called `slide_roi` itself.
+    name = stem if stem in known else tailless
     # QuPath names the export after the image with its suffix.
     name = name if name in known else name.rpartition(".")[0] or name
     if name not in known:

@@ -234,7 +234,10 @@ def _filled_up(
     if there is None:
         return Manifest(tuple(found), root)
     new = {case.image: case for case in found}
-    cases = [_of_both(case, new.pop(case.image, None)) for case in there.cases]
+    cases = []
+    for case in there.cases:
+        listed = new.pop(case.image, None)
+        cases.append(case if listed is None else _of_both(case, listed, root, problems))
     absent = [case.case for case in cases if not case.image.is_file()]
     if absent:
         problems.append(
@@ -252,12 +255,23 @@ def _filled_up(
     return replace(whole, seen_experiments=seen)
 
 
-def _of_both(case: Case, found: Case | None) -> Case:
+def _of_both(case: Case, found: Case, root: Path, problems: list[str]) -> Case:
     """What a manifest says of a case, and of its files what was found."""
-    if found is None:
-        return case
     known = {key: value for key, value in case.extra if value}
-    label = case.label if case.label is not None and case.label.is_file() else found.label
+    label = case.label
+    if label is None or not label.is_file():
+        label = found.label
+        if case.label is not None and not _is_the_challenges(case.label, root):
+            # Somebody's own: nothing takes its place, since only they know where it went.
+            label = case.label
+            problems.append(
+                f"{case.case}: its label {label} is not there; the manifest still names it"
+            )
+    if case.sha256 and case.sha256 != found.sha256:
+        problems.append(
+            f"{case.case}: {case.image} is not the image that was listed; the manifest has the new "
+            "SHA256 now"
+        )
     extra = tuple((dict(case.extra) | dict(found.extra) | known).items())
     return replace(case, sha256=found.sha256, label=label, extra=extra)
 
@@ -393,6 +407,11 @@ def _part_of(folders: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
                 part = "testing-wsi"
             return part, rest
     return None, ()
+
+
+def _is_the_challenges(label: Path, root: Path) -> bool:
+    part, rest = _part_of((root.name, *label.relative_to(root).parent.parts))
+    return part is not None and _role_of(rest) == "label"
 
 
 def _role_of(rest: tuple[str, ...]) -> str | None:

@@ -38,6 +38,10 @@ MODALITY_SOURCES = ("given", "guessed")
 
 _KNOWN_COLUMNS = (*MANIFEST_COLUMNS, *OPTIONAL_MANIFEST_COLUMNS, "seen")
 
+#: What the column ``seen`` may say; spreadsheets write it in capitals.
+_SEEN = {"true": True, "false": False, "": None}
+_SEEN_WORDS = {value: word for word, value in _SEEN.items()}
+
 _CASE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -148,13 +152,14 @@ class Manifest:
     path
         The file it was read from or written to, if any.
     seen_experiments
-        Experiments with cases in split ``"train"`` of the *full* manifest; a selection keeps them.
+        Modality and experiment, ``""`` where unknown, of the cases in split ``"train"`` of the
+        *full* manifest; a selection keeps them.
     """
 
     cases: tuple[Case, ...]
     root: Path
     path: Path | None = None
-    seen_experiments: frozenset[str] | None = field(default=None, repr=False)
+    seen_experiments: frozenset[tuple[str, str]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cases", tuple(self.cases))
@@ -163,8 +168,7 @@ class Manifest:
             msg = f"Duplicate case names: {', '.join(twice[:5])}; every case needs its own name."
             raise ManifestError(msg)
         if self.seen_experiments is None:
-            seen = frozenset(c.experiment for c in self.cases if c.split == TRAIN_SPLIT)
-            object.__setattr__(self, "seen_experiments", seen)
+            object.__setattr__(self, "seen_experiments", _trained(self.cases))
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -200,7 +204,7 @@ class Manifest:
             raise ManifestError(msg)
         cases: list[Case] = []
         faults: list[str] = []
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
         # Folders are listed once and only where a row asks for it, not once a row.
         entries = cache(_entries)
         images = cache(lambda: _images_by_stem(root))
@@ -210,17 +214,19 @@ class Manifest:
             raise ManifestError(str(error)) from error
         for line, row in zip(table.lines, table.rows, strict=True):
             try:
-                case = _case_from_row(row, root, f"{path}, line {line}", entries, images)
+                where = f"{path}, line {line}"
+                case = _case_from_row(row, root, where, entries, images)
+                told = _told_seen(row["seen"], where) if "seen" in row else False
             except ManifestError as error:
                 faults.append(str(error))
                 continue
             cases.append(case)
-            if row.get("seen") == "true":
-                seen.add(case.experiment)
+            # It is empty for a case without an experiment where something was trained on.
+            if told or (told is None and not case.experiment):
+                seen.add(_place(case))
         if faults:
             raise ManifestError(all_faults(faults))
-        trained = frozenset(c.experiment for c in cases if c.split == TRAIN_SPLIT)
-        return cls(tuple(cases), root, path, trained | seen)
+        return cls(tuple(cases), root, path, _trained(cases) | seen)
 
     def write(self, path: str | os.PathLike[str]) -> Manifest:
         """Write the manifest as CSV, atomically, and return it with its new path.
@@ -289,10 +295,23 @@ class Manifest:
             raise ManifestError(msg)
         return replace(self, cases=tuple(_limited(_first_of_each(kept, per_experiment), limit)))
 
-    def seen(self, case: Case | str) -> bool:
-        """Whether the experiment of a case has training cases in the full manifest."""
+    def seen(self, case: Case | str) -> bool | None:
+        """Whether the experiment of a case has training cases in the full manifest.
+
+        Experiments belong to their modality; where either modality is unknown, the name counts.
+        None where there are training cases and the case's own experiment is unknown.
+        """
         found = self[case] if isinstance(case, str) else case
-        return found.experiment in (self.seen_experiments or ())
+        trained = self.seen_experiments or frozenset()
+        if found.split == TRAIN_SPLIT:
+            return True
+        if not found.experiment:
+            return None if trained else False
+        modality, experiment = _place(found)
+        return any(
+            name == experiment and (place == modality or "" in (place, modality))
+            for place, name in trained
+        )
 
     def __getitem__(self, name: str) -> Case:
         for case in self.cases:
@@ -330,7 +349,7 @@ class Manifest:
             "modality_source": case.modality_source,
             "licence": case.licence,
             "source": case.source,
-            "seen": str(self.seen(case)).lower(),
+            "seen": _SEEN_WORDS[self.seen(case)],
         }
 
     def _relative(self, path: Path) -> str:
@@ -452,6 +471,22 @@ def _case_from_row(
     except ManifestError as error:
         msg = f"{where}: {error}"
         raise ManifestError(msg) from error
+
+
+def _place(case: Case) -> tuple[str, str]:
+    return case.modality or "", case.experiment
+
+
+def _trained(cases: Iterable[Case]) -> frozenset[tuple[str, str]]:
+    return frozenset(_place(case) for case in cases if case.split == TRAIN_SPLIT)
+
+
+def _told_seen(text: str, where: str) -> bool | None:
+    word = text.strip().casefold()
+    if word not in _SEEN:
+        msg = f"{where}: seen {text!r} is not valid; valid are true, false, or nothing if unknown."
+        raise ManifestError(msg)
+    return _SEEN[word]
 
 
 def _images_by_stem(root: Path) -> dict[str, list[str]]:
