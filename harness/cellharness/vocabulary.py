@@ -11,6 +11,9 @@ PRETRAINED_LABEL = "Before training"
 #: Difference of mean F1 below which two trainings are called comparable, unless a study says else.
 MARGIN = 0.05
 
+#: Name of a group that holds every case.
+ALL = "All"
+
 #: Kinds of microscopy, in the paper's order.
 MODALITIES = ("Brightfield", "Fluorescent", "Phase-contrast", "DIC")
 

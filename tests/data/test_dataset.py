@@ -274,3 +274,8 @@ def test_reads_the_real_manifest_unmodified(realdata):
     unseen = {c.experiment for c in manifest.select(splits="test").cases if not manifest.seen(c)}
     assert "bbbc009-rbc" in unseen
     assert "usiigaci" not in unseen
+
+
+def test_an_experiment_is_not_called_as_all_of_them_are(tmp_path):
+    with pytest.raises(ManifestError, match="experiment 'All' is what tables call all of them"):
+        manifest_of(tmp_path, "case,image,experiment\na,a.tif,All\n")

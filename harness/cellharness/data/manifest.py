@@ -24,6 +24,7 @@ from cellharness.names import same_name
 from cellharness.run_directory import MANIFEST_COLUMNS, OPTIONAL_MANIFEST_COLUMNS
 from cellharness.tables import TableError, read_brought
 from cellharness.vocabulary import (
+    ALL,
     IMAGE_SUFFIXES,
     MODALITIES,
     MODALITY_ALIASES,
@@ -120,6 +121,12 @@ class Case:
             msg = (
                 f"Case {self.case}: sha256 {self.sha256!r} is not 64 lower-case hex digits; "
                 "leave it empty if it is unknown."
+            )
+            raise ManifestError(msg)
+        if self.experiment == ALL:
+            msg = (
+                f"Case {self.case}: experiment {ALL!r} is what tables call all of them; choose "
+                "another name."
             )
             raise ManifestError(msg)
         if not self.split:

@@ -7,10 +7,8 @@ from itertools import chain, combinations
 
 import pandas as pd
 
-from cellharness.vocabulary import SEGMENTED, STATUSES
+from cellharness.vocabulary import ALL, SEGMENTED, STATUSES
 
-#: Name of a group that holds every case.
-ALL = "All"
 #: Name of the group of cases whose manifest row gives no modality.
 UNKNOWN_MODALITY = "Unknown modality"
 
