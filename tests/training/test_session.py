@@ -20,6 +20,7 @@ from cellharness.data.manifest import Manifest
 from cellharness.errors import UsageError
 from cellharness.run_directory import TrainingRecord
 from cellharness.running.run import read_cases, run_comparison
+from cellharness.training import session
 from cellharness.training.session import run_trainings
 
 
@@ -106,6 +107,27 @@ def test_a_finished_training_is_used_again_and_another_one_is_set_aside(
     assert third.epochs == 3
     (old,) = (run / "training").glob("mine.replaced-*")
     assert TrainingRecord.read(old / "training.json") == first
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_training_of_an_older_way_is_done_anew(
+    learned, small_manifest, tmp_path, monkeypatch, ended
+):
+    run = tmp_path / "run"
+    config, manifest = configure(small_manifest), Manifest.read(small_manifest)
+    with monkeypatch.context() as before:
+        before.setattr(session, "_WAY", 1)
+        old = run_trainings(config, manifest, run)["mine"]
+    if not ended:
+        (run / "training" / "mine" / "state.json").write_text('{"epoch": 1}')
+        old = old.model_copy(update={"status": "running", "checkpoint": "", "sha256": {}})
+        old.write(run / "training" / "mine" / "training.json")
+    watcher = Watcher()
+    record = run_trainings(config, manifest, run, observer=watcher)["mine"]
+    assert watcher.seen == ["started", "4 of 4", 1, 2, ("ok", False)]
+    assert record.identity != old.identity
+    (aside,) = (run / "training").glob("mine.replaced-*")
+    assert TrainingRecord.read(aside / "training.json") == old
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,11 @@ from cellharness.weights import WeightsError, WeightsOfflineError
 if TYPE_CHECKING:
     from cellharness.cluster.workers import Workers
 
+#: Part of what a training is known by; raised where the same facts come to lead to other weights,
+#: so that none is gone on with in two ways. 2: an epoch is seeded by seed and number together; 1,
+#: which older records do not name, seeded it by their sum.
+_WAY = 2
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -209,6 +214,7 @@ def _prepare(
         # Only where there is something, so that other trainings keep their identity.
         **({"replay": [_hashes(case) for case in replay]} if replay else {}),
         "seed": seed,
+        "way": _WAY,
         "versions": versions,
     }
     record = TrainingRecord(
