@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 
+from cellharness import provenance
 from cellharness.config.reading import ConfigError
 from cellharness.config.run import load_config
 from cellharness.data.manifest import Manifest
@@ -107,6 +108,55 @@ def test_a_finished_training_is_used_again_and_another_one_is_set_aside(
     assert third.epochs == 3
     (old,) = (run / "training").glob("mine.replaced-*")
     assert TrainingRecord.read(old / "training.json") == first
+
+
+def test_the_modality_of_a_case_is_part_of_a_training(learned, small_manifest, tmp_path):
+    run = tmp_path / "run"
+    config = configure(small_manifest, {"sampling": "balanced"}, validation=0)
+    first = run_trainings(config, Manifest.read(small_manifest), run)["mine"]
+    lines = small_manifest.read_text().splitlines()
+    lines[1] = lines[1].replace(",DIC,", ",Brightfield,")
+    small_manifest.write_text("\n".join(lines))
+    watcher = Watcher()
+    other = run_trainings(config, Manifest.read(small_manifest), run, observer=watcher)["mine"]
+    assert other.train == first.train
+    assert other.identity != first.identity
+    assert watcher.seen[-1] == ("ok", False)
+
+
+def test_a_package_that_changes_pixels_is_part_of_a_training(
+    learned, small_manifest, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    config, manifest = configure(small_manifest), Manifest.read(small_manifest)
+    first = run_trainings(config, manifest, run)["mine"]
+    real = provenance.version
+    monkeypatch.setattr(provenance, "version", lambda n: "0.1" if n == "pillow" else real(n))
+    other = run_trainings(config, manifest, run)["mine"]
+    assert other.identity != first.identity
+    assert other.versions["pillow"] == "0.1"
+
+
+def test_a_training_that_is_used_again_has_the_names_and_experiments_of_today(
+    learned, small_manifest, tmp_path
+):
+    run = tmp_path / "run"
+    config = configure(small_manifest, validation=0)
+    first = run_trainings(config, Manifest.read(small_manifest), run)["mine"]
+    left_out = {"left_out": ["case_1"]}
+    first.model_copy(update=left_out).write(run / "training" / "mine" / "training.json")
+    frame = pd.read_csv(small_manifest, dtype=str, keep_default_na=False)
+    frame["case"] = frame["case"].str.replace("case", "image")
+    frame["experiment"] = "corrected"
+    frame.to_csv(small_manifest, index=False)
+    watcher = Watcher()
+    again = run_trainings(config, Manifest.read(small_manifest), run, observer=watcher)["mine"]
+    assert watcher.seen == [("ok", True)]
+    assert again.train == [f"image_{number}" for number in range(6)]
+    assert again.left_out == ["image_1"]
+    assert again.experiments == [("DIC", "corrected"), ("Fluorescent", "corrected")]
+    same = {"train", "experiments", "left_out"}
+    assert again.model_dump(exclude=same) == first.model_dump(exclude=same)
 
 
 @pytest.mark.parametrize("ended", [True, False])

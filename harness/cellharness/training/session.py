@@ -17,7 +17,7 @@ from cellharness.config.run import RunConfig, TrainingConfig
 from cellharness.data.manifest import Case, Manifest, experiments_of
 from cellharness.errors import MissingDependencyError, UsageError
 from cellharness.files import hash_file, remove_leftovers, set_aside
-from cellharness.provenance import package_versions
+from cellharness.provenance import IMAGE_PACKAGES, package_versions
 from cellharness.run_directory import (
     RunDirectory,
     RunDirectoryError,
@@ -192,7 +192,7 @@ def _prepare(
         training.method, parameters, input=training.input, seed=seed, watch=None
     )
     message, weights, resolved, offline = "", [], {}, False
-    versions = package_versions(("cellharness", *trainer.packages))
+    versions = package_versions(("cellharness", *IMAGE_PACKAGES, *trainer.packages))
     out = RunDirectory(folder).training(training.name).path
     task = TrainingTask(
         training.method, parameters, training.input, seed, train, validation, replay, out
@@ -209,10 +209,10 @@ def _prepare(
         "resolved": resolved,
         "input": trainer.input,
         "weights": [found["sha256"] for found in weights],
-        "train": [_hashes(case) for case in train],
-        "validation": [_hashes(case) for case in validation],
+        "train": [_content(case) for case in train],
+        "validation": [_content(case) for case in validation],
         # Only where there is something, so that other trainings keep their identity.
-        **({"replay": [_hashes(case) for case in replay]} if replay else {}),
+        **({"replay": [_content(case) for case in replay]} if replay else {}),
         "seed": seed,
         "way": _WAY,
         "versions": versions,
@@ -261,9 +261,16 @@ def _replayed(training: TrainingConfig, manifest: Manifest, learned: Sequence[Ca
     return cases
 
 
-def _hashes(case: Case) -> list[str]:
-    """Content of a training case: other pixels or labels make another training."""
-    return [hash_file(path) if path and path.is_file() else "" for path in (case.image, case.label)]
+def _content(case: Case) -> list[str]:
+    """Pixels, labels and modality of a training case: others make another training.
+
+    Balanced sampling and the validation scores go by the modality.
+    """
+    files = (case.image, case.label)
+    return [
+        *(hash_file(path) if path and path.is_file() else "" for path in files),
+        case.modality or "",
+    ]
 
 
 def _former(run: Path, job: _Job, names: Collection[str]) -> TrainingRecord | None:
@@ -408,8 +415,7 @@ def _begin(
         return record, False
     if old is not None and old.identity == record.identity:
         if _is_whole(old, folder):
-            # A training that was renamed keeps its weights.
-            old = old.model_copy(update={"name": record.name, "label": label})
+            old = _as_configured(old, record)
             observer.training_finished(label, old, reused=True)
             return old, False
         # A session that was killed has left its time in the log only.
@@ -421,6 +427,20 @@ def _begin(
     observer.training_started(label)
     record.write(TrainingDirectory(folder).record)
     return record, True
+
+
+def _as_configured(old: TrainingRecord, record: TrainingRecord) -> TrainingRecord:
+    """Record of a finished training by the names and experiments that it and its cases have now.
+
+    Weights depend on neither; which images and experiments count as seen does.
+    """
+    before, now = ([*each.train, *each.validation, *each.replay] for each in (old, record))
+    names = dict(zip(before, now, strict=True))
+    same = ("name", "label", "train", "validation", "replay", "experiments")
+    left_out = [names.get(case, case) for case in old.left_out]
+    return old.model_copy(
+        update={**{name: getattr(record, name) for name in same}, "left_out": left_out}
+    )
 
 
 def _finish(
