@@ -19,10 +19,11 @@ from cellharness.config.reading import ConfigError
 from cellharness.config.run import load_config
 from cellharness.data.manifest import Manifest
 from cellharness.errors import UsageError
+from cellharness.files import hash_file
 from cellharness.run_directory import TrainingRecord
 from cellharness.running.run import read_cases, run_comparison
 from cellharness.training import session
-from cellharness.training.session import run_trainings
+from cellharness.training.session import look_ahead, run_trainings
 
 
 def configure(manifest, parameters=None, methods=None, **more):
@@ -258,6 +259,79 @@ def test_what_cannot_be_trained_is_refused_before_anything_runs(learned, small_m
     with pytest.raises(ConfigError, match="validation"):
         attempt(validation=1.0)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_training_whose_files_cannot_be_read_is_left_as_it_is(
+    learned, small_manifest, tmp_path, ended
+):
+    run = tmp_path / "run"
+    folder = run / "training" / "mine"
+    config, manifest = configure(small_manifest), Manifest.read(small_manifest)
+    first = run_trainings(config, manifest, run)["mine"]
+    if not ended:
+        begun = {"status": "running", "checkpoint": "", "sha256": {}}
+        first.model_copy(update=begun).write(folder / "training.json")
+        (folder / "state.json").write_text('{"epoch": 1}')
+    before = (folder / "training.json").read_bytes()
+    images = small_manifest.parent / "images"
+    images.rename(images.with_name("away"))
+    watcher = Watcher()
+    record = run_trainings(config, manifest, run, observer=watcher)["mine"]
+    assert watcher.seen == [("error", False)]
+    assert "put them back and give the command again" in record.message
+    assert f"case_0: '{images / 'case_0.tif'}': No such file" in record.message
+    assert look_ahead(config, manifest, run)["mine"].state == "cannot run"
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+    assert (folder / "training.json").read_bytes() == before
+    images.with_name("away").rename(images)
+    watcher = Watcher()
+    again = run_trainings(config, manifest, run, observer=watcher)["mine"]
+    told = [("ok", True)] if ended else ["started", "4 of 4", 2, ("ok", False)]
+    assert watcher.seen == told
+    assert (again.identity, again.sha256) == (first.identity, first.sha256)
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+
+
+def test_another_image_than_the_listed_one_sets_no_training_aside(
+    learned, small_manifest, tmp_path
+):
+    run = tmp_path / "run"
+    frame = pd.read_csv(small_manifest, dtype=str, keep_default_na=False)
+    frame["sha256"] = [hash_file(small_manifest.parent / image) for image in frame["image"]]
+    frame.to_csv(small_manifest, index=False)
+    config, manifest = configure(small_manifest), Manifest.read(small_manifest)
+    run_trainings(config, manifest, run)
+    image = small_manifest.parent / "images" / "case_2.tif"
+    image.write_bytes(b"an error page")
+    record = run_trainings(config, manifest, run)["mine"]
+    assert "1 of its cases' files cannot be used" in record.message
+    assert f"case_2: '{image}' has SHA256" in record.message
+    assert [path.name for path in (run / "training").iterdir()] == ["mine"]
+
+
+def test_a_finished_training_that_is_wanted_again_is_put_back(learned, small_manifest, tmp_path):
+    run = tmp_path / "run"
+    manifest = Manifest.read(small_manifest)
+    trained = {
+        epochs: run_trainings(configure(small_manifest, {"epochs": epochs}), manifest, run)["mine"]
+        for epochs in (2, 3)
+    }
+    for epochs in (2, 3, 2):
+        config = configure(small_manifest, {"epochs": epochs})
+        assert look_ahead(config, manifest, run)["mine"].state == "put back"
+        watcher = Watcher()
+        assert run_trainings(config, manifest, run, observer=watcher)["mine"] == trained[epochs]
+        assert watcher.seen == [("ok", True)]
+        assert look_ahead(config, manifest, run)["mine"].state == "kept"
+    (aside,) = (run / "training").glob("mine.replaced-*")
+    assert TrainingRecord.read(aside / "training.json") == trained[3]
+    # Weights that are not as they were are no reason not to train.
+    (aside / "checkpoints" / "last.pt").write_text("{}")
+    config = configure(small_manifest, {"epochs": 3})
+    assert look_ahead(config, manifest, run)["mine"].state == "again"
+    assert run_trainings(config, manifest, run)["mine"].sha256 == trained[3].sha256
+    assert len(list((run / "training").glob("mine.replaced-*"))) == 2
 
 
 def test_cases_without_labels_are_refused_by_name(learned, small_manifest, tmp_path):

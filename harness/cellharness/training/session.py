@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 #: so that none is gone on with in two ways. 2: an epoch is seeded by seed and number together; 1,
 #: which older records do not name, seeded it by their sum.
 _WAY = 2
+
+#: Files that cannot be used, of which a message names so many.
+_MOST_FAULTS = 10
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,10 @@ class TrainingOutlook:
     ----------
     record : TrainingRecord
         What it would be known by; of one that is kept, the record of its end.
-    state : {"kept", "goes on", "new", "again", "fetches weights first", "cannot run"}
-        ``again`` where weights of other cases, parameters or versions are set aside.
+    state : str
+        ``kept``, ``goes on``, ``new``, ``fetches weights first`` or ``cannot run``; ``again`` where
+        weights of other cases, parameters or versions are set aside; ``put back`` where they are,
+        and these were set aside before.
     epochs : int or None
         How many are left; None where its parameters do not say.
     seconds : float or None
@@ -157,6 +162,8 @@ def _outlook(job: _Job, may_fetch: bool) -> TrainingOutlook:
     known = old is not None and old.identity == record.identity
     if known and old is not None and _is_whole(old, folder):
         return TrainingOutlook(old, "kept")
+    if old is not None and not known and _set_aside_before(folder, record.identity):
+        return TrainingOutlook(record, "put back")
     wanted = record.parameters.get("epochs")
     done, seconds = TrainingLog(folder).finished()
     each = seconds / done if done else None
@@ -203,16 +210,16 @@ def _prepare(
     except (WeightsError, MissingDependencyError) as error:
         message = str(error)
         offline = isinstance(error, WeightsOfflineError)
+    contents, fault = _contents({"train": train, "validation": validation, "replay": replay})
+    if fault:
+        message, offline = fault, False
     facts = {
         "method": training.method,
         "parameters": trainer.parameters.model_dump(mode="json"),
         "resolved": resolved,
         "input": trainer.input,
         "weights": [found["sha256"] for found in weights],
-        "train": [_content(case) for case in train],
-        "validation": [_content(case) for case in validation],
-        # Only where there is something, so that other trainings keep their identity.
-        **({"replay": [_content(case) for case in replay]} if replay else {}),
+        **contents,
         "seed": seed,
         "way": _WAY,
         "versions": versions,
@@ -261,23 +268,48 @@ def _replayed(training: TrainingConfig, manifest: Manifest, learned: Sequence[Ca
     return cases
 
 
-def _content(case: Case) -> list[str]:
+def _contents(parts: Mapping[str, Sequence[Case]]) -> tuple[dict[str, list[list[str]]], str]:
+    """What a training depends on of its cases, by part, and why some cannot be used, or ""."""
+    faults: list[str] = []
+    found = {part: [_content(case, faults) for case in cases] for part, cases in parts.items()}
+    if not faults:
+        return found, ""
+    lines = [f"  {fault}" for fault in faults[:_MOST_FAULTS]]
+    more = ["  ..."] if faults[_MOST_FAULTS:] else []
+    msg = (
+        f"{len(faults)} of its cases' files cannot be used; put them back and give the command "
+        "again, or mend the manifest. What was trained before is left as it is:"
+    )
+    return found, "\n".join([msg, *lines, *more])
+
+
+def _content(case: Case, faults: list[str]) -> list[str]:
     """Pixels, labels and modality of a training case: others make another training.
 
-    Balanced sampling and the validation scores go by the modality.
+    Balanced sampling and the validation scores go by the modality. Files that cannot be read, or
+    are not the listed ones, are added to ``faults``: without them it is not known which training
+    is wanted.
     """
-    files = (case.image, case.label)
-    return [
-        *(hash_file(path) if path and path.is_file() else "" for path in files),
-        case.modality or "",
-    ]
+    hashes = []
+    for path in (case.image, case.label):
+        try:
+            hashes.append("" if path is None else hash_file(path))
+        except OSError as error:
+            hashes.append("")
+            faults.append(f"{case.case}: '{path}': {error.strerror}")
+    if case.sha256 and hashes[0] not in ("", case.sha256):
+        faults.append(
+            f"{case.case}: '{case.image}' has SHA256 {hashes[0]}, the manifest says {case.sha256}"
+        )
+    return [*hashes, case.modality or ""]
 
 
 def _former(run: Path, job: _Job, names: Collection[str]) -> TrainingRecord | None:
     """What is there of a training, whole or begun; looked at before any training runs.
 
     A record that was cut is taken from ``run.json``, where a finished run repeats it; a training
-    that only changed its name is moved to it.
+    that only changed its name is moved to it, and one that was finished and set aside before it
+    was wanted again is put back.
 
     Raises
     ------
@@ -303,6 +335,8 @@ def _former(run: Path, job: _Job, names: Collection[str]) -> TrainingRecord | No
             )
             raise RunDirectoryError(msg)
         old.write(written)
+    if old.identity != job.record.identity:
+        old = _put_back(folder, job.record.identity) or old
     if old.identity == job.record.identity and old.status == "ok":
         _check_checkpoints(folder, old)
     return old
@@ -317,13 +351,41 @@ def _move_renamed(folder: Path, identity: str, names: Collection[str]) -> None:
                 return
 
 
-def _check_checkpoints(folder: Path, record: TrainingRecord) -> None:
-    """Raise where a checkpoint is not as the training left it and cannot be made from its state."""
+def _put_back(folder: Path, identity: str) -> TrainingRecord | None:
+    """Exchange what is there for the finished training of that identity, if it was set aside."""
+    found = _set_aside_before(folder, identity)
+    if found is None:
+        return None
+    set_aside(folder)
+    found.rename(folder)
+    return TrainingRecord.read(TrainingDirectory(folder).record)
+
+
+def _set_aside_before(folder: Path, identity: str) -> Path | None:
+    """Find a training that was set aside, finished and with all its checkpoints as they were."""
+    for path in sorted(folder.parent.glob(f"{folder.name}.replaced-*")):
+        record = TrainingRecord.find(TrainingDirectory(path).record)
+        if (
+            record is not None
+            and (record.identity, record.status) == (identity, "ok")
+            and not any(_damaged(path, record))
+        ):
+            return path
+    return None
+
+
+def _damaged(folder: Path, record: TrainingRecord) -> Iterator[Path]:
+    """Give the checkpoints that are not there as their training left them."""
     expected = {record.checkpoint: "", **record.sha256}
     for name, sha256 in expected.items():
         path = folder / name
-        if path.is_file() and (not sha256 or hash_file(path) == sha256):
-            continue
+        if not path.is_file() or (sha256 and hash_file(path) != sha256):
+            yield path
+
+
+def _check_checkpoints(folder: Path, record: TrainingRecord) -> None:
+    """Raise where a checkpoint is not as the training left it and cannot be made from its state."""
+    for path in _damaged(folder, record):
         if path == TrainingDirectory(folder).checkpoint("last"):
             # The state after the last epoch holds the same weights: going on writes them again.
             if path.is_file():
