@@ -346,7 +346,11 @@ def _move_renamed(folder: Path, identity: str, names: Collection[str]) -> None:
     for path in sorted(folder.parent.glob("*/training.json")):
         if path.parent.name not in names:
             record = TrainingRecord.find(path)
-            if record is not None and record.identity == identity:
+            if record is None or record.identity != identity:
+                continue
+            last = TrainingDirectory(path.parent).checkpoint("last")
+            # One that is refused for other checkpoints is renamed by hand, to train again.
+            if record.status != "ok" or {last}.issuperset(_damaged(path.parent, record)):
                 path.parent.rename(folder)
                 return
 
