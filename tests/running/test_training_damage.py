@@ -72,6 +72,17 @@ def test_an_earlier_checkpoint_that_was_cut_is_refused_by_name(again, spoil):
         again.resume()
 
 
+def test_a_training_whose_folder_was_renamed_for_a_broken_checkpoint_is_done_anew(again):
+    folder = again.run / "training" / "grey"
+    SPOILT["cut"](folder / "checkpoints" / "epoch-0002.pt")
+    with pytest.raises(UsageError, match="or rename the folder"):
+        again.resume()
+    folder.rename(folder.with_name("grey-broken"))
+    again.resume()
+    assert again.notes.trained == [("ok", False)]
+    assert folder.with_name("grey-broken").is_dir()
+
+
 @spoilt
 def test_the_state_of_a_training_that_was_cut_off_is_refused_with_a_remedy(again, spoil):
     folder = again.run / "training" / "grey"

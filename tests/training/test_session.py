@@ -14,13 +14,16 @@ import psutil
 import pytest
 import yaml
 
+from cellharness import provenance
 from cellharness.config.reading import ConfigError
 from cellharness.config.run import load_config
 from cellharness.data.manifest import Manifest
 from cellharness.errors import UsageError
+from cellharness.files import hash_file
 from cellharness.run_directory import TrainingRecord
 from cellharness.running.run import read_cases, run_comparison
-from cellharness.training.session import run_trainings
+from cellharness.training import session
+from cellharness.training.session import look_ahead, run_trainings
 
 
 def configure(manifest, parameters=None, methods=None, **more):
@@ -108,6 +111,76 @@ def test_a_finished_training_is_used_again_and_another_one_is_set_aside(
     assert TrainingRecord.read(old / "training.json") == first
 
 
+def test_the_modality_of_a_case_is_part_of_a_training(learned, small_manifest, tmp_path):
+    run = tmp_path / "run"
+    config = configure(small_manifest, {"sampling": "balanced"}, validation=0)
+    first = run_trainings(config, Manifest.read(small_manifest), run)["mine"]
+    lines = small_manifest.read_text().splitlines()
+    lines[1] = lines[1].replace(",DIC,", ",Brightfield,")
+    small_manifest.write_text("\n".join(lines))
+    watcher = Watcher()
+    other = run_trainings(config, Manifest.read(small_manifest), run, observer=watcher)["mine"]
+    assert other.train == first.train
+    assert other.identity != first.identity
+    assert watcher.seen[-1] == ("ok", False)
+
+
+def test_a_package_that_changes_pixels_is_part_of_a_training(
+    learned, small_manifest, tmp_path, monkeypatch
+):
+    run = tmp_path / "run"
+    config, manifest = configure(small_manifest), Manifest.read(small_manifest)
+    first = run_trainings(config, manifest, run)["mine"]
+    real = provenance.version
+    monkeypatch.setattr(provenance, "version", lambda n: "0.1" if n == "pillow" else real(n))
+    other = run_trainings(config, manifest, run)["mine"]
+    assert other.identity != first.identity
+    assert other.versions["pillow"] == "0.1"
+
+
+def test_a_training_that_is_used_again_has_the_names_and_experiments_of_today(
+    learned, small_manifest, tmp_path
+):
+    run = tmp_path / "run"
+    config = configure(small_manifest, validation=0)
+    first = run_trainings(config, Manifest.read(small_manifest), run)["mine"]
+    left_out = {"left_out": ["case_1"]}
+    first.model_copy(update=left_out).write(run / "training" / "mine" / "training.json")
+    frame = pd.read_csv(small_manifest, dtype=str, keep_default_na=False)
+    frame["case"] = frame["case"].str.replace("case", "image")
+    frame["experiment"] = "corrected"
+    frame.to_csv(small_manifest, index=False)
+    watcher = Watcher()
+    again = run_trainings(config, Manifest.read(small_manifest), run, observer=watcher)["mine"]
+    assert watcher.seen == [("ok", True)]
+    assert again.train == [f"image_{number}" for number in range(6)]
+    assert again.left_out == ["image_1"]
+    assert again.experiments == [("DIC", "corrected"), ("Fluorescent", "corrected")]
+    same = {"train", "experiments", "left_out"}
+    assert again.model_dump(exclude=same) == first.model_dump(exclude=same)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_training_of_an_older_way_is_done_anew(
+    learned, small_manifest, tmp_path, monkeypatch, ended
+):
+    run = tmp_path / "run"
+    config, manifest = configure(small_manifest), Manifest.read(small_manifest)
+    with monkeypatch.context() as before:
+        before.setattr(session, "_WAY", 1)
+        old = run_trainings(config, manifest, run)["mine"]
+    if not ended:
+        (run / "training" / "mine" / "state.json").write_text('{"epoch": 1}')
+        old = old.model_copy(update={"status": "running", "checkpoint": "", "sha256": {}})
+        old.write(run / "training" / "mine" / "training.json")
+    watcher = Watcher()
+    record = run_trainings(config, manifest, run, observer=watcher)["mine"]
+    assert watcher.seen == ["started", "4 of 4", 1, 2, ("ok", False)]
+    assert record.identity != old.identity
+    (aside,) = (run / "training").glob("mine.replaced-*")
+    assert TrainingRecord.read(aside / "training.json") == old
+
+
 @pytest.mark.parametrize(
     ("fail", "status", "message"),
     [
@@ -186,6 +259,79 @@ def test_what_cannot_be_trained_is_refused_before_anything_runs(learned, small_m
     with pytest.raises(ConfigError, match="validation"):
         attempt(validation=1.0)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_training_whose_files_cannot_be_read_is_left_as_it_is(
+    learned, small_manifest, tmp_path, ended
+):
+    run = tmp_path / "run"
+    folder = run / "training" / "mine"
+    config, manifest = configure(small_manifest), Manifest.read(small_manifest)
+    first = run_trainings(config, manifest, run)["mine"]
+    if not ended:
+        begun = {"status": "running", "checkpoint": "", "sha256": {}}
+        first.model_copy(update=begun).write(folder / "training.json")
+        (folder / "state.json").write_text('{"epoch": 1}')
+    before = (folder / "training.json").read_bytes()
+    images = small_manifest.parent / "images"
+    images.rename(images.with_name("away"))
+    watcher = Watcher()
+    record = run_trainings(config, manifest, run, observer=watcher)["mine"]
+    assert watcher.seen == [("error", False)]
+    assert "put them back and give the command again" in record.message
+    assert f"case_0: '{images / 'case_0.tif'}': No such file" in record.message
+    assert look_ahead(config, manifest, run)["mine"].state == "cannot run"
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+    assert (folder / "training.json").read_bytes() == before
+    images.with_name("away").rename(images)
+    watcher = Watcher()
+    again = run_trainings(config, manifest, run, observer=watcher)["mine"]
+    told = [("ok", True)] if ended else ["started", "4 of 4", 2, ("ok", False)]
+    assert watcher.seen == told
+    assert (again.identity, again.sha256) == (first.identity, first.sha256)
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+
+
+def test_another_image_than_the_listed_one_sets_no_training_aside(
+    learned, small_manifest, tmp_path
+):
+    run = tmp_path / "run"
+    frame = pd.read_csv(small_manifest, dtype=str, keep_default_na=False)
+    frame["sha256"] = [hash_file(small_manifest.parent / image) for image in frame["image"]]
+    frame.to_csv(small_manifest, index=False)
+    config, manifest = configure(small_manifest), Manifest.read(small_manifest)
+    run_trainings(config, manifest, run)
+    image = small_manifest.parent / "images" / "case_2.tif"
+    image.write_bytes(b"an error page")
+    record = run_trainings(config, manifest, run)["mine"]
+    assert "1 of its cases' files cannot be used" in record.message
+    assert f"case_2: '{image}' has SHA256" in record.message
+    assert [path.name for path in (run / "training").iterdir()] == ["mine"]
+
+
+def test_a_finished_training_that_is_wanted_again_is_put_back(learned, small_manifest, tmp_path):
+    run = tmp_path / "run"
+    manifest = Manifest.read(small_manifest)
+    trained = {
+        epochs: run_trainings(configure(small_manifest, {"epochs": epochs}), manifest, run)["mine"]
+        for epochs in (2, 3)
+    }
+    for epochs in (2, 3, 2):
+        config = configure(small_manifest, {"epochs": epochs})
+        assert look_ahead(config, manifest, run)["mine"].state == "put back"
+        watcher = Watcher()
+        assert run_trainings(config, manifest, run, observer=watcher)["mine"] == trained[epochs]
+        assert watcher.seen == [("ok", True)]
+        assert look_ahead(config, manifest, run)["mine"].state == "kept"
+    (aside,) = (run / "training").glob("mine.replaced-*")
+    assert TrainingRecord.read(aside / "training.json") == trained[3]
+    # Weights that are not as they were are no reason not to train.
+    (aside / "checkpoints" / "last.pt").write_text("{}")
+    config = configure(small_manifest, {"epochs": 3})
+    assert look_ahead(config, manifest, run)["mine"].state == "again"
+    assert run_trainings(config, manifest, run)["mine"].sha256 == trained[3].sha256
+    assert len(list((run / "training").glob("mine.replaced-*"))) == 2
 
 
 def test_cases_without_labels_are_refused_by_name(learned, small_manifest, tmp_path):

@@ -46,6 +46,15 @@ def test_a_single_case_of_a_modality_is_learned_from(cases):
     assert hold_back(cases, 0.0, seed=0)[1] == []
 
 
+@pytest.mark.parametrize(
+    ("fraction", "n", "held"),
+    [(0.07, 100, 7), (0.14, 50, 7), (0.28, 25, 7), (0.15, 20, 3), (0.15, 7, 2), (0.01, 3, 1)],
+)
+def test_a_share_is_rounded_up_only_where_it_is_no_whole_number(cases, fraction, n, held):
+    many = [replace(cases[0], case=f"case_{number:03}") for number in range(n)]
+    assert len(hold_back(many, fraction, seed=0)[1]) == held
+
+
 def test_images_come_as_float32_with_their_labels(cases):
     sample = read_labelled(cases[:1], "gray_max")[0]
     assert sample.image.dtype == np.float32

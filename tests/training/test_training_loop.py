@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from functools import partial
 
@@ -171,6 +172,27 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     assert same(paths[0], paths[1])
     assert not same(paths[0], paths[2])
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+class Noting(Toy):
+    """Notes what each source of random numbers gives as an epoch begins."""
+
+    def __init__(self, drawn):
+        super().__init__()
+        self.drawn = drawn
+
+    def batches(self, epoch):
+        numpy = np.random.random()  # noqa: NPY002
+        self.drawn.append((random.random(), numpy, torch.rand(1).item()))
+        return super().batches(epoch)
+
+
+def test_trainings_with_consecutive_seeds_draw_nothing_alike(tmp_path):
+    drawn = {seed: [] for seed in (0, 1, 2, 2**32 - 1)}
+    for seed, noted in drawn.items():
+        loop.run(partial(Noting, noted), options(), seed, tmp_path / str(seed))
+    for numbers in zip(*(each for noted in drawn.values() for each in noted), strict=True):
+        assert len(set(numbers)) == 6 * len(drawn)
 
 
 def test_an_interrupted_training_ends_with_the_weights_of_an_unbroken_one(tmp_path, monkeypatch):

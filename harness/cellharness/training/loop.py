@@ -76,7 +76,7 @@ def run(
     parameters : TrainingParameters
         Epochs, precision, devices, what is kept.
     seed : int
-        Epoch ``e`` (from 0) is seeded with ``seed + e``.
+        Each epoch is seeded by it and the epoch's number.
     out : Path
         Folder of the training.
     watch : callable or None
@@ -154,7 +154,7 @@ def _train(
         if fabric.broadcast(_exhausted(progress, parameters)):
             break
         begun = time.perf_counter()
-        _seed(seed + epoch)
+        _seed(_seed_of_epoch(seed, epoch))
         learner.start_epoch(epoch)
         last = epoch + 1 == parameters.epochs
         validation_loss: float | None = None
@@ -216,9 +216,14 @@ def _snapshot(learner: Learner) -> dict[str, Any]:
     return copy.deepcopy(dict(learner.checkpoint()))
 
 
+def _seed_of_epoch(seed: int, epoch: int) -> int:
+    """Mix both: with their sum, the next seed's training would draw the same an epoch earlier."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
 def _seed(seed: int) -> None:
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - cellpose's own augmentation draws from it
+    np.random.seed(seed)  # noqa: NPY002 - cellpose's own augmentation draws from it
     torch.manual_seed(seed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from cellharness.config.run import RunConfig, TrainingConfig
 from cellharness.data.manifest import Case, Manifest, experiments_of
 from cellharness.errors import MissingDependencyError, UsageError
 from cellharness.files import hash_file, remove_leftovers, set_aside
-from cellharness.provenance import package_versions
+from cellharness.provenance import IMAGE_PACKAGES, package_versions
 from cellharness.run_directory import (
     RunDirectory,
     RunDirectoryError,
@@ -34,6 +34,14 @@ from cellharness.weights import WeightsError, WeightsOfflineError
 
 if TYPE_CHECKING:
     from cellharness.cluster.workers import Workers
+
+#: Part of what a training is known by; raised where the same facts come to lead to other weights,
+#: so that none is gone on with in two ways. 2: an epoch is seeded by seed and number together; 1,
+#: which older records do not name, seeded it by their sum.
+_WAY = 2
+
+#: Files that cannot be used, of which a message names so many.
+_MOST_FAULTS = 10
 
 
 @dataclass(frozen=True)
@@ -104,8 +112,10 @@ class TrainingOutlook:
     ----------
     record : TrainingRecord
         What it would be known by; of one that is kept, the record of its end.
-    state : {"kept", "goes on", "new", "again", "fetches weights first", "cannot run"}
-        ``again`` where weights of other cases, parameters or versions are set aside.
+    state : str
+        ``kept``, ``goes on``, ``new``, ``fetches weights first`` or ``cannot run``; ``again`` where
+        weights of other cases, parameters or versions are set aside; ``put back`` where they are,
+        and these were set aside before.
     epochs : int or None
         How many are left; None where its parameters do not say.
     seconds : float or None
@@ -152,6 +162,8 @@ def _outlook(job: _Job, may_fetch: bool) -> TrainingOutlook:
     known = old is not None and old.identity == record.identity
     if known and old is not None and _is_whole(old, folder):
         return TrainingOutlook(old, "kept")
+    if old is not None and not known and _set_aside_before(folder, record.identity):
+        return TrainingOutlook(record, "put back")
     wanted = record.parameters.get("epochs")
     done, seconds = TrainingLog(folder).finished()
     each = seconds / done if done else None
@@ -187,7 +199,7 @@ def _prepare(
         training.method, parameters, input=training.input, seed=seed, watch=None
     )
     message, weights, resolved, offline = "", [], {}, False
-    versions = package_versions(("cellharness", *trainer.packages))
+    versions = package_versions(("cellharness", *IMAGE_PACKAGES, *trainer.packages))
     out = RunDirectory(folder).training(training.name).path
     task = TrainingTask(
         training.method, parameters, training.input, seed, train, validation, replay, out
@@ -198,17 +210,18 @@ def _prepare(
     except (WeightsError, MissingDependencyError) as error:
         message = str(error)
         offline = isinstance(error, WeightsOfflineError)
+    contents, fault = _contents({"train": train, "validation": validation, "replay": replay})
+    if fault:
+        message, offline = fault, False
     facts = {
         "method": training.method,
         "parameters": trainer.parameters.model_dump(mode="json"),
         "resolved": resolved,
         "input": trainer.input,
         "weights": [found["sha256"] for found in weights],
-        "train": [_hashes(case) for case in train],
-        "validation": [_hashes(case) for case in validation],
-        # Only where there is something, so that other trainings keep their identity.
-        **({"replay": [_hashes(case) for case in replay]} if replay else {}),
+        **contents,
         "seed": seed,
+        "way": _WAY,
         "versions": versions,
     }
     record = TrainingRecord(
@@ -255,16 +268,48 @@ def _replayed(training: TrainingConfig, manifest: Manifest, learned: Sequence[Ca
     return cases
 
 
-def _hashes(case: Case) -> list[str]:
-    """Content of a training case: other pixels or labels make another training."""
-    return [hash_file(path) if path and path.is_file() else "" for path in (case.image, case.label)]
+def _contents(parts: Mapping[str, Sequence[Case]]) -> tuple[dict[str, list[list[str]]], str]:
+    """What a training depends on of its cases, by part, and why some cannot be used, or ""."""
+    faults: list[str] = []
+    found = {part: [_content(case, faults) for case in cases] for part, cases in parts.items()}
+    if not faults:
+        return found, ""
+    lines = [f"  {fault}" for fault in faults[:_MOST_FAULTS]]
+    more = ["  ..."] if faults[_MOST_FAULTS:] else []
+    msg = (
+        f"{len(faults)} of its cases' files cannot be used; put them back and give the command "
+        "again, or mend the manifest. What was trained before is left as it is:"
+    )
+    return found, "\n".join([msg, *lines, *more])
+
+
+def _content(case: Case, faults: list[str]) -> list[str]:
+    """Pixels, labels and modality of a training case: others make another training.
+
+    Balanced sampling and the validation scores go by the modality. Files that cannot be read, or
+    are not the listed ones, are added to ``faults``: without them it is not known which training
+    is wanted.
+    """
+    hashes = []
+    for path in (case.image, case.label):
+        try:
+            hashes.append("" if path is None else hash_file(path))
+        except OSError as error:
+            hashes.append("")
+            faults.append(f"{case.case}: '{path}': {error.strerror}")
+    if case.sha256 and hashes[0] not in ("", case.sha256):
+        faults.append(
+            f"{case.case}: '{case.image}' has SHA256 {hashes[0]}, the manifest says {case.sha256}"
+        )
+    return [*hashes, case.modality or ""]
 
 
 def _former(run: Path, job: _Job, names: Collection[str]) -> TrainingRecord | None:
     """What is there of a training, whole or begun; looked at before any training runs.
 
     A record that was cut is taken from ``run.json``, where a finished run repeats it; a training
-    that only changed its name is moved to it.
+    that only changed its name is moved to it, and one that was finished and set aside before it
+    was wanted again is put back.
 
     Raises
     ------
@@ -290,6 +335,8 @@ def _former(run: Path, job: _Job, names: Collection[str]) -> TrainingRecord | No
             )
             raise RunDirectoryError(msg)
         old.write(written)
+    if old.identity != job.record.identity:
+        old = _put_back(folder, job.record.identity) or old
     if old.identity == job.record.identity and old.status == "ok":
         _check_checkpoints(folder, old)
     return old
@@ -299,18 +346,50 @@ def _move_renamed(folder: Path, identity: str, names: Collection[str]) -> None:
     for path in sorted(folder.parent.glob("*/training.json")):
         if path.parent.name not in names:
             record = TrainingRecord.find(path)
-            if record is not None and record.identity == identity:
+            if record is None or record.identity != identity:
+                continue
+            last = TrainingDirectory(path.parent).checkpoint("last")
+            # One that is refused for other checkpoints is renamed by hand, to train again.
+            if record.status != "ok" or {last}.issuperset(_damaged(path.parent, record)):
                 path.parent.rename(folder)
                 return
 
 
-def _check_checkpoints(folder: Path, record: TrainingRecord) -> None:
-    """Raise where a checkpoint is not as the training left it and cannot be made from its state."""
+def _put_back(folder: Path, identity: str) -> TrainingRecord | None:
+    """Exchange what is there for the finished training of that identity, if it was set aside."""
+    found = _set_aside_before(folder, identity)
+    if found is None:
+        return None
+    set_aside(folder)
+    found.rename(folder)
+    return TrainingRecord.read(TrainingDirectory(folder).record)
+
+
+def _set_aside_before(folder: Path, identity: str) -> Path | None:
+    """Find a training that was set aside, finished and with all its checkpoints as they were."""
+    for path in sorted(folder.parent.glob(f"{folder.name}.replaced-*")):
+        record = TrainingRecord.find(TrainingDirectory(path).record)
+        if (
+            record is not None
+            and (record.identity, record.status) == (identity, "ok")
+            and not any(_damaged(path, record))
+        ):
+            return path
+    return None
+
+
+def _damaged(folder: Path, record: TrainingRecord) -> Iterator[Path]:
+    """Give the checkpoints that are not there as their training left them."""
     expected = {record.checkpoint: "", **record.sha256}
     for name, sha256 in expected.items():
         path = folder / name
-        if path.is_file() and (not sha256 or hash_file(path) == sha256):
-            continue
+        if not path.is_file() or (sha256 and hash_file(path) != sha256):
+            yield path
+
+
+def _check_checkpoints(folder: Path, record: TrainingRecord) -> None:
+    """Raise where a checkpoint is not as the training left it and cannot be made from its state."""
+    for path in _damaged(folder, record):
         if path == TrainingDirectory(folder).checkpoint("last"):
             # The state after the last epoch holds the same weights: going on writes them again.
             if path.is_file():
@@ -402,8 +481,7 @@ def _begin(
         return record, False
     if old is not None and old.identity == record.identity:
         if _is_whole(old, folder):
-            # A training that was renamed keeps its weights.
-            old = old.model_copy(update={"name": record.name, "label": label})
+            old = _as_configured(old, record)
             observer.training_finished(label, old, reused=True)
             return old, False
         # A session that was killed has left its time in the log only.
@@ -415,6 +493,20 @@ def _begin(
     observer.training_started(label)
     record.write(TrainingDirectory(folder).record)
     return record, True
+
+
+def _as_configured(old: TrainingRecord, record: TrainingRecord) -> TrainingRecord:
+    """Record of a finished training by the names and experiments that it and its cases have now.
+
+    Weights depend on neither; which images and experiments count as seen does.
+    """
+    before, now = ([*each.train, *each.validation, *each.replay] for each in (old, record))
+    names = dict(zip(before, now, strict=True))
+    same = ("name", "label", "train", "validation", "replay", "experiments")
+    left_out = [names.get(case, case) for case in old.left_out]
+    return old.model_copy(
+        update={**{name: getattr(record, name) for name in same}, "left_out": left_out}
+    )
 
 
 def _finish(

@@ -43,7 +43,9 @@ def hold_back(cases: Sequence[Case], fraction: float, seed: int) -> tuple[list[C
     rng = np.random.default_rng(seed)
     for modality in sorted(groups):
         group = sorted(groups[modality], key=lambda case: case.case)
-        n = min(math.ceil(fraction * len(group)), len(group) - 1)
+        # 0.07 of 100 is a little more than 7 in floating point, and would be rounded up to 8.
+        share = math.ceil(fraction * len(group) - 1e-9)
+        n = min(share, len(group) - 1)
         chosen = rng.choice(len(group), size=n, replace=False)
         held |= {group[index].case for index in chosen}
     return (
