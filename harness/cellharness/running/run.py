@@ -347,15 +347,15 @@ def _take_over(source: Path, sha256: str, mask: Path) -> bool:
 def _make_room(mask: Path, known: Known | None) -> None:
     """Delete a mask of other weights or parameters, which must not outlive its row.
 
-    One that is not as it was recorded may have been mended by hand, and is kept.
+    One that is not as it was recorded may have been mended by hand, or drawn where a case has none,
+    and is kept. Only a kill leaves one without a row.
     """
     if not mask.is_file():
         return
-    recorded = known.prediction_sha256 if known is not None else ""
-    if recorded and hash_file(mask) != recorded:
-        set_aside(mask)
-    else:
+    if known is None or hash_file(mask) == known.prediction_sha256:
         mask.unlink()
+    else:
+        set_aside(mask)
 
 
 def image_hash(case: Case) -> tuple[str, str]:
