@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cellharness.errors import UsageError, first_of
 from cellharness.files import (
@@ -30,6 +31,8 @@ MASK_NOTE = "provenance.json"
 MASK_LOCK = ".cellharness.lock"
 #: What cellharness itself keeps in folders that it writes files into.
 BOOKS = frozenset({LIST, MASK_LIST, MASK_NOTE, MASK_LOCK})
+
+_NOTED = {"status", "method", "parameters", "images"}
 
 
 class ForeignFilesError(UsageError):
@@ -135,6 +138,31 @@ class OwnFiles:
         lines = [self.head, *(f"{digest}  {name}" for name, digest in sorted(listed.items()))]
         text = "".join(f"{line}\n" for line in lines)
         write_atomic(self.folder / self.list_name, text.encode("utf-8", "surrogateescape"))
+
+
+def read_mask_note(path: Path) -> dict[str, Any] | None:
+    """Read what `cellharness predict` noted of masks.
+
+    Parameters
+    ----------
+    path : Path
+        ``provenance.json``, or wherever it was moved to.
+
+    Returns
+    -------
+    dict or None
+        With ``status``, ``method``, ``parameters`` and ``images``, a dict; ``masks``, a list of the
+        file names that it speaks for, is not in notes of earlier versions. None where there is no
+        note, or it is somebody else's.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or not found.keys() >= _NOTED:
+        return None
+    shaped = isinstance(found["images"], dict) and isinstance(found.get("masks", []), list)
+    return found if shaped else None
 
 
 def draft_of(target: Path) -> Path:
