@@ -4,12 +4,18 @@ import os
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
+from cellharness import own_files
 from cellharness.data.images import read_label, write_label
-from cellharness.files import remove_leftovers, whole_file, write_atomic
+from cellharness.errors import UsageError
+from cellharness.files import hash_file, remove_leftovers, whole_file, write_atomic
+from cellharness.own_files import LIST_LOCK, OwnFiles, draft_of, replace_folder
 
 
 def test_a_file_appears_whole_and_replaces_another(tmp_path):
@@ -71,3 +77,45 @@ def test_a_number_that_another_process_has_by_now_does_not_keep_a_file(tmp_path)
     assert remove_leftovers(tmp_path) == []
     os.utime(left, (0, 0))
     assert remove_leftovers(tmp_path) == [left]
+
+
+class SlowReader(OwnFiles):
+    """Leaves others time between reading the list and writing it."""
+
+    def _written(self):
+        found = super()._written()
+        time.sleep(0.1)
+        return found
+
+
+def test_those_who_list_files_of_one_folder_at_the_same_time_lose_none(tmp_path):
+    names = [f"{number}.csv" for number in range(4)]
+
+    def work(name):
+        (tmp_path / name).write_text(name)
+        SlowReader(tmp_path).add([name])
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(work, names))
+    assert OwnFiles(tmp_path)._written() == {name: hash_file(tmp_path / name) for name in names}
+    # What is ours by the list is in nobody's way, and neither are the books themselves.
+    OwnFiles(tmp_path).refuse_foreign(overwrite=False)
+
+
+def test_a_list_that_somebody_does_not_let_go_of_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(own_files, "_PATIENCE_S", 0.1)
+    (tmp_path / "a.csv").write_text("a")
+    busy = r"another command is writing '.*\.cellharness\.sha256'; wait for it"
+    with FileLock(tmp_path / LIST_LOCK), pytest.raises(UsageError, match=busy):
+        OwnFiles(tmp_path).add(["a.csv"])
+
+
+def test_a_folder_that_is_replaced_holds_no_lock(tmp_path):
+    target = tmp_path / "report"
+    for text in ("old", "new"):
+        draft = draft_of(target)
+        (draft / "index.html").write_text(text)
+        replace_folder(draft, target)
+    assert {path.name for path in target.iterdir()} == {"index.html", ".cellharness.sha256"}
+    assert (target / "index.html").read_text() == "new"
+    OwnFiles(target).refuse_foreign(overwrite=False)

@@ -11,6 +11,8 @@ from pydantic import Field
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
 from cellharness.methods.base import BaseSegmenter, MethodInfo, MissingPredictionError, Parameters
+from cellharness.names import same_name
+from cellharness.own_files import read_mask_note
 from cellharness.weights import Weights
 
 if TYPE_CHECKING:
@@ -26,7 +28,8 @@ class PrecomputedParameters(Parameters):
         description="Masks, <case>_label.tif[f] or <case>.tif[f]; png, bmp, npy and npz serve too."
     )
     provenance: Path = Field(
-        description="A text file that says who made them with what; its SHA256 is recorded."
+        description="A text file that says who made them with what; its SHA256 is recorded. Of "
+        "provenance.json, which `cellharness predict` writes, only the masks count that it names."
     )
 
 
@@ -88,7 +91,7 @@ class Precomputed(BaseSegmenter):
         Raises
         ------
         MissingPredictionError
-            The folder holds none for this case.
+            The folder holds none for this case, or one that the note does not speak for.
         UsageError
             It holds several.
         """
@@ -98,6 +101,14 @@ class Precomputed(BaseSegmenter):
         mask = open_label(self._find(self._case))
         self._told = [*(told.message for told in mask.findings), *serious_doubts(mask.pixels)]
         return mask.pixels
+
+    @cached_property
+    def _named(self) -> frozenset[str] | None:
+        """Masks that a note of `cellharness predict` speaks for, by name without suffix."""
+        note = read_mask_note(self.parameters.provenance)
+        if note is None or "masks" not in note:
+            return None
+        return frozenset(same_name(Path(str(name)).stem) for name in note["masks"])
 
     @cached_property
     def _there(self) -> dict[str, list[Path]]:
@@ -112,5 +123,12 @@ class Precomputed(BaseSegmenter):
         found = label_of(case, self._there)
         if found is None:
             msg = f"no mask of case '{case}' in '{self.parameters.folder}'"
+            raise MissingPredictionError(msg)
+        if self._named is not None and same_name(found.stem) not in self._named:
+            msg = (
+                f"'{self.parameters.provenance}' does not speak for '{found.name}': another method "
+                "made it, or it was renamed or put there later. Give a folder of such masks with a "
+                "note of your own"
+            )
             raise MissingPredictionError(msg)
         return found

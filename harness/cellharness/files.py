@@ -147,7 +147,7 @@ def is_litter(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def alone(lock: Path, busy: str, remedy: str = "") -> Iterator[None]:
+def alone(lock: Path, busy: str, remedy: str = "", *, wait_s: float = 0.0) -> Iterator[None]:
     """Hold a lock file.
 
     Parameters
@@ -158,6 +158,8 @@ def alone(lock: Path, busy: str, remedy: str = "") -> Iterator[None]:
         What is said where somebody else holds it.
     remedy : str
         What helps besides waiting.
+    wait_s : float
+        Seconds to wait for somebody else to let go of it.
 
     Raises
     ------
@@ -169,7 +171,7 @@ def alone(lock: Path, busy: str, remedy: str = "") -> Iterator[None]:
 
     held = FileLock(lock)
     try:
-        held.acquire(timeout=0)
+        held.acquire(timeout=wait_s)
     except Timeout:
         msg = f"{busy}; wait for it{f', or {remedy}' if remedy else ''}"
         raise UsageError(msg) from None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from cellharness.errors import UsageError, first_of
 from cellharness.files import (
+    alone,
     hash_file,
     is_litter,
     partial_of,
@@ -22,6 +24,9 @@ from cellharness.files import (
 #: ``sha256sum -c`` reads it.
 LIST = ".cellharness.sha256"
 
+#: Beside the list: held while it is read and written.
+LIST_LOCK = ".cellharness.sha256.lock"
+
 #: The like for masks, with what `cellharness predict` notes of them while it writes.
 MASK_LIST = "masks.sha256"
 #: Beside masks: what they were made by and of.
@@ -29,7 +34,11 @@ MASK_NOTE = "provenance.json"
 #: Beside masks: held by the call that writes them.
 MASK_LOCK = ".cellharness.lock"
 #: What cellharness itself keeps in folders that it writes files into.
-BOOKS = frozenset({LIST, MASK_LIST, MASK_NOTE, MASK_LOCK})
+BOOKS = frozenset({LIST, LIST_LOCK, MASK_LIST, MASK_NOTE, MASK_LOCK})
+
+# A list takes moments to write; whoever holds it for longer hangs.
+_PATIENCE_S = 60.0
+_NOTED = {"status", "method", "parameters", "images"}
 
 
 class ForeignFilesError(UsageError):
@@ -108,14 +117,34 @@ class OwnFiles:
             raise self.foreign(msg)
 
     def add(self, names: Iterable[str] | None = None) -> None:
-        """List files that were written; None lists all of the folder."""
-        new = self._all() if names is None else list(names)
-        self._write(self._written() | {name: hash_file(self.folder / name) for name in new})
+        """List files that were written.
+
+        Parameters
+        ----------
+        names : iterable of str or None
+            Others may add theirs to the same list at the same time. None lists all of a folder that
+            nobody else knows of yet.
+
+        Raises
+        ------
+        UsageError
+            Somebody else does not let go of the list, or there is no writing into the folder.
+        """
+        if names is None:
+            self._write({name: hash_file(self.folder / name) for name in self._all()})
+            return
+        new = {name: hash_file(self.folder / name) for name in names}
+        busy = f"another command is writing '{self.folder / self.list_name}'"
+        # Between reading and writing, or what another one adds meanwhile would be lost.
+        with alone(self.folder / LIST_LOCK, busy, wait_s=_PATIENCE_S):
+            self._write(self._written() | new)
 
     def _all(self) -> list[str]:
         files = (path for path in self.folder.rglob("*") if not path.is_dir())
         names = (path.relative_to(self.folder).as_posix() for path in files)
-        return sorted(n for n in names if n != LIST and not is_litter(n.rpartition("/")[2]))
+        return sorted(
+            n for n in names if n not in (LIST, LIST_LOCK) and not is_litter(n.rpartition("/")[2])
+        )
 
     def _written(self) -> dict[str, str]:
         """Name to SHA256; nothing where the list is not there, or not ours."""
@@ -135,6 +164,31 @@ class OwnFiles:
         lines = [self.head, *(f"{digest}  {name}" for name, digest in sorted(listed.items()))]
         text = "".join(f"{line}\n" for line in lines)
         write_atomic(self.folder / self.list_name, text.encode("utf-8", "surrogateescape"))
+
+
+def read_mask_note(path: Path) -> dict[str, Any] | None:
+    """Read what `cellharness predict` noted of masks.
+
+    Parameters
+    ----------
+    path : Path
+        ``provenance.json``, or wherever it was moved to.
+
+    Returns
+    -------
+    dict or None
+        With ``status``, ``method``, ``parameters`` and ``images``, a dict; ``masks``, a list of the
+        file names that it speaks for, is not in notes of earlier versions. None where there is no
+        note, or it is somebody else's.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or not found.keys() >= _NOTED:
+        return None
+    shaped = isinstance(found["images"], dict) and isinstance(found.get("masks", []), list)
+    return found if shaped else None
 
 
 def draft_of(target: Path) -> Path:

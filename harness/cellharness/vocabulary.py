@@ -64,6 +64,9 @@ STATUSES: tuple[str, ...] = get_args(Status)
 #: A case with one of these statuses has a mask.
 SEGMENTED: tuple[str, ...] = ("ok", "empty")
 
+#: Begins the message of a case whose method did not load: its seconds are of no load that counts.
+NOT_LOADED = "the method did not load"
+
 #: Scores of a case at one threshold, see :class:`cellharness.scoring.score.Score`.
 COUNTS: tuple[str, ...] = ("n_true", "n_pred", "tp", "fp", "fn")
 RATIOS: tuple[str, ...] = ("precision", "recall", "f1", "dice")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from types import SimpleNamespace
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
@@ -28,3 +31,34 @@ def test_masks_are_found_as_all_labels_are(tmp_path):
         segment("b")
     with pytest.raises(MissingPredictionError, match="no mask of case 'c'"):
         segment("c")
+
+
+def test_of_a_note_that_names_masks_only_these_are_taken(tmp_path):
+    cells = np.kron(np.array([[0, 1], [2, 0]], np.uint8), np.ones((9, 9), np.uint8))
+    for name in ("a_label.png", "b_label.tiff", "cafe\u0301_label.tiff"):
+        iio.imwrite(tmp_path / name, cells)
+    note = tmp_path / "note.json"
+    method = {"folder": tmp_path, "provenance": note}
+
+    def taken(**more):
+        facts = {"status": "complete", "method": "m", "parameters": {}, "images": {}, **more}
+        note.write_text(json.dumps(facts))
+        segmenter, found = build("precomputed", method), []
+        for case in ("a", "b", "caf\u00e9"):
+            segmenter.begin_case(SimpleNamespace(case=case))
+            with contextlib.suppress(MissingPredictionError):
+                segmenter.segment(cells)
+                found.append(case)
+        return found
+
+    # One that was saved in another format is named too.
+    assert taken(masks=["a_label.tiff", "caf\u00e9_label.tiff"]) == ["a", "caf\u00e9"]
+    segmenter = build("precomputed", method)
+    segmenter.begin_case(SimpleNamespace(case="b"))
+    with pytest.raises(
+        MissingPredictionError, match=r"note\.json' does not speak for 'b_label\.tif"
+    ):
+        segmenter.segment(cells)
+    # Notes of others, and those of earlier versions, do not say which masks they speak for.
+    assert taken() == ["a", "b", "caf\u00e9"]
+    assert taken(images=["a"], masks=["a"]) == ["a", "b", "caf\u00e9"]

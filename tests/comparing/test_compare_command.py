@@ -29,6 +29,7 @@ def test_two_bare_tables_are_compared_and_written(files):
     assert "lower" in result.output
     assert {path.name for path in out.iterdir()} == {
         ".cellharness.sha256",
+        ".cellharness.sha256.lock",
         *(
             f"{name}.{kind}"
             for name in ("methods", "pairs", "ranks")

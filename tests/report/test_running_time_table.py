@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from cellharness.report.comparison.cost import running_time_table
+from cellharness.report.comparison.cost import cost_table, running_time_table
 from cellharness.statistics.efficiency import running_times
+from cellharness.vocabulary import NOT_LOADED
 
 
 def run_of(ledger):
@@ -49,3 +50,12 @@ def test_a_method_without_a_mask_has_dashes_and_older_runs_no_share():
     table = running_time_table(run)
     assert table.rows[1].cells == ("B", "0", "–", "–", "–", "–")
     assert len(table.notes) == 1
+
+
+def test_the_load_stands_in_the_table_of_phases_where_the_first_case_failed():
+    table = ledger(message=["ValueError: damaged", "", "ValueError: damaged"])
+    table.loc[0, "status"] = "error"
+    frame = cost_table(run_of(table)).frame.set_index("method")
+    assert frame.loc["a", ["n", "seconds_load", "seconds_network"]].tolist() == [1, 9.0, 1.0]
+    table.loc[0, "message"] = f"{NOT_LOADED}: no such weights"
+    assert cost_table(run_of(table)).frame["seconds_load"].tolist() == [0.0, 0.0]

@@ -101,12 +101,13 @@ class Again:
         chosen = [self.training if training is None else training, methods or self.methods]
         return configure(self.data, *chosen)
 
-    def resume(self, **changes):
+    def resume(self, *, retry_failed=False, **changes):
         self.notes = Notes()
         return run_comparison(
             self.config(**changes),
             self.run,
             resume=True,
+            retry_failed=retry_failed,
             observer=self.notes,
             training_observer=self.notes,
         )

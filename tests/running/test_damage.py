@@ -8,17 +8,21 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import typer
 from damage_maker import PLAIN, SPOILT, Again, finish
 
 from cellharness import files
-from cellharness.errors import UsageError
+from cellharness.cli.outcome import tell
+from cellharness.errors import MissingDependencyError, UsageError
 from cellharness.report import build_report
+from cellharness.running import plan, run
 from cellharness.running.claim import locked
 from cellharness.running.run import run_comparison
 
@@ -118,6 +122,131 @@ def test_an_image_that_was_replaced_is_segmented_again_and_alone(again):
     identities = again.before.loc["plain", "identity"] != again.rows().loc["plain", "identity"]
     assert identities.to_dict() == {"c0": False, "c1": True, "c2": False}
     assert not changed.drop("c1").any()
+
+
+def masks_of(run):
+    return {path: path.read_bytes() for path in run.glob("predictions/*/*")}
+
+
+def raises(error):
+    def gone(*_args, **_options):
+        raise error
+
+    return gone
+
+
+WEIGHED = """
+    from pathlib import Path
+    from cellharness.methods.base import BaseSegmenter, MethodInfo, Parameters
+    from cellharness.weights import local_weights
+
+    class OwnParameters(Parameters):
+        weights: Path
+
+    class Weighed(BaseSegmenter):
+        info = MethodInfo(summary="Needs a file.", licence="MIT")
+        Parameters = OwnParameters
+
+        def weights(self):
+            return (local_weights(self.parameters.weights),)
+
+        def segment(self, image):
+            return (image > 100).astype("uint8")
+"""
+
+
+@pytest.fixture
+def weighed(again, installed):
+    """A finished run of a method with weights."""
+    installed(WEIGHED, {"cellharness.methods": {"weighed": "Weighed"}})
+    weights = again.data / "net"
+    weights.write_bytes(b"net")
+    again.methods = [{**PLAIN, "method": "weighed", "parameters": {"weights": str(weights)}}]
+    assert again.resume().statuses == {"plain": {"ok": 3}}
+    again.before = again.rows()
+    return again
+
+
+@contextmanager
+def images_gone(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "image_hash", lambda case: ("", f"cannot read {case.image.name}"))
+        yield "cannot read 0.tif"
+
+
+@contextmanager
+def package_gone(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "build", raises(MissingDependencyError("install 'it'.")))
+        yield "install 'it'"
+
+
+@contextmanager
+def weights_gone(folder):
+    (folder / "net").rename(folder / "away")
+    yield f"no weight file '{folder / 'net'}'; looked for '{folder / 'net'}'"
+    (folder / "away").rename(folder / "net")
+
+
+@pytest.mark.parametrize("gone", [images_gone, package_gone, weights_gone])
+def test_what_is_gone_for_a_while_costs_no_mask(weighed, capsys, gone):
+    again, before = weighed, masks_of(weighed.run)
+    for retry_failed in (False, True):
+        with gone(again.data) as reason:
+            result = again.resume(retry_failed=retry_failed)
+        assert masks_of(again.run) == before
+        # It counts as failed, in every table: whether it is still right cannot be known.
+        assert result.statuses == {"plain": {"error": 3}}
+        assert (result.failed, result.suspended) == (3, 3)
+        rows = again.rows()
+        assert set(rows["status"]) == {"error"}
+        assert set(pd.read_csv(again.run / "scores.csv")["status"]) == {"error"}
+        said = (
+            f"{reason}. Its mask of an earlier run stays, and counts again once this is put right"
+        )
+        assert result.messages == {"plain": said}
+        assert rows.loc[("plain", "c0"), "message"] == said
+        assert not again.notes.texts
+        # What the method took is still known, and the first case carries the load.
+        assert rows["seconds_load"].equals(again.before["seconds_load"])
+    with pytest.raises(typer.Exit) as stopped:
+        tell(result)
+    assert stopped.value.exit_code == 1
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "3 pair(s) of method and case have a mask of an earlier run" in printed
+    assert "have no mask" not in printed
+    result = again.resume()
+    assert (result.failed, result.suspended) == (0, 0)
+    again.assert_nothing_was_made_again()
+    assert masks_of(again.run) == before
+
+
+def test_an_image_that_is_gone_costs_no_mask_but_one_that_is_not_there(again):
+    before = masks_of(again.run)
+    (again.data / "1.tif").rename(again.data / "away")
+    lost = again.run / "predictions" / "plain" / "c1_label.tiff"
+    result = again.resume()
+    assert (result.failed, result.suspended) == (1, 1)
+    assert masks_of(again.run) == before
+    lost.unlink()
+    result = again.resume()
+    assert (result.failed, result.suspended) == (1, 0)
+    assert "stays" not in result.messages["plain"]
+    (again.data / "away").rename(again.data / "1.tif")
+    assert again.resume().statuses == {"plain": {"ok": 3}}
+    assert masks_of(again.run) == before
+
+
+def test_a_ledger_that_is_gone_does_not_take_what_was_gone_for_a_while_for_failed(again):
+    (again.data / "1.tif").rename(again.data / "away")
+    again.resume()
+    (again.run / "ledger.sqlite").unlink()
+    before = masks_of(again.run)
+    assert again.resume().statuses == {"plain": {"ok": 2, "error": 1}}
+    assert masks_of(again.run) == before
+    (again.data / "away").rename(again.data / "1.tif")
+    assert again.resume().statuses == {"plain": {"ok": 3}}
+    assert masks_of(again.run) == before
 
 
 def test_a_folder_that_is_a_file_or_cannot_be_written_is_named(again, tmp_path, monkeypatch):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tifffile
 
+from cellharness import provenance
 from cellharness.config.run import LimitsConfig
 from cellharness.errors import UsageError
 from cellharness.files import hash_file
+from cellharness.methods.base import MissingPredictionError
+from cellharness.methods.registry import build
 from cellharness.own_files import MASK_LIST
-from cellharness.running.own_masks import ForeignMasksError
+from cellharness.running.own_masks import Beside, ForeignMasksError
 from cellharness.running.predict import predict_folder
 
 
@@ -215,3 +220,130 @@ def test_odd_names_can_be_predicted_again(tmp_path):
     (out / "b_label.tiff").mkdir()
     with pytest.raises(ForeignMasksError, match=r"b_label\.tiff"):
         predict_folder("dummy-threshold", folder, out, overwrite=True)
+
+
+@pytest.fixture
+def more(tmp_path, images):
+    """Another folder of images, one of them of a name that is in the first one too."""
+    folder = tmp_path / "more"
+    folder.mkdir()
+    for name in ("i0", "new"):
+        (folder / f"{name}.npy").write_bytes((images / "i0.npy").read_bytes())
+    return folder
+
+
+def masks_in(out):
+    return {path.name: path.read_bytes() for path in out.glob("*_label.tiff")}
+
+
+def listed(out):
+    lines = (out / MASK_LIST).read_text().splitlines()
+    return {line.split("  ")[1] for line in lines if line[0] != "#"}
+
+
+def taken(out):
+    """Cases of which method precomputed takes a mask."""
+    method = build("precomputed", {"folder": out, "provenance": out / "provenance.json"})
+    found = set()
+    for path in out.glob("*_label.tiff"):
+        case = path.name.removesuffix("_label.tiff")
+        method.begin_case(SimpleNamespace(case=case))
+        with contextlib.suppress(MissingPredictionError):
+            method.segment(np.zeros((19, 19)))
+            found.add(case)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "package"),
+    [
+        ("dummy-threshold", {}, ""),
+        ("otsu-watershed", {"sigma": 2}, ""),
+        ("otsu-watershed", {}, "scikit-image"),
+    ],
+    ids=["method", "parameters", "version"],
+)
+def test_masks_of_another_method_do_not_stay_under_its_note(
+    images, more, tmp_path, monkeypatch, method, parameters, package
+):
+    out = tmp_path / "masks"
+    predict_folder("otsu-watershed", images, out, beside=Beside(overlays=True))
+    before = {path.name: path.read_bytes() for path in out.glob("i[12]_*")}
+    real = provenance.version
+    monkeypatch.setattr(provenance, "version", lambda n: "0.1" if n == package else real(n))
+    result = predict_folder(method, more, out, parameters=parameters)
+    assert masks_in(out).keys() == {"i0_label.tiff", "new_label.tiff"} == listed(out)
+    # Nothing is lost: what lay beside them went with them.
+    aside = {p.name.split(".replaced-")[0]: p.read_bytes() for p in out.glob("*.replaced-*")}
+    assert aside == before
+    assert len(before) == 4
+    (said,) = result.doubts
+    assert said == (
+        "2 mask(s) made with another method, or other parameters, weights or versions, set aside "
+        "as <name>.replaced-<time>: i1_label.tiff, i2_label.tiff"
+    )
+    assert note(out)["masks"] == ["i0_label.tiff", "new_label.tiff"]
+    assert taken(out) == {"i0", "new"}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_masks_of_the_same_method_stay_and_the_note_speaks_for_all(images, more, tmp_path, killed):
+    out = tmp_path / "masks"
+    predict_folder("dummy-threshold", images, out, beside=Beside(overlays=True))
+    first = note(out)
+    assert first["masks"] == [f"i{number}_label.tiff" for number in range(3)]
+    if killed:
+        (out / "provenance.json").write_text(
+            json.dumps({**first, "status": "running", "images": {}})
+        )
+    before = masks_in(out)
+    limits = LimitsConfig(timeout_s=99)
+    result = predict_folder("dummy-threshold", more, out, limits=limits)
+    assert not result.doubts
+    assert masks_in(out) == {**before, "new_label.tiff": before["i0_label.tiff"]}
+    assert (out / "i1_overlay.png").is_file()
+    assert not list(out.glob("*.replaced-*"))
+    assert note(out)["masks"] == sorted(masks_in(out)) == sorted(listed(out) - {*overlays(out)})
+    assert note(out)["images"].keys() == ({"i0", "new"} if killed else {"i0", "i1", "i2", "new"})
+    assert taken(out) == {"i0", "i1", "i2", "new"}
+
+
+def overlays(out):
+    return {path.name for path in out.glob("*_overlay.png")}
+
+
+def test_a_note_of_an_earlier_version_speaks_for_the_masks_of_its_images(images, more, tmp_path):
+    out = tmp_path / "masks"
+    predict_folder("dummy-threshold", images, out)
+    old = note(out)
+    del old["masks"], old["images"]["i2"]
+    (out / "provenance.json").write_text(json.dumps(old))
+    # Precomputed takes what it took.
+    assert taken(out) == {"i0", "i1", "i2"}
+    predict_folder("dummy-threshold", more, out)
+    assert masks_in(out).keys() == {"i0_label.tiff", "i1_label.tiff", "new_label.tiff"}
+    assert len(list(out.glob("i2_label.tiff.replaced-*"))) == 1
+
+
+@pytest.mark.parametrize("method", ["dummy-threshold", "dummy-empty"])
+def test_masks_that_people_made_are_not_touched_and_not_spoken_for(images, more, tmp_path, method):
+    out = tmp_path / "masks"
+    predict_folder("dummy-threshold", images, out)
+    (out / "i1_label.tiff").unlink()
+    drawn = hand_made(out, ["i2", "other"])
+    result = predict_folder(method, more, out)
+    assert untouched(drawn)
+    assert not list(out.glob("*.replaced-*"))
+    (said,) = result.doubts
+    assert said.startswith("2 mask(s) in the folder were not made here, or were changed since; ")
+    assert said.endswith(": i2_label.tiff, other_label.tiff")
+    assert note(out)["masks"] == ["i0_label.tiff", "new_label.tiff"]
+    assert taken(out) == {"i0", "new"}
+
+
+def test_an_image_that_failed_has_no_mask_that_the_note_speaks_for(images, tmp_path):
+    out = tmp_path / "masks"
+    predict_folder("dummy-raises", images, out)
+    hand_made(out, ["i2"])
+    assert note(out)["masks"] == []
+    assert taken(out) == set()

@@ -14,6 +14,7 @@ from cellharness.data.manifest import Case
 from cellharness.files import hash_file
 from cellharness.running.process import MethodProcess, WorkerStartError
 from cellharness.running.worker import MethodSpec, Task
+from cellharness.vocabulary import NOT_LOADED
 
 # Counts how often it was loaded, and does what the word for that load, or for the case, says.
 SCRIPTED = """
@@ -115,7 +116,7 @@ def statuses(process, scripted, *words):
 )
 def test_a_failure_while_loading_keeps_its_own_status(scripted, word, limits, status, message):
     process = scripted(word, **limits)
-    with pytest.raises(WorkerStartError, match="did not load") as failure:
+    with pytest.raises(WorkerStartError, match=f"^{NOT_LOADED}: ") as failure:
         process.start()
     assert failure.value.outcome.status == status
     assert message in failure.value.outcome.message

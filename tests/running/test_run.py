@@ -343,6 +343,22 @@ def test_failed_cases_are_tried_again_only_when_asked(small_manifest, run_dir):
     assert stamp() != first
 
 
+def test_a_mask_that_was_drawn_for_a_failed_case_outlives_another_try(small_manifest, run_dir):
+    config = configure(small_manifest, [("r", "dummy-raises", {"cases": ["case_2"]})])
+    run_comparison(config, run_dir)
+    masks = run_dir / "predictions" / "r"
+    before = {path.name: path.read_bytes() for path in masks.iterdir()}
+    drawn = masks / "case_2_label.tiff"
+    tifffile.imwrite(drawn, np.ones((96, 112), np.uint8))
+    hand = drawn.read_bytes()
+    run_comparison(config, run_dir, resume=True)
+    assert drawn.read_bytes() == hand
+    run_comparison(config, run_dir, resume=True, retry_failed=True)
+    (kept,) = masks.glob("case_2_label.tiff.replaced-*")
+    assert kept.read_bytes() == hand
+    assert {path.name: path.read_bytes() for path in masks.glob("*.tiff")} == before
+
+
 @pytest.mark.slow
 def test_a_kill_in_mid_run_loses_nothing_and_repeats_nothing(small_manifest, run_dir):
     config = configure(small_manifest, [("slow", "dummy-slow", {"seconds": 0.7})])

@@ -91,12 +91,16 @@ def test_the_state_of_a_training_that_was_cut_off_is_refused_with_a_remedy(again
     (folder / "training.json").write_text(json.dumps(record))
     (folder / "checkpoints" / "last.pt").unlink()
     spoil(folder / "state.pt")
+    masks = {path: path.read_bytes() for path in again.run.glob("predictions/*/*")}
     result = again.resume()
     assert result.statuses["t"] == {"error": 3}
+    assert {path: path.read_bytes() for path in again.run.glob("predictions/*/*")} == masks
     assert "state.pt', from which the training goes on, is empty, cut" in result.messages["t"]
     (folder / "state.pt").unlink()
     assert again.resume().statuses["t"] == {"ok": 3}
     assert again.notes.trained == [("ok", False)]
+    # The same weights came of it.
+    again.assert_nothing_was_made_again()
 
 
 def test_a_state_is_not_read_once_a_training_is_finished(again):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from cellharness.statistics.efficiency import overhead, running_times
+from cellharness.vocabulary import NOT_LOADED
 
 
 def ledger(*rows):
@@ -42,6 +43,23 @@ def test_a_failed_case_has_no_time_and_its_load_counts_for_nobody():
     )
     assert table.loc[0, ["warm_seconds", "cold_seconds", "adjusted_seconds"]].isna().all()
     assert table.loc[1, "cold_seconds"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("message", "loads"),
+    [
+        ("ValueError: a damaged image", 9.0),
+        (f"{NOT_LOADED}: no result within 9 s; the process was ended", 0.0),
+    ],
+)
+def test_the_load_counts_where_the_first_case_failed_and_not_where_it_failed_itself(message, loads):
+    table = ledger(
+        ("m", "a", "error", 8.0, 1.0, 9.5, 0.5, np.nan),
+        ("m", "b", "ok", 0.0, 0.0, 3.0, 2.0, 100),
+    )
+    times = running_times(table.assign(message=[message, np.nan]))
+    assert times.loc[0, ["warm_seconds", "cold_seconds"]].isna().all()
+    assert times.loc[1, ["warm_seconds", "cold_seconds"]].tolist() == [3.0, loads + 2.0]
 
 
 def test_an_older_ledger_has_no_adjusted_time_but_the_others():

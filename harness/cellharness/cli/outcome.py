@@ -29,11 +29,18 @@ def tell(result: RunResult) -> None:
     say_remarks(result.doubts, "scores.csv (remarks) and ledger.csv (details)")
     if result.report is not None:
         say_path("Report", result.report)
-    if result.failed:
+    if result.suspended:
         err.print(
-            f"{result.failed} pair(s) of method and case have no mask; they count as F1 0 in "
-            "profile strict. Try them again with --resume --retry-failed."
+            f"{result.suspended} pair(s) of method and case have a mask of an earlier run that "
+            "could not be checked; it stays, but counts as F1 0 in profile strict. Put right what "
+            "is said above and go on with --resume."
         )
+    if result.failed > result.suspended:
+        err.print(
+            f"{result.failed - result.suspended} pair(s) of method and case have no mask; they "
+            "count as F1 0 in profile strict. Try them again with --resume --retry-failed."
+        )
+    if result.failed:
         raise typer.Exit(EXIT_FAILED_CASES)
 
 

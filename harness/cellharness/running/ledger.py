@@ -103,6 +103,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._waiting: dict[tuple[str, str], tuple[Any, ...]] = {}
+        #: Method and case of rows that are shown as failed, to what is shown.
+        self.suspended: dict[tuple[str, str], dict[str, str]] = {}
         # "case" is a word of SQL and must be quoted.
         columns = ", ".join(f'"{name}" {_sql_type(name)}' for name in LEDGER_COLUMNS)
         with closing(self._connect()) as connection, connection:
@@ -153,6 +155,19 @@ class Ledger:
             self.flush()
         except sqlite3.OperationalError:
             return
+
+    def suspend(self, method: str, case: str, identity: str, outcome: Outcome) -> None:
+        """Show a row as failed in `frame`, while it stays on disk as it is.
+
+        Its mask is there, but what it was made from is not to be had now. With the shown identity
+        in ``ledger.csv``, a ledger that is filled from there has the case made again.
+        """
+        self.suspended[method, case] = {
+            "identity": identity,
+            "status": outcome.status,
+            "message": outcome.message,
+            "details": "{}",
+        }
 
     def flush(self) -> None:
         """Write rows that a full disk held back.
@@ -215,7 +230,10 @@ class Ledger:
         self.flush()
 
     def frame(self) -> pd.DataFrame:
-        """Return all rows, columns `LEDGER_COLUMNS`, in the order of their last writing."""
+        """Return all rows, columns `LEDGER_COLUMNS`, in the order of their last writing.
+
+        Those that were suspended are shown so; seconds and memory are those that were measured.
+        """
         # The process of a method keeps no table and is spared the import.
         import pandas as pd
 
@@ -225,6 +243,9 @@ class Ledger:
             rows = connection.execute(f"SELECT {columns} FROM cases ORDER BY rowid").fetchall()
         written = {(row[0], row[1]): row for row in rows}
         written.update(self._waiting)
+        for place, shown in self.suspended.items():
+            row = dict(zip(LEDGER_COLUMNS, written[place], strict=True)) | shown
+            written[place] = tuple(row.values())
         return pd.DataFrame(list(written.values()), columns=list(LEDGER_COLUMNS))
 
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 from typing import ClassVar
 
-from cellharness.files import has_keys, hash_file
-from cellharness.own_files import MASK_LIST, MASK_NOTE, ForeignFilesError, OwnFiles
+from cellharness.errors import first_of
+from cellharness.files import hash_file, set_aside
+from cellharness.own_files import (
+    MASK_LIST,
+    MASK_NOTE,
+    ForeignFilesError,
+    OwnFiles,
+    read_mask_note,
+)
 from cellharness.run_directory import flows_name, overlay_name, prediction_name
 
 # A kill can come between a mask and its line, so what is being written is noted before.
 _WRITING = "# writing "
+
+# How the names of masks end.
+_TAIL = prediction_name("")
 
 #: Table of cells, one row an image.
 COUNTS = "counts.csv"
@@ -37,11 +47,47 @@ class Beside:
     flows: bool = False
     counts: bool = False
 
-    def names(self, stems: Sequence[str]) -> list[str]:
+    def names(self, stems: Iterable[str]) -> list[str]:
         """File names, for masks of these images."""
+        stems = [*stems]
         names = [*map(overlay_name, stems)] if self.overlays else []
         names += map(flows_name, stems) if self.flows else []
         return [*names, COUNTS] if self.counts else names
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What was there when masks were begun, besides those that are made again; names of masks.
+
+    Attributes
+    ----------
+    kept : tuple of str
+        Made by the same method.
+    aside : tuple of str
+        Made here too, by another method or none knows which, and set aside.
+    others : tuple of str
+        Made elsewhere, or changed since they were made; as they were.
+    """
+
+    kept: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    def tell(self) -> list[str]:
+        """Say what is not of the method."""
+        lines = []
+        if self.aside:
+            lines.append(
+                f"{len(self.aside)} mask(s) made with another method, or other parameters, "
+                f"weights or versions, set aside as <name>.replaced-<time>: {first_of(self.aside)}"
+            )
+        if self.others:
+            lines.append(
+                f"{len(self.others)} mask(s) in the folder were not made here, or were changed "
+                f"since; {MASK_NOTE} does not speak for them, and method precomputed does not "
+                f"take them with it: {first_of(self.others)}"
+            )
+        return lines
 
 
 _EVERYTHING = Beside(overlays=True, flows=True, counts=True)
@@ -94,27 +140,45 @@ class OwnMasks(OwnFiles):
         ours = [line.removeprefix(_WRITING) for line in last]
         if lines:
             ours.append(MASK_LIST)
-        if has_keys(self.folder / MASK_NOTE, {"status", "method", "parameters", "images"}):
+        if read_mask_note(self.folder / MASK_NOTE) is not None:
             ours.append(MASK_NOTE)
         names = [*self._names(stems), MASK_LIST, MASK_NOTE]
         self.refuse_foreign(names, overwrite=overwrite, ours=ours)
 
-    def begin(self, stems: Sequence[str]) -> None:
-        """Delete the files that are about to be made again, and their lines.
+    def begin(self, stems: Sequence[str], same: Collection[str] = ()) -> Earlier:
+        """Clear the folder for masks, so that none of another method lies among them.
 
-        Of what was written beside masks and is not wanted now, what is as it was written is deleted
-        too: it would show the cells of another mask.
+        What is about to be made again is deleted. Of what was written beside masks and is not
+        wanted now, what is as it was written is deleted too: it would show the cells of another
+        mask. Masks of other images are set aside with what lies beside them, unless they are of the
+        same method; but not those that were changed since, which somebody may have mended.
+
+        Parameters
+        ----------
+        stems : sequence of str
+            Of the images that masks are to be made of.
+        same : collection of str
+            Names of masks that are known to be made by the same method.
         """
         listed = self._written()
-        stale = {
+        whole = {
             name
-            for name in _EVERYTHING.names(stems)
-            if (path := self.folder / name).is_file() and listed.get(name) == hash_file(path)
+            for name, sha in listed.items()
+            if (path := self.folder / name).is_file() and sha == hash_file(path)
         }
-        gone = {*self._names(stems), *stale}
+        gone = {*self._names(stems), *(whole & {*_EVERYTHING.names(stems)})}
+        masks = {name for name in whole - gone if name.endswith(_TAIL)}
+        kept, aside = masks & {*same}, masks - {*same}
+        beside = _EVERYTHING.names(name.removesuffix(_TAIL) for name in aside)
+        moved = aside | (whole - gone) & {*beside}
         for name in gone:
             (self.folder / name).unlink(missing_ok=True)
-        self._write({name: sha for name, sha in listed.items() if name not in gone})
+        for name in moved:
+            set_aside(self.folder / name)
+        left = {name: sha for name, sha in listed.items() if name not in gone | moved}
+        self._write(left)
+        there = {path.name for path in self.folder.glob(f"*{_TAIL}")}
+        return Earlier(*(tuple(sorted(each)) for each in (kept, aside, there - kept)))
 
     def writing(self, *names: str) -> None:
         """Note files before they are written."""

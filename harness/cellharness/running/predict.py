@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,18 +16,19 @@ from cellharness.config.run import LimitsConfig, TilesConfig
 from cellharness.data.folders import Contents, images_of, tell
 from cellharness.data.manifest import Case
 from cellharness.errors import MissingDependencyError, UsageError
-from cellharness.files import alone, remove_leftovers, write_atomic
+from cellharness.files import alone, remove_leftovers
 from cellharness.methods.base import BaseSegmenter
 from cellharness.methods.registry import build, methods
 from cellharness.names import case_name
-from cellharness.own_files import MASK_LOCK, MASK_NOTE
+from cellharness.own_files import MASK_LOCK
 from cellharness.run_directory import flows_name, overlay_name, prediction_name
 from cellharness.running.ledger import Outcome
 from cellharness.running.mask_counts import CountRow, count_cells, write_counts
+from cellharness.running.mask_note import MaskNote, masks_of_the_same
 from cellharness.running.observer import Observer, Silent
 from cellharness.running.overlay import write_overlay
-from cellharness.running.own_masks import COUNTS, Beside, OwnMasks
-from cellharness.running.place import Place, interpreter, look_at
+from cellharness.running.own_masks import COUNTS, Beside, Earlier, OwnMasks
+from cellharness.running.place import Place, interpreter, look_at, packages_of
 from cellharness.running.plan import no_tiles
 from cellharness.running.process import MethodProcess, WorkerStartError
 from cellharness.running.result import RunResult
@@ -62,7 +62,8 @@ def predict_folder(
         Folder of images; folder for the masks, ``<stem>_label.tiff``. Beside them goes
         ``provenance.json``, so that the folder can serve as a ``precomputed`` method. It is
         there from the start, with status ``running`` until all images are done; and
-        ``masks.sha256``, see `OwnMasks`.
+        ``masks.sha256``, see `OwnMasks`. Masks of other images stay where an earlier call made them
+        by the same method; of another one they are set aside, see `OwnMasks.begin`.
     overwrite : bool
         Replace files in the way that are none of ours, or were changed since they were written.
     parameters : mapping or None
@@ -87,7 +88,8 @@ def predict_folder(
     Returns
     -------
     RunResult
-        Under the method's name; its `remarks` name the files of the folder that were passed over.
+        Under the method's name; its `doubts` name the files of the folder that were passed over,
+        and masks in `out` that are not of this method.
 
     Raises
     ------
@@ -125,8 +127,10 @@ def predict_folder(
         out.mkdir(parents=True, exist_ok=True)
         if not locked:
             held.enter_context(_alone_in(out))
-        outcomes = _segment_all(segmenter, spec, weights, contents, own, limits, observer, place)
-    return _result(method, contents, out, outcomes)
+        outcomes, earlier = _segment_all(
+            segmenter, spec, weights, contents, own, limits, observer, place
+        )
+    return _result(method, contents, out, outcomes, earlier)
 
 
 def _alone_in(out: Path) -> AbstractContextManager[None]:
@@ -157,8 +161,8 @@ def _segment_all(
     limits: LimitsConfig,
     observer: Observer,
     place: Place | None,
-) -> dict[str, Outcome]:
-    """Make the masks and what goes beside them; image by image what came of it."""
+) -> tuple[dict[str, Outcome], Earlier]:
+    """Make the masks and what goes beside them; what came of each image, and what was there."""
     found, out, beside = contents.files, own.folder, own.beside
     mode = spec.input or segmenter.info.input
     remove_leftovers(out)
@@ -175,8 +179,10 @@ def _segment_all(
             process.start()
         facts = _facts(segmenter, spec, limits, weights, resolved.result(), place)
         # A mask of an earlier call must not pass for one of this method.
-        own.begin([*found])
-        _write_note(out, "running", facts, outcomes)
+        same, former = masks_of_the_same(out, facts, packages_of(segmenter.info))
+        earlier = own.begin([*found], same)
+        note = MaskNote(out, facts, earlier.kept, former)
+        note.begin(found)
         for stem, case in cases.items():
             mask, flows, overlay = (
                 out / name(stem) for name in (prediction_name, flows_name, overlay_name)
@@ -201,17 +207,18 @@ def _segment_all(
         own.writing(COUNTS)
         write_counts(out / COUNTS, rows)
         own.written(COUNTS)
-    _write_note(out, "complete", facts, outcomes)
-    return outcomes
+    note.end(outcomes)
+    return outcomes, earlier
 
 
 def _result(
-    method: str, contents: Contents, out: Path, outcomes: Mapping[str, Outcome]
+    method: str, contents: Contents, out: Path, outcomes: Mapping[str, Outcome], earlier: Earlier
 ) -> RunResult:
     statuses = Counter(outcome.status for outcome in outcomes.values())
     first = next((f"{stem}: {o.message}" for stem, o in outcomes.items() if o.message), "")
     remarks = Counter(o.details["remark"] for o in outcomes.values() if "remark" in o.details)
     doubts = [
+        *earlier.tell(),
         *tell(contents.passed_over),
         *(
             f"{stem}: {message}"
@@ -246,20 +253,6 @@ def _facts(
         **provenance.environment(segmenter.info.packages),
         **({"environment": place.record()} if place is not None else {}),
     }
-
-
-def _write_note(
-    out: Path, status: str, facts: Mapping[str, Any], outcomes: Mapping[str, Outcome]
-) -> None:
-    note = {
-        "status": status,
-        **facts,
-        "images": {
-            stem: {"status": outcome.status, "message": outcome.message, **outcome.details}
-            for stem, outcome in outcomes.items()
-        },
-    }
-    write_atomic(out / MASK_NOTE, json.dumps(note, indent=1, default=str).encode())
 
 
 def _case(stem: str, path: Path, number: int) -> Case:

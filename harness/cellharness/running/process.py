@@ -19,6 +19,7 @@ from cellharness.processes import family, kill, over_limit, resident_gb
 from cellharness.running.kept_process import KeptProcess, end_process
 from cellharness.running.ledger import Outcome
 from cellharness.running.worker import Answered, MethodSpec, Next, Ready, Task, serve
+from cellharness.vocabulary import NOT_LOADED
 
 if TYPE_CHECKING:
     from cellharness.running.kept_process import Process
@@ -110,7 +111,7 @@ class MethodProcess:
         if self._process is not None:
             self._kill()
         spent = time.perf_counter() - begun
-        message = f"the method did not load: {answer.message}"
+        message = f"{NOT_LOADED}: {answer.message}"
         outcome = replace(answer, message=message, seconds={"load": spent, "total": spent})
         self._failed_loads += 1
         if not self._has_loaded or self._failed_loads >= _FAILED_LOADS:

@@ -31,6 +31,9 @@ class RunResult:
         Method name to what it remarked on cases that have a mask, and on how many.
     report : Path or None
         Page of the report, where one was made.
+    suspended : int
+        How many of the failed pairs have a mask of an earlier run, which stays but does not count,
+        since their image, weights or packages are not to be had now.
     """
 
     folder: Path
@@ -40,10 +43,11 @@ class RunResult:
     doubts: tuple[str, ...] = ()
     remarks: Mapping[str, Counter[str]] = field(default_factory=dict)
     report: Path | None = None
+    suspended: int = 0
 
     @property
     def failed(self) -> int:
-        """Number of pairs of method and case without a mask."""
+        """Number of pairs of method and case without a mask, or with one that does not count."""
         return sum(
             count
             for counter in self.statuses.values()

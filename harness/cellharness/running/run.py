@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from cellharness.cluster.workers import Workers
     from cellharness.running.on_workers import MethodsOnWorkers
 
+#: Ends the message of a case that cannot be made or checked now, but was made before.
+_STAYS = "Its mask of an earlier run stays, and counts again once this is put right"
+
 
 def run_comparison(
     config: RunConfig,
@@ -71,7 +74,8 @@ def run_comparison(
         Cases at most, spread over the modalities; the result is marked partial.
     resume : bool
         Go on in a directory that holds a run. What finished is not made again unless
-        parameters, weights, image or versions changed.
+        parameters, weights, image or versions changed. What finished and cannot be made now, as
+        where its image or weights are not to be had, has status ``error`` and keeps its mask.
     retry_failed : bool
         With ``resume``: try cases again that failed.
     observer : Observer or None
@@ -134,7 +138,7 @@ def run_comparison(
         _export(rows, unscored, run.ledger)
         status = "partial" if limit else "complete"
         _write_head(config, run, manifest, plans, trainings, limit, status, created)
-    return _result(folder, rows, unscored, doubts)
+    return _result(folder, rows, unscored, doubts, len(ledger.suspended))
 
 
 def _sharing(plans: Sequence[Plan]) -> set[str]:
@@ -248,6 +252,7 @@ def _run_method(
     known = ledger.known(name)
     todo: list[Wanted] = []
     former: list[str] = []
+    suspended: set[str] = set()
     for case in manifest.cases:
         sha256, problem = image_hash(case)
         identity = prediction_identity(plan, case, sha256)
@@ -260,13 +265,19 @@ def _run_method(
                 ledger.copy(other, other_case, to=(name, case.case))
                 former.append(other)
                 continue
-        todo.append(Wanted(case, identity, sha256, mask, problem or plan.problem))
+        problem = problem or plan.problem
+        if problem and _has_mask(known.get(case.case), mask):
+            problem = f"{problem.rstrip('.')}. {_STAYS}"
+            suspended.add(case.case)
+        todo.append(Wanted(case, identity, sha256, mask, problem))
     if former:
         observer.noted(
             f"{label}: {len(former)} masks of '{former[0]}' are used again; it was the same method"
         )
     changed = [
-        each.case.case for each in todo if _is_other(known.get(each.case.case), each.identity)
+        each.case.case
+        for each in todo
+        if not each.problem and _is_other(known.get(each.case.case), each.identity)
     ]
     if changed:
         observer.noted(
@@ -278,7 +289,9 @@ def _run_method(
     def with_room() -> Iterator[Wanted]:
         """Clear the place of a mask when its case's turn comes, and no sooner."""
         for each in todo:
-            _make_room(each.prediction, known.get(each.case.case))
+            # A case that cannot be made must not cost the mask that it has.
+            if not each.problem:
+                _make_room(each.prediction, known.get(each.case.case))
             yield each
 
     alone = workers is None and config.timing.repeats == 1
@@ -300,9 +313,16 @@ def _run_method(
             # Of cases beside each other it is nobody's.
             measured = workers is None and spec.at_once == 1
             overhead = now - begun - own if measured else None
-            ledger.record(name, each.case.case, each.identity, outcome, overhead)
+            if each.case.case in suspended:
+                ledger.suspend(name, each.case.case, each.identity, outcome)
+            else:
+                ledger.record(name, each.case.case, each.identity, outcome, overhead)
             begun = now
             observer.case_finished(label, each.case.case, outcome)
+
+
+def _has_mask(known: Known | None, mask: Path) -> bool:
+    return known is not None and known.status in SEGMENTED and mask.is_file()
 
 
 def _is_other(known: Known | None, identity: str) -> bool:
@@ -327,15 +347,15 @@ def _take_over(source: Path, sha256: str, mask: Path) -> bool:
 def _make_room(mask: Path, known: Known | None) -> None:
     """Delete a mask of other weights or parameters, which must not outlive its row.
 
-    One that is not as it was recorded may have been mended by hand, and is kept.
+    One that is not as it was recorded may have been mended by hand, or drawn where a case has none,
+    and is kept. Only a kill leaves one without a row.
     """
     if not mask.is_file():
         return
-    recorded = known.prediction_sha256 if known is not None else ""
-    if recorded and hash_file(mask) != recorded:
-        set_aside(mask)
-    else:
+    if known is None or hash_file(mask) == known.prediction_sha256:
         mask.unlink()
+    else:
+        set_aside(mask)
 
 
 def image_hash(case: Case) -> tuple[str, str]:
@@ -425,6 +445,7 @@ def _result(
     rows: pd.DataFrame,
     unscored: dict[tuple[str, str], str],
     doubts: list[str],
+    suspended: int,
 ) -> RunResult:
     statuses = {
         str(method): Counter(group["status"])
@@ -444,4 +465,6 @@ def _result(
         for case, each in zip(rows["case"], details, strict=True)
         for message in each.get("image", ())
     )
-    return RunResult(folder, statuses, messages, unscored, (*told, *doubts), remarks)
+    return RunResult(
+        folder, statuses, messages, unscored, (*told, *doubts), remarks, suspended=suspended
+    )

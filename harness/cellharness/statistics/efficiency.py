@@ -6,7 +6,7 @@ import pandas as pd
 
 from cellharness.run_directory import details_of
 from cellharness.statistics.challenge_rank import adjusted_seconds
-from cellharness.vocabulary import PHASES, SEGMENTED
+from cellharness.vocabulary import NOT_LOADED, PHASES, SEGMENTED
 
 _START_UP = ("seconds_load", "seconds_warmup")
 
@@ -17,8 +17,8 @@ def running_times(ledger: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     ledger : DataFrame
-        Columns ``method``, ``case``, ``status``, ``seconds_total``, ``seconds_load`` and
-        ``seconds_warmup``; of newer runs also ``seconds_first`` and ``pixels``.
+        Columns ``method``, ``case``, ``status``, ``message``, ``seconds_total``, ``seconds_load``
+        and ``seconds_warmup``; of newer runs also ``seconds_first`` and ``pixels``.
 
     Returns
     -------
@@ -29,8 +29,9 @@ def running_times(ledger: pd.DataFrame) -> pd.DataFrame:
             Reading to writing, the method being loaded and warmed up; median of the repeats.
         ``cold_seconds``
             What one image costs that comes alone: the method's load and warm-up (the longest,
-            where its process was started more than once) and the first repeat. The start of the
-            interpreter, and of a container, is not in it.
+            where its process was started more than once, whatever became of the case that came
+            next; a load that failed is none) and the first repeat. The start of the interpreter,
+            and of a container, is not in it.
         ``adjusted_seconds``
             ``cold_seconds`` less the challenge's tolerance, see
             :func:`cellharness.statistics.challenge_rank.adjusted_seconds`. The challenge started a
@@ -41,8 +42,9 @@ def running_times(ledger: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> row = {"method": "m", "case": "a", "status": "ok", "pixels": 250_000, "seconds_load": 9.0,
-    ...        "seconds_warmup": 1.0, "seconds_total": 12.5, "seconds_first": 2.5}
+    >>> row = {"method": "m", "case": "a", "status": "ok", "message": "", "pixels": 250_000,
+    ...        "seconds_load": 9.0, "seconds_warmup": 1.0, "seconds_total": 12.5,
+    ...        "seconds_first": 2.5}
     >>> running_times(pd.DataFrame([row]))[["warm_seconds", "cold_seconds", "adjusted_seconds"]]
        warm_seconds  cold_seconds  adjusted_seconds
     0           2.5          12.5               2.5
@@ -53,7 +55,7 @@ def running_times(ledger: pd.DataFrame) -> pd.DataFrame:
     start_up = numbers[list(_START_UP)].fillna(0.0).sum(axis=1)
     warm = numbers["seconds_total"] - start_up
     first = numbers["seconds_first"].fillna(warm)
-    loading = start_up.where(segmented).groupby(ledger["method"]).transform("max")
+    loading = start_up.where(has_loaded(ledger)).groupby(ledger["method"]).transform("max")
     frame = pd.DataFrame(
         {
             "method": ledger["method"],
@@ -68,6 +70,24 @@ def running_times(ledger: pd.DataFrame) -> pd.DataFrame:
     rows = frame.loc[known]
     frame.loc[known, "adjusted_seconds"] = adjusted_seconds(rows["cold_seconds"], rows["pixels"])
     return frame
+
+
+def has_loaded(ledger: pd.DataFrame) -> pd.Series:
+    """Say of every row whether its start-up seconds, if any, are of a method that loaded.
+
+    Parameters
+    ----------
+    ledger : DataFrame
+        Columns ``status`` and ``message``. Without the latter a failed load cannot be told from
+        another failure, and only cases with a mask count.
+
+    Returns
+    -------
+    Series of bool
+    """
+    if "message" not in ledger:
+        return ledger["status"].isin(SEGMENTED)
+    return ~ledger["message"].fillna("").astype(str).str.startswith(NOT_LOADED)
 
 
 def overhead(ledger: pd.DataFrame) -> float:

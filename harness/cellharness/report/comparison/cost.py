@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -14,7 +16,7 @@ from cellharness.report.comparison.data import Comparison
 from cellharness.report.declare import Section
 from cellharness.report.provenance import machine_of
 from cellharness.run_directory import details_of
-from cellharness.statistics.efficiency import overhead
+from cellharness.statistics.efficiency import has_loaded, overhead
 from cellharness.vocabulary import PHASES, SEGMENTED
 
 cost = Section("cost", "Time and memory")
@@ -126,8 +128,13 @@ def cost_table(d: Comparison) -> Table | None:
         return None
     ledger = d.run.ledger.reindex(columns=["method", "case", "status", *_NUMBERS])
     ledger[list(_NUMBERS)] = ledger[list(_NUMBERS)].apply(pd.to_numeric, errors="coerce")
+    # The first case carries the load, also where it failed.
+    started = ledger[has_loaded(d.run.ledger)].groupby("method")[list(_START_UP)].max()
     ledger = ledger[ledger["status"].isin(SEGMENTED)]
-    costs = [_cost(d.run, method, ledger[ledger["method"] == method]) for method in d.run.methods]
+    costs = [
+        _cost(d.run, method, ledger[ledger["method"] == method], started)
+        for method in d.run.methods
+    ]
     shown = (*_PHASES, "seconds_per_case", *_PEAKS)
     rows = [
         Row(
@@ -161,13 +168,13 @@ def cost_table(d: Comparison) -> Table | None:
     )
 
 
-def _cost(run: RunData, method: str, cases: pd.DataFrame) -> Record:
+def _cost(run: RunData, method: str, cases: pd.DataFrame, started: pd.DataFrame) -> Record:
     per_case = cases["seconds_total"] - cases[list(_START_UP)].fillna(0).sum(axis=1)
     return {
         "method": method,
         "label": run.labels[method],
         "n": int(per_case.notna().sum()),
-        **{name: float(cases[name].max()) for name in _START_UP},
+        **{name: float(started[name].get(method, math.nan)) for name in _START_UP},
         **{name: float(cases[name].median()) for name in _PHASES if name not in _START_UP},
         "seconds_per_case": float(per_case.median()),
         "seconds_per_case_q1": float(per_case.quantile(0.25)),
