@@ -9,15 +9,25 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import tifffile
 
+import bench_table
 from cellharness.data.challenge import PARTS, import_challenge
 from cellharness.data.images import read_image
 from cellharness.files import hash_file
 from rehearsal import Watch
-from rehearsal_table import BEGIN, END, GPU, KEPT, PAGE, block, prepared_s, projection, read
+from rehearsal_projection import TRAININGS, Rehearsal, on_one_gpu, on_processors
+from rehearsal_table import (
+    BEGIN,
+    END,
+    GPU,
+    PAGE,
+    block,
+    gpu_parts,
+    processor_parts,
+    read,
+)
 from stand_in import Amounts, make_archives
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -99,7 +109,11 @@ def test_a_small_rehearsal_goes_through_and_kills_lose_nothing(cyto, tmp_path):
     # What is done is passed over, and not measured again.
     subprocess.run(command, check=True, env=os.environ)
     assert read(out / "rehearsal.json")["steps"] == kept["steps"]
-    assert all(part.minutes > 0 for part in projection(kept, read(GPU)))
+    for parts in (
+        on_one_gpu(kept, read(GPU)),
+        on_processors(kept, read(bench_table.KEPT)),
+    ):
+        assert [part.name for part in parts if part.minutes <= 0] == []
     refused = subprocess.run(
         [sys.executable, str(script), str(out)], check=False, capture_output=True, text=True
     )
@@ -109,31 +123,25 @@ def test_a_small_rehearsal_goes_through_and_kills_lose_nothing(cyto, tmp_path):
 
 def test_the_page_has_what_the_rehearsal_measured():
     page = PAGE.read_text(encoding="utf-8")
-    kept, gpu = read(KEPT), read(GPU)
     assert page.count(BEGIN) == page.count(END) == 1
-    assert block(kept, gpu) in page
-    total = sum(part.minutes for part in projection(kept, gpu))
-    minutes = {part.name: part.minutes for part in projection(kept, gpu)}
-    longest = minutes["KIT-GE-style: 200 epochs"]
+    assert block() in page
     text = " ".join(page.split())
+    with_gpu, without = (
+        {part.name: part.minutes for part in parts} for parts in (gpu_parts(), processor_parts())
+    )
+    cellpose2, kit_ge = TRAININGS["cellpose2"], TRAININGS["kit-ge"]
+    total, longest = sum(with_gpu.values()), with_gpu[kit_ge]
     assert (
         f"{total:.0f} minutes, {longest:.0f} of them KIT-GE's 200 epochs and "
-        f"{minutes['Cellpose 2.0: 500 epochs']:.0f} those of Cellpose 2.0"
+        f"{with_gpu[cellpose2]:.0f} those of Cellpose 2.0"
     ) in text
     assert f"Without KIT-GE's training the rest takes {total - longest:.0f} minutes" in text
-
-
-def test_the_page_has_what_slides_took():
-    rows = pd.read_csv(PAGE.parent / "rehearsal-slides.csv")
-    assert set(rows["status"]) == {"ok"}
-    assert set(rows["pixels"]) == {8000**2}
-    page = " ".join(PAGE.read_text(encoding="utf-8").split())
-    took = rows.groupby("method")["seconds_total"].apply(list)
-    labels = ("Cellpose 2.0", "Cellpose", "KIT-GE", "Omnipose")
-    for label, name in zip(labels, ("cellpose2", "cellpose", "kit-ge", "omnipose"), strict=True):
-        one, other = (f"{seconds:.0f}" for seconds in took[name])
-        assert f"{label}, in {one} and {other} s" in page
-    assert f"at most {rows['peak_host_mb'].max():,.0f} MiB" in page
+    total, longest = (minutes / 60 for minutes in (sum(without.values()), without[kit_ge]))
+    assert (
+        f"{total:.0f} hours, {longest:.0f} of them KIT-GE's 200 epochs and "
+        f"{without[cellpose2] / 60:.1f} those of Cellpose 2.0"
+    ) in text
+    assert f"Without them the rest takes {total - longest:.1f} hours" in text
 
 
 def test_a_command_shorter_than_a_look_counts_what_it_took():
@@ -152,4 +160,9 @@ def test_a_killed_call_counts_what_it_prepared():
         {"to_last_file": None},
         {"to_last_file": {"processor_s": 4.5}},
     ]
-    assert prepared_s({"steps": {"train x": step}}, "train x") == 7.5
+    kept = {
+        "steps": {"train x": step},
+        "environment": {"machine": {"cores": 2}},
+        "data": {"Training-labeled": {"megapixels": 3.0}},
+    }
+    assert Rehearsal(kept).prepared_s("x") == 2.5

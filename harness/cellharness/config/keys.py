@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
@@ -16,7 +16,7 @@ from cellharness.config.study import StudyConfig
 from cellharness.vocabulary import MODALITIES, TRAIN_SPLIT
 
 #: What takes each kind of configuration.
-KINDS = MappingProxyType({"run": RunConfig, "study": StudyConfig})
+KINDS: Mapping[str, type[BaseModel]] = MappingProxyType({"run": RunConfig, "study": StudyConfig})
 
 _HEAD = """\
 # Configuration and manifest
