@@ -76,14 +76,9 @@ def test_the_truth_scores_one_and_nothing_scores_zero(small_manifest, run_dir):
     assert (f1.loc["none"] == 0).all(axis=None)
     assert len(scores) == 2 * 2 * 5
     assert result.statuses == {"truth": {"ok": 5}, "none": {"empty": 5}}
-    seen = scores.drop_duplicates("case").set_index("case")["seen"].to_dict()
-    assert seen == {
-        "case_1": True,
-        "case_2": True,
-        "case_3": True,
-        "case_4": False,
-        "case_5": False,
-    }
+    # The one case to learn from is DIC, and so is the only other one of its experiment.
+    seen = scores.drop_duplicates("case").set_index("case")["seen"]
+    assert seen.index[seen].tolist() == ["case_2"]
 
 
 def test_the_run_directory_says_what_was_done(small_manifest, run_dir):
