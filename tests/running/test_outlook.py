@@ -101,6 +101,16 @@ def test_what_is_foreseen_is_what_is_done(small_manifest, tmp_path):
     assert [(each.kept, each.to_make) for each in outlook.methods] == [(5, 0), (0, 5)]
 
 
+def test_cases_whose_image_is_away_are_counted_apart(small_manifest, tmp_path):
+    folder, out = small_manifest.parent, tmp_path / "run"
+    config = configure(folder, [("t", "dummy-threshold", {})])
+    run_comparison(config, out)
+    (folder / "images" / "case_2.tif").rename(tmp_path / "away.tif")
+    (found,) = foresee(config, out).methods
+    assert (found.kept, found.to_make) == (4, 0)
+    assert found.note.startswith("1 cannot be made: cannot read the image 'case_2.tif'")
+
+
 @pytest.mark.slow
 def test_trainings_are_new_kept_or_made_again(small_manifest, tmp_path):
     folder, out = small_manifest.parent, tmp_path / "run"

@@ -13,6 +13,7 @@ from cellharness.config.references import references_in
 from cellharness.config.run import MethodConfig, RunConfig
 from cellharness.data.manifest import Manifest
 from cellharness.downloading import is_offline, without_network
+from cellharness.errors import first_of
 from cellharness.run_directory import RunDirectory, TrainingRecord, referenced
 from cellharness.running.claim import refuse_foreign
 from cellharness.running.identity import is_done, prediction_identity
@@ -32,11 +33,12 @@ class MethodOutlook:
     name, label : str
         As configured.
     kept, to_make : int
-        Cases that nothing needs to be done for, and the others.
+        Cases that nothing needs to be done for, and those to segment; neither has those whose image
+        cannot be used, which `note` counts.
     seconds : float or None
         For the latter, as long as earlier cases of the method took; None where none ran.
     note : str
-        Why no case can be made, or what comes first.
+        Why no case can be made, or some cannot; or what comes first.
     """
 
     name: str
@@ -165,27 +167,35 @@ def _method(
     )
     note = f"after training {', '.join(waits)}" if waits else ""
     todo = [case.case for case in manifest.cases]
+    unusable: list[str] = []
     if not waits:
         records = {name: outlook.record for name, outlook in trainings.items()}
         plan, note = _plan(config, method, run.path, records, may_fetch)
         known = ledger.known(method.name)
         todo = []
         for case in manifest.cases:
-            identity = prediction_identity(plan, case, image_hash(case)[0])
+            sha256, problem = image_hash(case)
+            identity = prediction_identity(plan, case, sha256)
             mask = run.prediction(method.name, case.case)
             if is_done(known.get(case.case), identity, mask, retry_failed):
                 continue
             if identity in renamed:
-                other, other_case, sha256 = renamed[identity]
-                if may_take_over(run.prediction(other, other_case), sha256, mask):
+                other, other_case, made = renamed[identity]
+                if may_take_over(run.prediction(other, other_case), made, mask):
                     continue
-            todo.append(case.case)
+            if problem:
+                unusable.append(problem)
+            else:
+                todo.append(case.case)
         if plan.problem and not note:
             return MethodOutlook(
-                method.name, method.display, len(manifest.cases) - len(todo), len(todo), 0.0,
-                f"cannot run: {plan.problem}",
+                method.name, method.display, len(manifest.cases) - len(todo) - len(unusable),
+                len(todo), 0.0, f"cannot run: {plan.problem}",
             )  # fmt: skip
-    kept = len(manifest.cases) - len(todo)
+    if unusable:
+        told = f"{len(unusable)} cannot be made: {first_of(unusable, most=1)}"
+        note = "; ".join(filter(None, (note, told)))
+    kept = len(manifest.cases) - len(todo) - len(unusable)
     seconds = _seconds(ledger, method.name, todo)
     return MethodOutlook(method.name, method.display, kept, len(todo), seconds, note)
 
