@@ -20,6 +20,7 @@ from study_tables import MARK, PAGES, with_tables
 ROOT = Path(__file__).parents[1]
 FORGETTING = ROOT / "reports/mini-forgetting"
 OTHER_DIRECTION = ROOT / "reports/mini-forgetting-fluorescence"
+AGAIN = ROOT / "reports/mini-forgetting-again"
 BASELINES = ROOT / "reports/mini-baselines"
 DEMO = ROOT / "reports/demo-forgetting"
 
@@ -129,6 +130,33 @@ def test_what_plain_fine_tuning_changed():
     )
     rows = rows[rows["seen"] == "unseen"]
     assert f"`deepcell-bmdm` (−{-number(rows, 'estimate'):.2f})" in text
+
+
+def test_what_the_repetition_showed():
+    rows = pd.read_csv(AGAIN / "estimates.csv", keep_default_na=False)
+    rows = rows[rows["threshold"].astype(float) == 0.5]
+    mine = rows[(rows["measure"] == "change of F1") & (rows["protocol"] == "truth")]
+    mine = mine[(mine["part"] == "unseen") & mine["experiment"].isin(["All", ""])]
+    mine = mine.set_index("modality")
+    text = document("forgetting.md")
+    for modality, verdict in (
+        ("All", "lower"),
+        ("Fluorescent", "lower"),
+        ("Phase-contrast", "not significant"),
+    ):
+        row = mine.loc[modality]
+        assert row["verdict"] == verdict
+        said = with_interval({end: float(row[end]) for end in ("estimate", "low", "high")})
+        assert f"{said}, {'shown' if verdict == 'lower' else 'not shown'}" in text
+    loss, low, high = (-float(mine.loc["All", end]) for end in ("estimate", "high", "low"))
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"({loss:.2f}, {low:.2f} to {high:.2f}, when it was repeated" in readme
+    alike = rows[(rows["measure"] == "loss, both alike") & (rows["part"] == "unseen")]
+    alike = alike[(alike["modality"] == "All") & (alike["estimand"] == "modalities")]
+    assert verdicts(alike[alike["protocol"].isin(["truth", "estimate"])]) == {"not significant"}
+    seeds = pd.read_csv(AGAIN / "seeds.csv")
+    one, other = seeds.loc[seeds["seen"] == "unseen", "change"]
+    assert f"The two trainings, −{-one:.3f} and −{-other:.3f}, differ by {other - one:.3f}." in text
 
 
 def test_the_loss_as_published_and_alike():
