@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
@@ -24,8 +24,8 @@ _HEAD = """\
 What a configuration may say, made from what reads it by `cellharness configuration --markdown`;
 `cellharness configuration` and `cellharness configuration study` print the same. A configuration is
 YAML. Keys that do not exist are refused, with the nearest that does; relative paths start at the
-file that names them. `.` is a key inside another, `[]` one of each entry of a list. Parameters of a
-method are shown by `cellharness methods NAME`.
+file that names them. Keys inside another have a table below; `[]` is each entry of a list.
+Parameters of a method are shown by `cellharness methods NAME`.
 """
 _TITLES = {
     "run": "A comparison: `cellharness run`, `cellharness train`",
@@ -117,31 +117,47 @@ def keys_of(model: type[BaseModel], inside: str = "") -> Iterator[Key]:
 
 def page() -> str:
     """Write all keys and columns as a page, Markdown."""
-    parts = [_HEAD]
-    known: set[type[BaseModel]] = set()
+    lines = [_HEAD]
+    told: dict[type[BaseModel], str] = {}
     for kind, model in KINDS.items():
-        parts += [f"## {_TITLES[kind]}\n", *_table(model, known), ""]
-        known |= {key.part for key in keys_of(model) if key.part is not None}
+        lines += [f"## {_TITLES[kind]}\n", *_tables(model, told)]
     rows = (f"| `{name}` | {meaning} |" for name, meaning in MANIFEST.items())
-    parts += [_MANIFEST_HEAD, "| column | content |", "| --- | --- |", *rows, ""]
-    return "\n".join(parts)
+    lines += [_MANIFEST_HEAD, "| column | content |", "| --- | --- |", *rows, ""]
+    return "\n".join(lines)
 
 
-def _table(model: type[BaseModel], known: set[type[BaseModel]]) -> Iterator[str]:
+def _tables(model: type[BaseModel], told: dict[type[BaseModel], str]) -> Iterator[str]:
+    """Write a table of a configuration and one of each part, but for those that were told."""
+    keys = list(keys_of(model))
+    new = dict[type[BaseModel], str]()
+    # A part that is in several places has its table under the shortest name.
+    for key in sorted(keys, key=lambda key: key.name.count(".")):
+        if key.part is not None and key.part not in told:
+            new.setdefault(key.part, f"{key.name}[]" if key.value else key.name)
+    told.update(new)
+    yield from _table([key for key in keys if "." not in key.name], "", told)
+    for each in new.values():
+        inside = f"{each}."
+        below = [
+            key
+            for key in keys
+            if key.name.startswith(inside) and "." not in key.name.removeprefix(inside)
+        ]
+        yield f"### `{each}`\n"
+        yield from _table(below, inside, told)
+
+
+def _table(keys: Iterable[Key], inside: str, told: Mapping[type[BaseModel], str]) -> Iterator[str]:
     yield "| key | value | default | meaning |"
     yield "| --- | --- | --- | --- |"
-    told: list[str] = []
-    for key in keys_of(model):
-        if any(key.name.startswith(before) for before in told):
-            continue
-        meaning, value = key.meaning, key.value
-        if key.part in known:
-            told += [f"{key.name}.", f"{key.name}[]."]
-            meaning += " Keys as in a comparison."
-        elif key.part is not None:
-            value = f"{value} keys below".strip()
-        cells = (f"`{key.name}`", value, f"`{key.default}`" if key.default else "", meaning)
+    for key in keys:
+        value = key.value
+        if key.part is not None:
+            value = f"{value} keys, see `{told[key.part]}`".strip()
+        default = key.default if key.default in ("", "required") else f"`{key.default}`"
+        cells = (f"`{key.name.removeprefix(inside)}`", value, default, key.meaning)
         yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+    yield ""
 
 
 def _default(field: FieldInfo) -> str:
