@@ -151,7 +151,7 @@ def test_a_command_shorter_than_a_look_counts_what_it_took():
     watch = Watch(process, list)
     process.wait()
     assert watch.until(None) == 0
-    assert watch.processor_s >= 0.1
+    assert watch.processor_s > 0.05  # some kernels count in ticks
 
 
 def test_a_killed_call_counts_what_it_prepared():
