@@ -61,7 +61,7 @@ _EVAL_PARAMETERS = (
 _NOT_FOR_USERS = (
     ".*parse invariant.*",
     "Mean of empty slice",
-    "invalid value encountered in .*div",
+    "invalid value encountered in scalar divide",
 )
 _FEWEST_ROWS, _FEWEST_COLUMNS = 8, 2
 #: Share of an image, or of a tile, above which a mask is no cell, as in the library.

@@ -80,13 +80,16 @@ class Key:
         A sentence.
     part : type of BaseModel or None
         The model of a key that holds others.
+    holder : str
+        How such a key is called before theirs: ``dataset``, ``methods[]``; empty for others.
     """
 
     name: str
     value: str
     default: str
     meaning: str
-    part: type[BaseModel] | None
+    part: type[BaseModel] | None = None
+    holder: str = ""
 
 
 def keys_of(model: type[BaseModel], inside: str = "") -> Iterator[Key]:
@@ -105,14 +108,13 @@ def keys_of(model: type[BaseModel], inside: str = "") -> Iterator[Key]:
         part, many = _part(field.annotation)
         whole = f"{inside}{name}"
         if part is None:
-            yield Key(
-                whole, _form(field.annotation), _default(field), field.description or "", None
-            )
+            yield Key(whole, _form(field.annotation), _default(field), field.description or "")
             continue
         about = field.description or (part.__doc__ or "").partition("\n")[0]
         default = "required" if field.is_required() else ""
-        yield Key(whole, "list of" if many else "", default, about, part)
-        yield from keys_of(part, f"{whole}{'[]' if many else ''}.")
+        value, holder = ("list of keys", f"{whole}[]") if many else ("keys", whole)
+        yield Key(whole, value, default, about, part, holder)
+        yield from keys_of(part, f"{holder}.")
 
 
 def page() -> str:
@@ -133,7 +135,7 @@ def _tables(model: type[BaseModel], told: dict[type[BaseModel], str]) -> Iterato
     # A part that is in several places has its table under the shortest name.
     for key in sorted(keys, key=lambda key: key.name.count(".")):
         if key.part is not None and key.part not in told:
-            new.setdefault(key.part, f"{key.name}[]" if key.value else key.name)
+            new.setdefault(key.part, key.holder)
     told.update(new)
     yield from _table([key for key in keys if "." not in key.name], "", told)
     for each in new.values():
@@ -153,7 +155,7 @@ def _table(keys: Iterable[Key], inside: str, told: Mapping[type[BaseModel], str]
     for key in keys:
         value = key.value
         if key.part is not None:
-            value = f"{value} keys, see `{told[key.part]}`".strip()
+            value += f", see `{told[key.part]}`"
         default = key.default if key.default in ("", "required") else f"`{key.default}`"
         cells = (f"`{key.name.removeprefix(inside)}`", value, default, key.meaning)
         yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

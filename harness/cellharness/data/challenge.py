@@ -259,14 +259,11 @@ def _of_both(case: Case, found: Case, root: Path, problems: list[str]) -> Case:
     """What a manifest says of a case, and of its files what was found."""
     known = {key: value for key, value in case.extra if value}
     label = case.label
-    if label is None or not label.is_file():
+    if label is None or (not label.is_file() and _is_the_challenges(label, root)):
         label = found.label
-        if case.label is not None and not _is_the_challenges(case.label, root):
-            # Somebody's own: nothing takes its place, since only they know where it went.
-            label = case.label
-            problems.append(
-                f"{case.case}: its label {label} is not there; the manifest still names it"
-            )
+    elif not label.is_file():
+        # Somebody's own: nothing takes its place, since only they know where it went.
+        problems.append(f"{case.case}: its label {label} is not there; the manifest still names it")
     if case.sha256 and case.sha256 != found.sha256:
         problems.append(
             f"{case.case}: {case.image} is not the image that was listed; the manifest has the new "

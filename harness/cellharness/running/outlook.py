@@ -188,10 +188,9 @@ def _method(
             else:
                 todo.append(case.case)
         if plan.problem and not note:
-            return MethodOutlook(
-                method.name, method.display, len(manifest.cases) - len(todo) - len(unusable),
-                len(todo), 0.0, f"cannot run: {plan.problem}",
-            )  # fmt: skip
+            kept = len(manifest.cases) - len(todo) - len(unusable)
+            note = f"cannot run: {plan.problem}"
+            return MethodOutlook(method.name, method.display, kept, len(todo), 0.0, note)
     if unusable:
         told = f"{len(unusable)} cannot be made: {first_of(unusable, most=1)}"
         note = "; ".join(filter(None, (note, told)))

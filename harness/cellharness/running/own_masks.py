@@ -160,13 +160,13 @@ class OwnMasks(OwnFiles):
         same : collection of str
             Names of masks that are known to be made by the same method.
         """
-        listed = self._written()
+        listed, again = self._written(), {*self._names(stems)}
         whole = {
             name
-            for name, sha in listed.items()
-            if (path := self.folder / name).is_file() and sha == hash_file(path)
+            for name in listed.keys() - again
+            if (path := self.folder / name).is_file() and listed[name] == hash_file(path)
         }
-        gone = {*self._names(stems), *(whole & {*_EVERYTHING.names(stems)})}
+        gone = again | (whole & {*_EVERYTHING.names(stems)})
         masks = {name for name in whole - gone if name.endswith(_TAIL)}
         kept, aside = masks & {*same}, masks - {*same}
         beside = _EVERYTHING.names(name.removesuffix(_TAIL) for name in aside)

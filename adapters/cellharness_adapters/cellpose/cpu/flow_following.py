@@ -70,7 +70,7 @@ def _step_between(field, y, x):  # type: ignore[no-untyped-def]  # pragma: no co
     height, width, _ = field.shape
     row, column = np.int32(y), np.int32(x)
     below, beside = min(height - 1, row + 1), min(width - 1, column + 1)
-    # float32, but float64 from there: so the library's loop is typed, and the last bit needs it.
+    # float32, but float64 from there: so the library's loop is typed; the last bit depends on it.
     down, along = y - np.float32(row), x - np.float32(column)
     up, back = 1 - np.float64(down), 1 - np.float64(along)
     dy = (
