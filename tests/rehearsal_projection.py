@@ -43,9 +43,10 @@ METHODS = {
     "kit-ge": "KIT-GE-style",
 }
 TRAININGS = {
-    "cellpose2": f"Cellpose 2.0: {CELLPOSE_EPOCHS} epochs",
-    "kit-ge": f"KIT-GE-style: {EPOCHS} epochs",
+    name: f"{METHODS[name]}: {epochs} epochs"
+    for name, epochs in (("cellpose2", CELLPOSE_EPOCHS), ("kit-ge", EPOCHS))
 }
+WATCHED = f"{METHODS['kit-ge']}: F1 of held-back images"
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def on_one_gpu(kept: Mapping[str, Any], gpu: Mapping[str, Any]) -> list[Part]:
                 f"{CROPS} crops an image, no early stop; a held-back crop takes a third of a step",
             ),
             Part(
-                "KIT-GE-style: F1 of held-back images",
+                WATCHED,
                 max(network, found / CORES) * WATCHED_MP / 60,
                 f"network {network:.3f} s a megapixel, H200; the rest {found:.2f} s of one core "
                 "here",
@@ -195,7 +196,7 @@ def on_one_gpu(kept: Mapping[str, Any], gpu: Mapping[str, Any]) -> list[Part]:
         )
     predictions.append(
         Part(
-            "KIT-GE-style: predict",
+            f"{METHODS['kit-ge']}: predict",
             (network + found) * TO_PREDICT_MP / 60,
             f"network {network:.3f} s a megapixel, H200; the rest {found:.2f} s of one core here",
             "one image after another; cells as after one epoch",
@@ -233,7 +234,7 @@ def on_processors(kept: Mapping[str, Any], benchmarks: Mapping[str, Any]) -> lis
                 f"step; {spread}",
             ),
             Part(
-                "KIT-GE-style: F1 of held-back images",
+                WATCHED,
                 minutes(watched * WATCHED_MP),
                 f"{watched:.1f} s of one core a megapixel here",
                 f"each {F1_EVERY} epochs; {spread}",
